@@ -1,0 +1,44 @@
+//! `anneal resume OP`: go on with an operation, and watch it.
+
+use std::collections::BTreeMap;
+
+use engine::operation::{Decision, NodeId};
+use engine::view::OperationView;
+use server::ResumeRequest;
+
+use super::{attach, by};
+use crate::args::{Global, Resume};
+use crate::report::Problem;
+use crate::watch;
+
+pub async fn run(args: &Resume, global: &Global) -> Result<u8, Problem> {
+    let access = attach(global).await?;
+    let view = access.client.show(&args.operation).await?;
+    let mut decisions = BTreeMap::new();
+    for (names, decision) in [(&args.rerun, Decision::Rerun), (&args.done, Decision::Done)] {
+        for name in names {
+            for node in nodes(&view, name)? {
+                if decisions.insert(node.clone(), decision).is_some_and(|before| before != decision) {
+                    return Err(Problem::usage(format!("`{node}` cannot be both run again and done")));
+                }
+            }
+        }
+    }
+    let request = ResumeRequest { decisions, by: by(), why: args.reason.clone() };
+    let id = access.client.resume(&view.id.to_string(), &request).await?;
+    watch::watch(&access, id, view.events, global).await
+}
+
+/// The undecided nodes that a name means: one, or all of a step.
+fn nodes(view: &OperationView, name: &str) -> Result<Vec<NodeId>, Problem> {
+    let found: Vec<NodeId> =
+        view.undecided.iter().filter(|node| node.step == name || node.to_string() == name).cloned().collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let open: Vec<String> = view.undecided.iter().map(ToString::to_string).collect();
+    Err(Problem::usage(format!("`{name}` is no step whose outcome is open")).hint(match open.is_empty() {
+        true => "no outcome is open in this operation: leave --rerun and --done out".to_owned(),
+        false => format!("open are {}", open.join(", ")),
+    }))
+}

@@ -1,0 +1,59 @@
+//! `anneal run FILE|NAME`: compile, create the operation, and watch it.
+
+use std::collections::BTreeMap;
+
+use server::CreateRequest;
+
+use super::{attach, by, check};
+use crate::args::{Global, Run};
+use crate::report::{Problem, USAGE, say};
+use crate::{files, given, inventory, watch};
+
+pub async fn run(run: &Run, global: &Global) -> Result<u8, Problem> {
+    let opened = files::open_or_bundled(&run.workflow)?;
+    let checked = dsl::check(&opened.source, &*opened.files);
+    let errors = checked.workflow.is_none();
+    if errors || !global.json {
+        check::show(&checked.diagnostics, &opened.source);
+    }
+    let Some(workflow) = checked.workflow else { return Ok(USAGE) };
+    let inventory = match &run.inventory {
+        Some(path) => inventory::open(path)?,
+        None => inventory::Inventory::default(),
+    };
+    let everything = given::gather(run, &inventory, &workflow)?;
+    let compiled = match workflow.compile(&everything.given, &*opened.files) {
+        Ok(compiled) => compiled,
+        Err(diagnostics) => {
+            check::show(&diagnostics, &opened.source);
+            return Ok(USAGE);
+        }
+    };
+    if !global.json {
+        check::show(&compiled.warnings, &opened.source);
+    }
+    let mut secrets: BTreeMap<String, String> =
+        everything.secrets.into_iter().map(|(name, text)| (name, text.to_string())).collect();
+    secrets.extend(compiled.secrets.into_iter().map(|(name, text)| (name.0, text.into_exposed())));
+    warn_of_short_secrets(&secrets);
+    let assets = compiled.assets.iter().map(|(path, bytes)| (path.clone(), data_encoding::BASE64.encode(bytes))).collect();
+    let request = CreateRequest { plan: compiled.plan, assets, hosts: everything.hosts, secrets, by: by() };
+
+    let access = attach(global).await?;
+    let id = access.client.create(&request).await?;
+    drop(request);
+    watch::watch(&access, id, 0, global).await
+}
+
+/// Short secrets cannot be told from ordinary words in output (D9).
+fn warn_of_short_secrets(secrets: &BTreeMap<String, String>) {
+    let short: Vec<&str> = secrets
+        .iter()
+        .filter(|(_, text)| text.len() < engine::limits::FILTERED_SECRET_BYTES)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !short.is_empty() {
+        let least = engine::limits::FILTERED_SECRET_BYTES;
+        say(&format!("warning: shorter than {least} bytes, so not filtered out of what programs write: {}", short.join(", ")));
+    }
+}

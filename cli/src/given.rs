@@ -1,0 +1,277 @@
+//! What a workflow is run with: from the command line and the inventory to hosts, inputs and secrets.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dsl::{Given, GivenValue, Origin, RoleKind, Workflow};
+use engine::HostSpec;
+use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord};
+use dsl::value::SecretRef;
+use zeroize::Zeroizing;
+
+use crate::args::Run;
+use crate::inventory::{Host, Input, Inventory};
+use crate::prompt;
+use crate::report::Problem;
+use crate::secret_source::SecretSource;
+
+/// Hosts with their secrets, and what the compiler is given.
+pub struct Everything {
+    /// Inputs and roles.
+    pub given: Given,
+    /// Hosts by slot.
+    pub hosts: BTreeMap<String, HostSpec>,
+    /// The secrets that the hosts name.
+    pub secrets: BTreeMap<String, Zeroizing<String>>,
+}
+
+/// Gathers everything; asks at the terminal for secrets that are missing.
+pub fn gather(run: &Run, inventory: &Inventory, workflow: &Workflow) -> Result<Everything, Problem> {
+    let mut gathering = Gathering { run, everything: Everything { given: Given::default(), hosts: BTreeMap::new(), secrets: BTreeMap::new() } };
+    gathering.roles(inventory, workflow)?;
+    gathering.inputs(inventory, workflow)?;
+    Ok(gathering.everything)
+}
+
+struct Gathering<'a> {
+    run: &'a Run,
+    everything: Everything,
+}
+
+impl Gathering<'_> {
+    fn roles(&mut self, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
+        let mut from_flags: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for flag in &self.run.hosts {
+            let (role, target) = flag.split_once('=').filter(|(role, target)| !role.is_empty() && !target.is_empty()).ok_or_else(|| {
+                Problem::usage(format!("--host {flag}: a role is missing")).hint("write --host ROLE=USER@ADDRESS or --host ROLE=local")
+            })?;
+            from_flags.entry(role.to_owned()).or_default().push(target);
+        }
+        let password = match self.run.ask_password && !from_flags.is_empty() {
+            true => Some(prompt::secret("SSH password").map_err(Problem::usage)?),
+            false => None,
+        };
+        for (role, targets) in &from_flags {
+            let mut slots = Vec::new();
+            for (index, target) in targets.iter().enumerate() {
+                let slot = if targets.len() == 1 { role.clone() } else { format!("{role}-{}", index + 1) };
+                self.flag_host(&slot, target, password.as_ref())?;
+                slots.push(slot);
+            }
+            self.everything.given.roles.insert(role.clone(), slots);
+        }
+        let only = match inventory.hosts.0.len() {
+            1 => inventory.hosts.0.keys().next(),
+            _ => None,
+        };
+        for role in workflow.roles() {
+            if self.everything.given.roles.contains_key(role.name) {
+                continue;
+            }
+            let slots = match (inventory.roles.0.get(role.name), inventory.hosts.0.contains_key(role.name), only) {
+                (Some(slots), _, _) => slots.clone(),
+                (None, true, _) => vec![role.name.to_owned()],
+                (None, false, Some(only)) if role.kind == RoleKind::One => vec![only.clone()],
+                // The compiler says what is missing.
+                (None, false, _) => continue,
+            };
+            for slot in &slots {
+                self.inventory_host(role.name, slot, inventory)?;
+            }
+            self.everything.given.roles.insert(role.name.to_owned(), slots);
+        }
+        Ok(())
+    }
+
+    fn flag_host(&mut self, slot: &str, target: &str, password: Option<&Zeroizing<String>>) -> Result<(), Problem> {
+        if target == "local" {
+            self.everything.hosts.insert(slot.to_owned(), HostSpec { reach: ReachRecord::Local });
+            return Ok(());
+        }
+        let (user, rest) = match target.rsplit_once('@') {
+            Some((user, _)) if user.contains(':') => {
+                return Err(Problem::usage(format!("--host {slot}=…: a password may not stand on the command line"))
+                    .hint("use --ask-password, or an inventory with `password: Env(\"NAME\")`"));
+            }
+            Some((user, rest)) => (Some(user.to_owned()), rest),
+            None => (None, target),
+        };
+        let (address, port) = split_port(rest).map_err(|why| Problem::usage(format!("--host {slot}={target}: {why}")))?;
+        let mut auth: Vec<AuthRecord> = usual_keys().into_iter().map(|path| AuthRecord::Key { path, passphrase: None }).collect();
+        let mut sudo_password = None;
+        if let Some(password) = password {
+            let name = self.secret(format!("hosts.{slot}.password"), password.clone());
+            sudo_password = Some(name.clone());
+            auth.push(AuthRecord::Password(name));
+        }
+        self.ssh(slot, address, port, user, auth, sudo_password, None)
+    }
+
+    fn inventory_host(&mut self, role: &str, slot: &str, inventory: &Inventory) -> Result<(), Problem> {
+        if self.everything.hosts.contains_key(slot) {
+            return Ok(());
+        }
+        let Some(host) = inventory.hosts.0.get(slot) else {
+            let names: Vec<&str> = inventory.hosts.0.keys().map(String::as_str).collect();
+            return Err(Problem::usage(format!("role `{role}` names the host `{slot}`, which the inventory does not have"))
+                .hint(format!("its hosts are {}", names.join(", "))));
+        };
+        let Host::Ssh { address, port, user, password, key, passphrase, sudo_password, host_key } = host else {
+            self.everything.hosts.insert(slot.to_owned(), HostSpec { reach: ReachRecord::Local });
+            return Ok(());
+        };
+        let mut auth = Vec::new();
+        if let Some(key) = key {
+            let passphrase = self.resolve(slot, "passphrase", passphrase.as_ref())?;
+            auth.push(AuthRecord::Key { path: absolute(key)?, passphrase });
+        }
+        let password = self.resolve(slot, "password", password.as_ref())?;
+        auth.extend(password.clone().map(AuthRecord::Password));
+        if auth.is_empty() {
+            auth.extend(usual_keys().into_iter().map(|path| AuthRecord::Key { path, passphrase: None }));
+        }
+        let sudo_password = self.resolve(slot, "sudo_password", sudo_password.as_ref())?.or(password);
+        self.ssh(slot, address.clone(), port.unwrap_or(22), user.clone(), auth, sudo_password, host_key.clone())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of one record")]
+    fn ssh(
+        &mut self,
+        slot: &str,
+        address: String,
+        port: u16,
+        user: Option<String>,
+        auth: Vec<AuthRecord>,
+        sudo_password: Option<SecretRef>,
+        pinned: Option<String>,
+    ) -> Result<(), Problem> {
+        if auth.is_empty() {
+            return Err(Problem::usage(format!("there is no way to log in to `{slot}`: no key in ~/.ssh, no password"))
+                .hint("use --ask-password, or an inventory with `password: Env(\"NAME\")` or `key: \"~/.ssh/…\"`"));
+        }
+        let user = user.or_else(|| std::env::var("USER").ok()).ok_or_else(|| {
+            Problem::usage(format!("nobody says as which user to log in to `{slot}`")).hint("write user@address")
+        })?;
+        let host_key = match (pinned, self.run.accept_new_host_keys) {
+            (Some(fingerprint), _) => HostKeyRecord::Pinned(fingerprint),
+            (None, true) => HostKeyRecord::AcceptNew,
+            (None, false) => HostKeyRecord::Strict,
+        };
+        let reach = ReachRecord::Ssh { address, port, user, auth, host_key, sudo_password };
+        self.everything.hosts.insert(slot.to_owned(), HostSpec { reach });
+        Ok(())
+    }
+
+    fn resolve(&mut self, slot: &str, what: &str, source: Option<&SecretSource>) -> Result<Option<SecretRef>, Problem> {
+        let Some(source) = source else { return Ok(None) };
+        let text = source.resolve(&format!("{what} of host `{slot}`")).map_err(Problem::usage)?;
+        Ok(Some(self.secret(format!("hosts.{slot}.{what}"), text)))
+    }
+
+    fn secret(&mut self, name: String, text: Zeroizing<String>) -> SecretRef {
+        self.everything.secrets.insert(name.clone(), text);
+        SecretRef(name)
+    }
+
+    fn inputs(&mut self, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
+        let elsewhere = |text: String| GivenValue { text, origin: Origin::Elsewhere };
+        for (name, input) in &inventory.inputs.0 {
+            let source = match input {
+                Input::Value(text) => {
+                    self.everything.given.inputs.insert(name.clone(), elsewhere(text.clone()));
+                    continue;
+                }
+                Input::Env(name) => SecretSource::Env(name.clone()),
+                Input::File(path) => SecretSource::File(path.clone()),
+                Input::Command(argv) => SecretSource::Command(argv.clone()),
+                Input::Prompt => SecretSource::Prompt,
+            };
+            let text = source.resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
+            self.everything.given.inputs.insert(name.clone(), elsewhere(text.to_string()));
+        }
+        for flag in &self.run.inputs {
+            let (name, text) = flag.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+                // It may be a secret that was meant otherwise: it is not repeated.
+                Problem::usage("--input: a name is missing").hint("write --input NAME=VALUE")
+            })?;
+            let value = match text.strip_prefix('@') {
+                Some(path) => {
+                    let text = SecretSource::File(path.into()).resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
+                    elsewhere(text.to_string())
+                }
+                None => GivenValue { text: text.to_owned(), origin: Origin::CommandLine },
+            };
+            self.everything.given.inputs.insert(name.to_owned(), value);
+        }
+        for (name, about) in workflow.missing_secrets(&self.everything.given) {
+            let what = about.map_or_else(|| format!("input `{name}`"), |about| format!("input `{name}` ({about})"));
+            let text = prompt::secret(&what).map_err(Problem::usage)?;
+            self.everything.given.inputs.insert(name, elsewhere(text.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.
+fn split_port(text: &str) -> Result<(String, u16), String> {
+    let port = |text: &str| match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("`{text}` is no TCP port")),
+    };
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or("a `]` is missing")?;
+        return match rest.strip_prefix(':') {
+            Some(text) => Ok((address.to_owned(), port(text)?)),
+            None if rest.is_empty() => Ok((address.to_owned(), 22)),
+            None => Err(format!("`{rest}` is not `:PORT`")),
+        };
+    }
+    match text.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => Ok((text.to_owned(), 22)),
+        Some((address, text)) if !address.is_empty() => Ok((address.to_owned(), port(text)?)),
+        None if !text.is_empty() => Ok((text.to_owned(), 22)),
+        Some(_) | None => Err("an address is missing".to_owned()),
+    }
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// The private keys that ssh would try, in its order (ssh(1), `-i`), as far as they are there.
+fn usual_keys() -> Vec<String> {
+    let Some(home) = home() else { return Vec::new() };
+    ["id_ed25519", "id_ecdsa", "id_rsa"]
+        .iter()
+        .map(|name| home.join(".ssh").join(name))
+        .filter(|path| path.is_file())
+        .filter_map(|path| path.to_str().map(str::to_owned))
+        .collect()
+}
+
+fn absolute(path: &Path) -> Result<String, Problem> {
+    let path = match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        (Ok(_), None) => return Err(Problem::usage("HOME is not set, so `~` means nothing")),
+        (Err(_), _) => path.to_owned(),
+    };
+    let absolute = std::path::absolute(&path).map_err(|error| Problem::usage(format!("{}: {error}", path.display())))?;
+    absolute.to_str().map(str::to_owned).ok_or_else(|| Problem::usage(format!("{} is not UTF-8", absolute.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_ports_are_told_apart() {
+        let of = |text: &str| split_port(text).map(|(address, port)| format!("{address} {port}"));
+        assert_eq!(of("192.0.2.1"), Ok("192.0.2.1 22".to_owned()));
+        assert_eq!(of("reg.example:2222"), Ok("reg.example 2222".to_owned()));
+        assert_eq!(of("[2001:db8::1]:2222"), Ok("2001:db8::1 2222".to_owned()));
+        assert_eq!(of("2001:db8::1"), Ok("2001:db8::1 22".to_owned()));
+        for wrong in ["", ":22", "a:0", "a:x", "[::1", "[::1]x"] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How an operation is shown to people: plain, aligned, ending with what to do next.
+
+use engine::view::{NodeView, OperationView};
+use uuid::Uuid;
+
+use crate::time::{date, took};
+
+/// The end of an id. UUIDs of version 7 that were made close together begin alike and end differently.
+pub fn short(id: Uuid) -> String {
+    let text = id.simple().to_string();
+    text[24..].to_owned()
+}
+
+/// An operation, line by line.
+pub fn operation(view: &OperationView) -> Vec<String> {
+    let mut lines = vec![
+        format!("operation  {}", view.id),
+        format!("workflow   {}  {}", view.workflow, view.about).trim_end().to_owned(),
+        format!("state      {}", state(view)),
+        format!("created    {} UTC by {}", date(view.created_at_ms), view.by),
+    ];
+    if view.at_ms > view.created_at_ms {
+        lines.push(format!("last event {} UTC, after {}", date(view.at_ms), took(view.at_ms - view.created_at_ms)));
+    }
+    for (slot, address) in &view.hosts {
+        lines.push(format!("host       {slot}  {address}"));
+    }
+    lines.push(String::new());
+    let width = view.nodes.iter().map(|node| node.id.to_string().len()).max().unwrap_or(0);
+    for node in &view.nodes {
+        lines.push(self::node(node, width));
+    }
+    if !view.outputs.is_empty() {
+        lines.push(String::new());
+        lines.extend(view.outputs.iter().map(|(name, value)| format!("{name} = {value}")));
+    }
+    let next = next(view);
+    if !next.is_empty() {
+        lines.push(String::new());
+        lines.extend(next);
+    }
+    lines
+}
+
+fn state(view: &OperationView) -> String {
+    match &view.why {
+        Some(why) => format!("{}: {why}", view.state),
+        None => view.state.clone(),
+    }
+}
+
+fn node(node: &NodeView, width: usize) -> String {
+    let mark = mark(&node.state);
+    let time = match (node.state.as_str(), node.took_ms) {
+        ("succeeded" | "failed" | "running" | "undone", Some(ms)) => took(ms),
+        _ => String::new(),
+    };
+    let attempts = if node.attempts > 1 { format!("  (attempt {})", node.attempts) } else { String::new() };
+    let why = node.why.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
+    let id = node.id.to_string();
+    format!("{mark} {id:<width$}  {:<13} {time:>8}{attempts}{why}", node.state.replace('_', " ")).trim_end().to_owned()
+}
+
+/// A mark that needs no colour.
+pub fn mark(state: &str) -> &'static str {
+    match state {
+        "succeeded" => "✓",
+        "skipped" => "-",
+        "failed" | "undo_failed" => "✗",
+        "running" | "undoing" | "retrying" => "•",
+        "indeterminate" | "awaiting_approval" => "?",
+        "undone" => "↶",
+        _ => " ",
+    }
+}
+
+/// What a person can do now.
+pub fn next(view: &OperationView) -> Vec<String> {
+    let id = short(view.id);
+    let hints: Vec<String> = view
+        .nodes
+        .iter()
+        .filter(|node| node.state == "failed")
+        .filter_map(|node| node.hint.as_ref().map(|hint| format!("help: {}: {hint}", node.id)))
+        .collect();
+    let mut lines = hints;
+    match (view.state.as_str(), view.in_hand) {
+        ("STARTING" | "PROCESSING" | "ROLLING_BACK", _) if !view.undecided.is_empty() => {
+            for node in &view.undecided {
+                lines.push(format!(
+                    "next: look at the host, then `anneal resume {id} --rerun {node}` or `anneal resume {id} --done {node}`"
+                ));
+            }
+        }
+        ("STARTING" | "PROCESSING" | "ROLLING_BACK", true) => lines.push(format!("next: anneal logs {id} --follow")),
+        ("STARTING" | "PROCESSING" | "ROLLING_BACK", false) => {
+            lines.push("no process works on it".to_owned());
+            lines.push(format!("next: anneal resume {id}"));
+        }
+        ("FAILED_TEMP", _) => lines.push(format!("next: mend the cause, then anneal resume {id}")),
+        _ => {}
+    }
+    lines
+}

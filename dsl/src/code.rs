@@ -1,0 +1,196 @@
+//! The codes of diagnostics, and what each one means.
+//!
+//! A code never changes its meaning, and one that is given up is not given to something else. `A01xx` is the structure of
+//! a workflow, `A02xx` expressions and types, `A03xx` the values and hosts that a workflow is run with.
+
+use std::fmt;
+
+/// What [`codes`] tells of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeInfo {
+    /// Such as `A0107`.
+    pub id: &'static str,
+    /// What it is about, in a few words.
+    pub title: &'static str,
+    /// What it means, why it is so, and what to do about it.
+    pub explanation: &'static str,
+}
+
+macro_rules! codes {
+    ($( $name:ident = $id:literal, $title:literal, $explanation:literal; )*) => {
+        /// Which kind of message a diagnostic is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $( #[doc = $title] $name, )*
+        }
+
+        impl Code {
+            /// Such as `A0107`.
+            pub fn id(self) -> &'static str {
+                match self { $( Code::$name => $id, )* }
+            }
+        }
+
+        const CODES: &[CodeInfo] = &[
+            $( CodeInfo { id: $id, title: $title, explanation: $explanation }, )*
+        ];
+    };
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// Every code there is, in order.
+pub fn codes() -> &'static [CodeInfo] {
+    CODES
+}
+
+/// What a code means: `explain("A0107")`.
+pub fn explain(id: &str) -> Option<&'static CodeInfo> {
+    CODES.iter().find(|info| info.id.eq_ignore_ascii_case(id))
+}
+
+codes! {
+    TooLarge = "A0101", "the file is too large",
+        "A workflow file has a largest size, so that checking one takes a known amount of memory and time. Scripts and \
+         configuration belong into files of their own beside the workflow; values belong into inputs.";
+    Syntax = "A0102", "this is not RON",
+        "A workflow is written in RON (Rusty Object Notation): `Name(field: value)`, lists in `[]`, maps in `{}`, texts in \
+         double quotes. The place that is underlined cannot be read as that. What usually is missing is a comma, a closing \
+         bracket or a quotation mark, there or a little before.";
+    TooDeep = "A0103", "brackets are nested too deeply",
+        "No workflow needs brackets this deep inside each other; the limit keeps a file made to exhaust the program's stack \
+         from doing so.";
+    DuplicateKey = "A0104", "a field or key is given twice",
+        "RON readers usually let the last one win without a word. Here it is an error, because the other one was meant for \
+         something too. Both places are shown; remove one.";
+    UnknownField = "A0105", "no such field",
+        "Every field that can be written has an effect, and what has none is refused instead of being ignored: a typing \
+         error in `timeout` would otherwise mean that there is none. The help names the fields that there are.";
+    MissingField = "A0106", "a field is missing",
+        "This field has no default, so it must be written.";
+    UnknownStep = "A0107", "a step is needed that does not exist",
+        "`needs` names the ids of other steps of the same workflow. Nothing is called that; the help names what is nearest.";
+    PositionalAndNamed = "A0108", "a value without a name stands among named ones",
+        "The fields of a struct are named, all of them: `Script(file: \"install.sh\", args: [...])`. Only `Run([...])`, \
+         `Shell(\"...\")` and `Choice([...])`, which have one value, are written without a name.";
+    WrongShape = "A0109", "a value of another kind is expected here",
+        "The field expects another kind of value than the one written: a text instead of a number, a list instead of a \
+         text, and so on.";
+    UnknownVariant = "A0110", "no such word here",
+        "Where the language offers a choice – a type, an action, a policy – one of its words must stand. The help names all \
+         of them.";
+    BadName = "A0111", "a name is not written as names are",
+        "Steps, inputs, outputs and roles are called in `snake_case` (small letters, digits, `_`, beginning with a letter), \
+         so that `-` can be minus in expressions; workflows are called in `kebab-case`.";
+    DuplicateStep = "A0112", "two steps have the same id",
+        "An id is how `needs`, expressions, the journal and people name a step, so it is unique in its workflow.";
+    UnknownRole = "A0113", "a role is named that does not exist",
+        "A step runs on the hosts of a role, and roles are declared under `roles` at the top of the workflow.";
+    Cycle = "A0114", "steps wait for each other in a circle",
+        "Each of these steps waits for the one before it, so none could ever start. An edge comes from `needs`, or from a \
+         reference such as `steps.x.out.y`. Remove one of the edges that are shown.";
+    Malformed = "A0115", "a value cannot be read",
+        "The value is of the right kind but not written in a way that can be read: durations are texts such as `90s`, \
+         `1h30m` or `500ms`, sizes texts such as `64 MiB`, permission bits octal such as `0o644` or `\"0644\"`, URLs are \
+         absolute.";
+    OutOfLimits = "A0116", "a value is out of its limits",
+        "Everything has a limit; the message names this one. Some are limits of the program (`limits` in the manual), some \
+         are those that the workflow itself sets by `min` and `max`.";
+    Empty = "A0117", "nothing is given where something must be",
+        "An empty command, list or text has no meaning here.";
+    BadPattern = "A0118", "a pattern is no regular expression",
+        "Patterns are written in the syntax of Rust's `regex` crate, which matches in linear time and therefore has no \
+         look-around and no back-references. In RON a backslash in a text is doubled, or the text is written raw: \
+         `r\"\\d+\"`.";
+    UnusedInput = "A0119", "an input is not used",
+        "The input is declared, and nobody who gives it a value would see an effect. Use it or remove it.";
+    UnusedRole = "A0120", "a role is not used",
+        "The role is declared, but no step runs on it and no expression names it. Use it or remove it.";
+    MissingFile = "A0121", "a file of the workflow cannot be read",
+        "Scripts and files that steps name are read when the workflow is checked, because a plan carries them with it. \
+         Their paths are relative to the folder of the workflow.";
+    PathLeaves = "A0122", "a path leaves the workflow's folder",
+        "A workflow is a folder that can be copied, reviewed and signed as a whole, so what it names lies in that folder: \
+         no absolute path, no `..`. For a file from elsewhere on the operator's machine declare an input of type `File`.";
+    BadScript = "A0123", "a script cannot be run as it is",
+        "A script is UTF-8 text without NUL bytes, and not larger than the limit.";
+    Splice = "A0124", "an expression in shell text",
+        "Nothing is ever spliced into shell text, because a value with a quotation mark, a space or a `;` in it would then \
+         be run as a command. Pass the value instead: by `env` and read it as \"$NAME\", by `args` of a script and read it \
+         as \"$1\", or by `stdin`.";
+    NeedsCompanion = "A0125", "a policy lacks what it relies on",
+        "`interrupted: Probe` asks the step's probe whether the effect is there, and `interrupted: UndoThenRerun` runs its \
+         `undo`: without one there is nothing to ask or run.";
+    NoEffect = "A0126", "a field has no effect here",
+        "The field exists, but together with what else is written here it does nothing, so it is refused rather than \
+         ignored. The message says what it would need.";
+    NeedTwice = "A0127", "a step is needed twice",
+        "Naming a step once in `needs` is enough. Perhaps another one was meant.";
+    Unanchored = "A0128", "a pattern matches anywhere in the value",
+        "A `pattern` is searched in the value, so without `^` at its beginning and `$` at its end a value passes that merely \
+         contains what was meant.";
+    ExpressionSyntax = "A0201", "an expression cannot be read",
+        "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
+         as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
+    UnknownReference = "A0202", "an expression names something that does not exist",
+        "Expressions can name `inputs.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
+         `host.address`, `operation.id` and the functions `len`, `basename`, `starts_with` and `join`.";
+    TypeMismatch = "A0203", "an expression has another type than is needed",
+        "Types are checked before any host is touched. The message says which type is there and which is needed.";
+    MayBeAbsent = "A0204", "a value is needed, but it may be absent",
+        "An optional input may not be given, and a step that has a `when` or a `probe` may be skipped and then has no \
+         output. Say what is to be taken instead by `?? fallback`, or let the step run only where the value is there: \
+         `when: \"inputs.x != none\"`; the other fields of that step may then use it as it is.";
+    SecretLeaks = "A0205", "a secret would be seen",
+        "Arguments are in every process list, URLs in logs, outputs and decisions in the journal. A secret, and whatever is \
+         computed from one, may therefore go only into `env` and `stdin`. Whether it is present is no secret: \
+         `inputs.password != none` and `??` can be used anywhere.";
+    SecretComputed = "A0206", "a secret that is no text cannot be computed with",
+        "The engine never sees the text of a secret, only the step's executor does, at the last moment. So a secret number, \
+         size or duration can be put into a text, compared with `none` or replaced by `??`, and nothing else.";
+    NoText = "A0207", "a value has no text form",
+        "A list, a record or a map cannot be put into a text as it is. Use a field or an element of it, or \
+         `join(list, ',')`.";
+    NotOneHost = "A0208", "a role or step has not exactly one host",
+        "`roles.r.address` is the address of one host, so the role must be `One`; likewise the state of a step that runs on \
+         several hosts is not one value, except for a step on the same role, where it is that of the same host.";
+    NotHere = "A0209", "a reference cannot be used here",
+        "What an expression may name depends on where it stands: outputs belong to no host, so they have no `host`; \
+         durations, numbers and permission bits are fixed before the operation begins, so they can name inputs only; and a \
+         step can use its own output only in `undo`.";
+    Arguments = "A0210", "a function is called with the wrong number of arguments",
+        "`len(x)`, `basename(x)`, `starts_with(text, prefix)` and `join(list, separator)` are what there is.";
+    Arithmetic = "A0211", "a calculation has no result",
+        "Calculations are checked: a division by zero, or a result that is too large for its type, is an error and never a \
+         wrong number.";
+    MissingInput = "A0301", "an input is not given",
+        "The input is neither optional nor has it a default, so a value must be given. A secret is not given on the command \
+         line: it comes from the inventory, from an environment variable, or is asked for.";
+    UnknownInput = "A0302", "a value is given for an input that does not exist",
+        "Each value must belong to an input that the workflow declares; fields of a record are named with a dot, such as \
+         `proxy.http`.";
+    BadValue = "A0303", "a given value does not fit its input",
+        "The value cannot be read as the declared type, or is outside of what `min`, `max`, `pattern` or the choices allow. \
+         The value of a secret is not repeated.";
+    SecretOnCommandLine = "A0304", "a secret is given on the command line",
+        "Command lines are in the process list and in the shell's history. Put the secret into the inventory by reference \
+         – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])` –, or leave it out and be asked for it.";
+    UserInfo = "A0305", "a URL has a user or password in it",
+        "A URL with user info is a secret, and this input is not declared as one: it would be stored and shown. Declare the \
+         input with `secret: true`, or give the URL without the user.";
+    RoleFilled = "A0306", "a role is not filled as it is declared",
+        "`One` takes exactly one host, `Optional` at most one, `Many(min:, max:)` as many as it says.";
+    UnknownGivenRole = "A0307", "hosts are given for a role that does not exist",
+        "Each host must fill a role that the workflow declares.";
+    DuplicateSlot = "A0308", "a host fills the same role twice",
+        "Each host of a role has its own checkpoint, named by the host, so it can be there only once.";
+    UnreadableInput = "A0309", "a file that is given cannot be read",
+        "An input of type `File` names a file on the operator's machine, which is read before the operation begins.";
+    ShortSecret = "A0310", "a secret is too short to be found in output",
+        "What programs write is searched for secrets, which are replaced. A secret of a few bytes would be found everywhere, \
+         so it is not searched for: it is protected only by where it may go.";
+}

@@ -1,0 +1,103 @@
+//! From a checked workflow and what is given to a [`Plan`].
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::eval::Scope;
+use crate::expr::HostProperty;
+use crate::given::{Given, Reading, Secrets};
+use crate::plan::{Asset, FORMAT, Input, Plan};
+use crate::source::Files;
+use crate::value::{SecretRef, Value};
+use crate::workflow::Workflow;
+use crate::fixed;
+
+/// A plan with what belongs to it and is kept apart from it.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The plan: it holds no secret and no bytes of files.
+    pub plan: Plan,
+    /// The bytes of [`Plan::assets`], by path.
+    pub assets: BTreeMap<String, Vec<u8>>,
+    /// The texts of the secrets that the plan names.
+    pub secrets: Secrets,
+    /// What is hardly meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Workflow {
+    /// Compiles the workflow for given values and hosts. `files` is asked about inputs of type `File`; the scripts are
+    /// those that were there when the workflow was checked.
+    pub fn compile(&self, given: &Given, files: &dyn Files) -> Result<Compiled, Vec<Diagnostic>> {
+        let mut reading = Reading { given, files, secrets: Secrets::new(), sink: Sink::default() };
+        let values = reading.inputs(self);
+        let roles = reading.roles(self);
+        let Reading { secrets, mut sink, .. } = reading;
+        let mut steps = Vec::with_capacity(self.steps.len());
+        if !sink.has_errors() {
+            for lowered in &self.steps {
+                let mut lowered = lowered.clone();
+                fixed::apply(&mut lowered, &Inputs(&values)).into_iter().for_each(|diagnostic| sink.push(diagnostic));
+                steps.push(lowered.step);
+            }
+        }
+        if sink.has_errors() {
+            return Err(sink.into_sorted());
+        }
+        let inputs = self.inputs.iter().filter_map(|input| {
+            let value = values.get(&input.name.value)?.clone();
+            Some((input.name.value.clone(), Input { field: input.field()?, value }))
+        });
+        let plan = Plan {
+            format: FORMAT,
+            workflow: self.name.clone(),
+            about: self.about.clone(),
+            inputs: inputs.collect(),
+            roles,
+            steps,
+            outputs: self.outputs.clone(),
+            assets: self.assets.iter().map(|(path, bytes)| (path.clone(), asset(bytes))).collect(),
+        };
+        debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
+        Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })
+    }
+}
+
+fn asset(bytes: &[u8]) -> Asset {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Asset { sha256, size_bytes: bytes.len() as u64 }
+}
+
+/// What is known before an operation begins: inputs, and nothing else. The compiler has proved that nothing else is asked.
+struct Inputs<'a>(&'a BTreeMap<String, Value>);
+
+impl Scope for Inputs<'_> {
+    fn input(&self, name: &str) -> Value {
+        self.0.get(name).cloned().unwrap_or(Value::None)
+    }
+
+    fn out(&self, _: usize, _: &str) -> Value {
+        Value::None
+    }
+
+    fn step_state(&self, _: usize) -> Value {
+        Value::None
+    }
+
+    fn host(&self, _: HostProperty) -> Value {
+        Value::None
+    }
+
+    fn role(&self, _: &str, _: HostProperty) -> Value {
+        Value::None
+    }
+
+    fn operation_id(&self) -> Value {
+        Value::None
+    }
+
+    fn secret(&self, _: &SecretRef) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,193 @@
+//! Diagnostics: what is wrong, where, and what to do about it.
+//!
+//! Every message that the compiler has for a person is one of these. They are data; [`Diagnostic::render`] shows one in
+//! the manner of rustc, [`Diagnostic::to_json`] for programs. No diagnostic ever holds the text of a secret (I8).
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use crate::code::Code;
+use crate::limits;
+use crate::source::Source;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing can be run.
+    Error,
+    /// It can be run, but is hardly meant.
+    Warning,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// A place in the source, and what it has to do with the matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Bytes of the source.
+    pub range: Range<usize>,
+    /// A few words; may be empty.
+    pub text: String,
+}
+
+/// One message of the compiler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Which kind of message; `anneal explain` knows more about each.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Where; the first is the primary one. Empty where there is no place to point to.
+    pub labels: Vec<Label>,
+    /// What to do about it.
+    pub helps: Vec<String>,
+}
+
+impl Diagnostic {
+    pub(crate) fn error(code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { code, severity: Severity::Error, message: message.into(), labels: Vec::new(), helps: Vec::new() }
+    }
+
+    pub(crate) fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message) }
+    }
+
+    pub(crate) fn at(mut self, range: &Range<usize>, text: impl Into<String>) -> Diagnostic {
+        self.labels.push(Label { range: range.clone(), text: text.into() });
+        self
+    }
+
+    pub(crate) fn help(mut self, text: impl Into<String>) -> Diagnostic {
+        self.helps.push(text.into());
+        self
+    }
+
+    pub(crate) fn helps(mut self, text: Option<impl Into<String>>) -> Diagnostic {
+        self.helps.extend(text.map(Into::into));
+        self
+    }
+
+    /// Whether it is an error.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The message as people read it, without a line end at the end. `source` is the one that was checked.
+    pub fn render(&self, source: &Source, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(self.message.as_str()).id(self.code.id()).elements(self.snippet(source));
+        for help in &self.helps {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        renderer.render(&[group])
+    }
+
+    /// The part of the source that the labels are in; the whole of it is never handed to the renderer.
+    fn snippet<'a>(&'a self, source: &'a Source) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+        let text = source.text.as_str();
+        let ranges: Vec<Range<usize>> = self.labels.iter().map(|label| within(text, &label.range)).collect();
+        let start = ranges.iter().map(|range| range.start).min()?;
+        let end = ranges.iter().map(|range| range.end).max()?;
+        let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+        let line = 1 + text[..start].matches('\n').count();
+        let snippet = Snippet::source(&text[start..end]).line_start(line).path(source.name.as_str());
+        Some(snippet.annotations(self.labels.iter().zip(ranges).enumerate().map(|(i, (label, range))| {
+            let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let words = (!label.text.is_empty()).then_some(label.text.as_str());
+            kind.span(range.start - start..range.end - start).label(words)
+        })))
+    }
+
+    /// The same facts for programs: lines and columns count from 1, columns in characters.
+    pub fn to_json(&self, source: &Source) -> serde_json::Value {
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .map(|label| {
+                let range = within(&source.text, &label.range);
+                let (line, column) = position(&source.text, range.start);
+                let (end_line, end_column) = position(&source.text, range.end);
+                serde_json::json!({
+                    "start": range.start, "end": range.end, "line": line, "column": column,
+                    "end_line": end_line, "end_column": end_column, "text": label.text,
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "code": self.code.id(), "severity": self.severity.as_str(), "message": self.message,
+            "file": source.name, "labels": labels, "helps": self.helps,
+        })
+    }
+}
+
+/// The range, cut to what the text has, on borders of characters.
+fn within(text: &str, range: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(range.start);
+    let end = text.floor_char_boundary(range.end).max(start);
+    start..end
+}
+
+/// Line and column of a byte, from 1.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..at];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
+}
+
+/// Where diagnostics are gathered, up to a limit.
+#[derive(Debug, Default)]
+pub(crate) struct Sink {
+    diagnostics: Vec<Diagnostic>,
+    errors: usize,
+}
+
+impl Sink {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if diagnostic.is_error() {
+            self.errors += 1;
+        }
+        if self.diagnostics.len() < limits::DIAGNOSTICS {
+            self.diagnostics.push(diagnostic);
+        } else if diagnostic.is_error()
+            && let Some(warning) = self.diagnostics.iter_mut().find(|d| !d.is_error())
+        {
+            *warning = diagnostic;
+        }
+    }
+
+    /// No more are kept: what is costly to word need not be worded.
+    pub(crate) fn is_full(&self) -> bool {
+        self.diagnostics.len() >= limits::DIAGNOSTICS
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// All of them, in the order of their places.
+    pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|d| d.labels.first().map_or(usize::MAX, |label| label.range.start));
+        self.diagnostics
+    }
+
+    /// The nearest name, unless nobody would read it.
+    pub(crate) fn nearest<'a>(&self, wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        if self.is_full() { None } else { crate::nearest::nearest(wrong, names) }
+    }
+}

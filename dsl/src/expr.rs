@@ -1,0 +1,147 @@
+//! Checked expressions and templates, as a plan stores them.
+//!
+//! Only the compiler makes them, and it has already proved their types, so evaluation ([`crate::eval`]) is total but for
+//! arithmetic that overflows or divides by zero.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Value;
+
+/// An expression.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expr {
+    /// A literal.
+    Literal(Value),
+    /// `inputs.NAME`.
+    Input(String),
+    /// `steps.STEP.out.NAME`, of the step with this index; `None` where the step was skipped.
+    Out {
+        /// Index into [`crate::plan::Plan::steps`].
+        step: usize,
+        /// Name of the output.
+        name: String,
+    },
+    /// `steps.STEP.state` as text: `succeeded`, `skipped`, `failed`, `not_reached`.
+    StepState(usize),
+    /// `host.PROPERTY` of the host that the node runs on.
+    Host(HostProperty),
+    /// `roles.ROLE.PROPERTY` of a role that has exactly one host.
+    Role {
+        /// Name of the role.
+        role: String,
+        /// What of it.
+        property: HostProperty,
+    },
+    /// `operation.id`.
+    OperationId,
+    /// `x.field` of a record; `None` where the record is absent.
+    Field(Box<Expr>, String),
+    /// `x['key']` of a map or `x[0]` of a list; `None` where there is no such element.
+    Index(Box<Expr>, Box<Expr>),
+    /// `!x` or `-x`.
+    Unary(Unary, Box<Expr>),
+    /// `a op b`.
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    /// `a ?? b`.
+    Coalesce(Box<Expr>, Box<Expr>),
+    /// `c ? a : b`.
+    If(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `f(a, …)`.
+    Call(Function, Vec<Expr>),
+    /// `[a, …]`.
+    List(Vec<Expr>),
+}
+
+/// What of a host an expression may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostProperty {
+    /// The slot's name.
+    Name,
+    /// The address, resolved when a node starts (D7).
+    Address,
+}
+
+/// An operator with one operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unary {
+    /// `!`
+    Not,
+    /// `-`
+    Negate,
+}
+
+/// An operator with two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binary {
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `&&`
+    And,
+    /// `||`
+    Or,
+    /// `+`, checked; joins texts too.
+    Add,
+    /// `-`, checked.
+    Subtract,
+    /// `*`, checked.
+    Multiply,
+    /// `/`, checked.
+    Divide,
+    /// `x in list`.
+    In,
+}
+
+/// A pure function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Function {
+    /// `len(text | list | map)`
+    Len,
+    /// `basename(text | file)`
+    Basename,
+    /// `starts_with(text, prefix)`
+    StartsWith,
+    /// `join(list, separator)`
+    Join,
+}
+
+/// A text with expressions in it: `"${{ host.address }}:${{ inputs.port }}"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// Its parts, in order.
+    pub parts: Vec<Part>,
+    /// Whether a secret flows into it, by the static taint of its parts.
+    pub secret: bool,
+}
+
+/// A part of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Text as it is.
+    Text(String),
+    /// `${{ … }}`
+    Expr(Expr),
+}
+
+impl Template {
+    /// A template without expressions.
+    pub fn literal(text: impl Into<String>) -> Template {
+        Template { parts: vec![Part::Text(text.into())], secret: false }
+    }
+}

@@ -1,0 +1,154 @@
+//! Values of steps that follow from inputs: `timeout: "${{ inputs.patience }}"`. They are computed when a plan is made, so
+//! that a plan holds numbers, and their limits are checked like those of numbers in the file.
+
+use std::ops::Range;
+
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::eval::{EvalError, Scope, eval};
+use crate::expr::{Expr, Template};
+use crate::limits;
+use crate::lower::Lowered;
+use crate::plan::{Action, Until};
+use crate::read::parse_mode;
+use crate::source::quote;
+use crate::value::Value;
+use crate::{duration, read::within_ms};
+
+/// How much longer the timeout of a `Wait` is than the wait itself, where nothing is said.
+const WAIT_GRACE_MS: u64 = 30_000;
+
+/// A field that can follow from inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    Timeout,
+    Within,
+    Every,
+    RetryTimes,
+    RetryWait,
+    RetryFactor,
+    RetryCap,
+    Mode,
+    Port,
+}
+
+impl Field {
+    /// Its name in the file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Field::Timeout => "timeout",
+            Field::Within => "within",
+            Field::Every => "every",
+            Field::RetryTimes => "times",
+            Field::RetryWait => "wait",
+            Field::RetryFactor => "factor",
+            Field::RetryCap => "cap",
+            Field::Mode => "mode",
+            Field::Port => "port",
+        }
+    }
+}
+
+/// A value that follows from inputs, and the field it belongs into.
+#[derive(Debug, Clone)]
+pub(crate) struct Fixed {
+    pub(crate) field: Field,
+    pub(crate) expr: Expr,
+    /// Where the expression stands.
+    pub(crate) span: Range<usize>,
+}
+
+/// Puts all values in, and settles what depends on them. Gives what is wrong with them.
+pub(crate) fn apply(lowered: &mut Lowered, inputs: &dyn Scope) -> Vec<Diagnostic> {
+    let mut wrong = Vec::new();
+    for fixed in std::mem::take(&mut lowered.fixed) {
+        match eval(&fixed.expr, inputs) {
+            Err(error) => wrong.push(arithmetic(&error, &fixed.span)),
+            Ok(value) => {
+                if let Err(message) = put(lowered, fixed.field, &value) {
+                    let label = format!("this gives {}", show(&value));
+                    wrong.push(Diagnostic::error(Code::OutOfLimits, message).at(&fixed.span, label));
+                }
+            }
+        }
+    }
+    if wrong.is_empty() {
+        wrong.extend(settle(lowered).err());
+    }
+    wrong
+}
+
+fn arithmetic(error: &EvalError, span: &Range<usize>) -> Diagnostic {
+    Diagnostic::error(Code::Arithmetic, format!("an expression has no result: {error}")).at(span, "computed here")
+}
+
+fn show(value: &Value) -> String {
+    value.to_text().map_or_else(|| value.kind().to_owned(), |text| quote(&text))
+}
+
+/// Puts a value into its field, if it is within limits.
+fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String> {
+    let name = field.name();
+    let duration = |min, max| match value {
+        Value::DurationMs(ms) => within_ms(*ms, name, min, max),
+        other => Err(format!("`{name}` is a {}, but a Duration is needed", other.kind())),
+    };
+    let whole = |min: i64, max: i64| match value {
+        Value::Int(i) if (min..=max).contains(i) => Ok(*i),
+        _ => Err(format!("`{name}` must be from {min} to {max}")),
+    };
+    let step = &mut lowered.step;
+    match field {
+        Field::Timeout => step.timeout_ms = duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?,
+        Field::RetryWait => step.retry.wait_ms = duration(0, limits::RETRY_WAIT_MAX_MS)?,
+        Field::RetryCap => step.retry.cap_ms = duration(0, limits::RETRY_WAIT_MAX_MS)?,
+        Field::RetryTimes => step.retry.times = whole(1, i64::from(limits::RETRY_TIMES))?.unsigned_abs() as u32,
+        Field::RetryFactor => {
+            let factor = match value {
+                Value::Int(i) => *i as f64,
+                Value::Float(x) => *x,
+                _ => 0.0,
+            };
+            if !(1.0..=f64::from(limits::RETRY_FACTOR)).contains(&factor) {
+                return Err(format!("`factor` must be from 1 to {}", limits::RETRY_FACTOR));
+            }
+            step.retry.factor = factor;
+        }
+        Field::Within | Field::Every | Field::Mode | Field::Port => match &mut step.action {
+            Action::Wait { within_ms, .. } if field == Field::Within => {
+                *within_ms = duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?;
+            }
+            Action::Wait { every_ms, .. } if field == Field::Every => {
+                *every_ms = duration(limits::EVERY_MIN_MS, limits::EVERY_MAX_MS)?;
+            }
+            Action::Wait { until: Until::Tcp { port }, .. } => *port = Template::literal(whole(1, 65_535)?.to_string()),
+            Action::Upload { mode, .. } => {
+                let Value::Text(text) = value else { return Err("`mode` must be a text such as '0644'".to_owned()) };
+                *mode = Some(parse_mode(text).ok_or("`mode` must be octal, such as '0644'")?);
+            }
+            // Only these actions have such fields.
+            Action::Wait { .. } | Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {}
+        },
+    }
+    Ok(())
+}
+
+/// Settles what depends on other fields: the timeout of a `Wait` is longer than what it waits for.
+pub(crate) fn settle(lowered: &mut Lowered) -> Result<(), Diagnostic> {
+    let step = &mut lowered.step;
+    if step.retry.times == 1 {
+        step.retry.on.clear();
+    }
+    let Action::Wait { within_ms, .. } = step.action else { return Ok(()) };
+    match &lowered.timeout {
+        None => step.timeout_ms = within_ms + WAIT_GRACE_MS,
+        Some(span) if step.timeout_ms < within_ms => {
+            let (timeout, within) = (duration::show(step.timeout_ms), duration::show(within_ms));
+            let message = format!("`timeout` is {timeout}, which ends before `within`, {within}");
+            let diagnostic = Diagnostic::error(Code::OutOfLimits, message).at(span, "too short");
+            return Err(diagnostic.help("leave `timeout` out: it is `within` and 30 seconds then"));
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! What waits for what: the edges between steps, and an order that respects them.
+//!
+//! Edges come from `needs` and from references (`steps.x.out.y`). The order is stable: of the steps that may stand next,
+//! the one that comes first in the file does.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::ops::Range;
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::code::Code;
+use crate::declared::{ActionDecl, ActionKind, Declared, StepDecl, UntilDecl};
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::expression::{Syntax, TemplateSyntax};
+use crate::plan::EdgeOrigin;
+use crate::source::quote;
+
+/// How many edges of a cycle are pointed at; a longer one is cut.
+const CYCLE_SHOWN: usize = 12;
+
+/// The edges and the order. Steps are named by their index in the file.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    /// For each step, what it waits for.
+    pub(crate) edges: Vec<BTreeMap<usize, Edge>>,
+    /// The steps in order.
+    pub(crate) order: Vec<usize>,
+    /// Where each step stands in the order.
+    pub(crate) position: Vec<usize>,
+}
+
+/// An edge, and where in the file it comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Edge {
+    pub(crate) origin: EdgeOrigin,
+    pub(crate) span: Range<usize>,
+}
+
+/// Finds the edges; reports unknown steps in `needs`, and cycles.
+pub(crate) fn build(declared: &Declared, sink: &mut Sink) -> Graph {
+    let edges: Vec<_> = declared.steps.iter().enumerate().map(|(i, step)| edges(i, step, declared, sink)).collect();
+    let order = order(&edges);
+    if order.len() < edges.len() {
+        report_cycles(declared, &edges, sink);
+        // Nothing will run; an order is needed only to go on checking.
+        let order: Vec<usize> = (0..edges.len()).collect();
+        return Graph { edges, position: order.clone(), order };
+    }
+    let mut position = vec![0; order.len()];
+    for (at, step) in order.iter().enumerate() {
+        position[*step] = at;
+    }
+    Graph { edges, order, position }
+}
+
+fn edges(index: usize, step: &StepDecl, declared: &Declared, sink: &mut Sink) -> BTreeMap<usize, Edge> {
+    let mut edges = BTreeMap::new();
+    for need in &step.needs {
+        match declared.step_ids.get(&need.value) {
+            Some(other) => {
+                let edge = Edge { origin: EdgeOrigin::Needs, span: need.span.clone() };
+                edges.entry(*other).or_insert(edge);
+            }
+            None => {
+                let known = declared.step_ids.keys().map(String::as_str);
+                let mut names: Vec<&str> = if sink.is_full() { Vec::new() } else { known.collect() };
+                names.sort_unstable();
+                let nearest = sink.nearest(&need.value, names);
+                let message = format!("{} needs {}, which no step is called", step.title(), quote(&need.value));
+                let diagnostic = Diagnostic::error(Code::UnknownStep, message).at(&need.span, "not a step of this workflow");
+                sink.push(diagnostic.helps(nearest.map(|nearest| format!("a step is called `{nearest}`"))));
+            }
+        }
+    }
+    visit_expressions(step, &mut |syntax| {
+        syntax.walk(&mut |syntax| {
+            let Some(path) = syntax.path() else { return };
+            if let [root, name, ..] = path.as_slice()
+                && root.value == "steps"
+                && let Some(other) = declared.step_ids.get(name.value)
+                // A step that reads itself may do so in `undo`, and is told so anywhere else.
+                && *other != index
+            {
+                let span = root.span.start..name.span.end.max(root.span.start);
+                edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Reference, span });
+            }
+        });
+    });
+    edges
+}
+
+/// Kahn's algorithm with the smallest index first. Shorter than `edges` where there is a cycle.
+fn order(edges: &[BTreeMap<usize, Edge>]) -> Vec<usize> {
+    let mut waiting: Vec<usize> = edges.iter().map(BTreeMap::len).collect();
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
+    for (step, needs) in edges.iter().enumerate() {
+        for need in needs.keys() {
+            dependents[*need].push(step);
+        }
+    }
+    let mut ready: BinaryHeap<Reverse<usize>> = (0..edges.len()).filter(|i| waiting[*i] == 0).map(Reverse).collect();
+    let mut order = Vec::with_capacity(edges.len());
+    while let Some(Reverse(step)) = ready.pop() {
+        order.push(step);
+        for dependent in &dependents[step] {
+            waiting[*dependent] -= 1;
+            if waiting[*dependent] == 0 {
+                ready.push(Reverse(*dependent));
+            }
+        }
+    }
+    order
+}
+
+fn report_cycles(declared: &Declared, edges: &[BTreeMap<usize, Edge>], sink: &mut Sink) {
+    let mut graph = DiGraph::<(), (), usize>::default();
+    for _ in edges {
+        graph.add_node(());
+    }
+    for (step, needs) in edges.iter().enumerate() {
+        for need in needs.keys() {
+            graph.add_edge(NodeIndex::new(step), NodeIndex::new(*need), ());
+        }
+    }
+    let mut knots: Vec<Vec<usize>> = kosaraju_scc(&graph)
+        .into_iter()
+        .map(|knot| knot.into_iter().map(NodeIndex::index).collect())
+        .filter(|knot: &Vec<usize>| knot.len() > 1 || edges[knot[0]].contains_key(&knot[0]))
+        .collect();
+    knots.iter_mut().for_each(|knot| knot.sort_unstable());
+    knots.sort_unstable();
+    for knot in knots {
+        report_cycle(declared, edges, &shortest_cycle(&knot, edges), sink);
+    }
+}
+
+/// The shortest way from the first step of a knot back to it.
+fn shortest_cycle(knot: &[usize], edges: &[BTreeMap<usize, Edge>]) -> Vec<usize> {
+    let (start, inside) = (knot[0], knot.iter().copied().collect::<HashSet<_>>());
+    let mut came_from: HashMap<usize, usize> = HashMap::new();
+    let mut queue = VecDeque::from([start]);
+    while let Some(step) = queue.pop_front() {
+        for need in edges[step].keys().copied().filter(|need| inside.contains(need)) {
+            if need == start {
+                let (mut cycle, mut at) = (vec![start], step);
+                while at != start {
+                    cycle.push(at);
+                    at = came_from[&at];
+                }
+                cycle.push(start);
+                cycle.reverse();
+                return cycle;
+            }
+            if let std::collections::hash_map::Entry::Vacant(new) = came_from.entry(need) {
+                new.insert(step);
+                queue.push_back(need);
+            }
+        }
+    }
+    vec![start, start]
+}
+
+/// Reports a cycle, given as steps of which each waits for the next.
+fn report_cycle(declared: &Declared, edges: &[BTreeMap<usize, Edge>], cycle: &[usize], sink: &mut Sink) {
+    let name = |step: &usize| declared.steps[*step].id.as_ref().map_or("?", |id| id.value.as_str());
+    let mut shown: Vec<&str> = cycle.iter().take(CYCLE_SHOWN).map(name).collect();
+    if cycle.len() > CYCLE_SHOWN {
+        shown.extend(["…", name(&cycle[0])]);
+    }
+    let message = match cycle.len() {
+        2 => format!("{} waits for itself", declared.steps[cycle[0]].title()),
+        _ => format!("steps wait for each other in a circle: `{}`", shown.join(" → ")),
+    };
+    let mut diagnostic = Diagnostic::error(Code::Cycle, message);
+    for pair in cycle.windows(2).take(CYCLE_SHOWN) {
+        if let Some(edge) = edges[pair[0]].get(&pair[1]) {
+            let how = match edge.origin {
+                EdgeOrigin::Needs => "needs",
+                EdgeOrigin::Reference => "reads",
+            };
+            diagnostic = diagnostic.at(&edge.span, format!("`{}` {how} `{}`", name(&pair[0]), name(&pair[1])));
+        }
+    }
+    sink.push(diagnostic.help("remove one of these edges"));
+}
+
+/// Calls `visit` with every expression of a step that may read another step; what is fixed when the plan is made may not.
+pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'a Syntax)) {
+    step.when.iter().for_each(&mut *visit);
+    let templates = step.env.iter().map(|(_, template)| template).chain(&step.stdin).chain(&step.as_user);
+    templates.flat_map(TemplateSyntax::expressions).for_each(&mut *visit);
+    for action in [&step.probe, &step.action, &step.undo].into_iter().flatten() {
+        visit_action(action, visit);
+    }
+}
+
+fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
+    let mut templates: Vec<&'a TemplateSyntax> = Vec::new();
+    match &action.kind {
+        ActionKind::Run { argv: list } | ActionKind::Script { args: list, .. } => templates.extend(list),
+        ActionKind::Shell { .. } => {}
+        ActionKind::Upload { from, to, mode: _ } => templates.extend(from.iter().chain(to)),
+        ActionKind::Wait { until: Some(UntilDecl::Http { url, .. }), .. } => templates.extend(url),
+        ActionKind::Wait { .. } => {}
+    }
+    templates.into_iter().flat_map(TemplateSyntax::expressions).for_each(visit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_pairs(n: usize, pairs: &[(usize, usize)]) -> Vec<BTreeMap<usize, Edge>> {
+        let mut edges = vec![BTreeMap::new(); n];
+        for (step, need) in pairs {
+            edges[*step].insert(*need, Edge { origin: EdgeOrigin::Needs, span: 0..0 });
+        }
+        edges
+    }
+
+    #[test]
+    fn a_shortest_cycle_is_found_among_several() {
+        let edges = from_pairs(5, &[(0, 1), (1, 2), (2, 3), (3, 0), (2, 0), (4, 0)]);
+        assert_eq!(order(&edges), Vec::<usize>::new());
+        assert_eq!(shortest_cycle(&[0, 1, 2, 3], &edges), [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_long_chain_is_ordered_without_recursion() {
+        let n = 10_000;
+        let pairs: Vec<_> = (0..n - 1).map(|i| (i, i + 1)).collect();
+        let order = order(&from_pairs(n, &pairs));
+        assert_eq!(order.first(), Some(&(n - 1)));
+        assert_eq!(order.len(), n);
+    }
+}

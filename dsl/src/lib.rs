@@ -1,0 +1,42 @@
+//! The workflow language: sources → [`Workflow`] → [`plan::Plan`], with diagnostics. No I/O, no clock, no async, no host.
+//!
+//! [`check`] reads a source and finds all that is wrong with it; [`Workflow::compile`] makes a plan of it for given values
+//! and hosts; [`eval::eval`] and [`eval::render`] compute what a plan's expressions give, where the engine needs them.
+
+pub mod duration;
+pub mod eval;
+pub mod expr;
+pub mod limits;
+pub mod plan;
+pub mod types;
+pub mod value;
+
+mod assets;
+mod code;
+mod compile;
+mod declared;
+mod diagnostic;
+mod expression;
+mod fixed;
+mod given;
+mod graph;
+mod kind;
+mod lower;
+mod nearest;
+mod read;
+mod source;
+mod stored;
+mod syntax;
+mod typing;
+mod workflow;
+
+pub use code::{Code, CodeInfo, codes, explain};
+pub use compile::Compiled;
+pub use declared::RoleKind;
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use eval::{eval, render};
+pub use given::{Given, GivenValue, Origin, SecretText, Secrets};
+pub use kind::parse_text;
+pub use source::{Files, Source};
+pub use stored::PlanError;
+pub use workflow::{Checked, InputInfo, RoleInfo, Workflow, check};

@@ -1,0 +1,302 @@
+//! From declared steps to the steps of a plan.
+//!
+//! Everything of a step is checked and settled here but for values that follow from inputs ([`crate::fixed`]), which are
+//! put in when a plan is made.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::assets::normal_path;
+use crate::code::Code;
+use crate::declared::{ActionDecl, ActionKind, Declared, Scalar, StepDecl, UntilDecl};
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::expression::{Syntax, TemplateSyntax};
+use crate::fixed::{self, Field, Fixed};
+use crate::graph::Graph;
+use crate::plan::{Action, Edge, EdgeKind, Interrupted, Probe, Retry, RetryOn, Step, Until, UploadFrom};
+use crate::source::{Spanned, quote};
+use crate::expr::Template;
+use crate::typing::{Class, Place, Typing, Used, facts};
+
+/// How long a command or an upload may take where nothing is said.
+const TIMEOUT_MS: u64 = 3_600_000;
+/// How long a `Wait` waits between two looks where nothing is said.
+const EVERY_MS: u64 = 1_000;
+/// The wait before the second attempt, its growth and its limit, where nothing is said.
+const RETRY_WAIT_MS: u64 = 5_000;
+const RETRY_FACTOR: f64 = 2.0;
+const RETRY_CAP_MS: u64 = 300_000;
+
+/// A step of the plan, but for what follows from inputs.
+#[derive(Debug, Clone)]
+pub(crate) struct Lowered {
+    pub(crate) step: Step,
+    /// What is still to be put in.
+    pub(crate) fixed: Vec<Fixed>,
+    /// Where its `timeout` stands, if it has one.
+    pub(crate) timeout: Option<Range<usize>>,
+}
+
+/// Checks all steps; gives those that are whole, in the order of the plan.
+pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Vec<Lowered> {
+    let mut lowered = Vec::new();
+    for index in 0..declared.steps.len() {
+        let typing = Typing {
+            declared,
+            position: &graph.position,
+            place: Place::Step { index, undo: false },
+            facts: Vec::new(),
+            condition: false,
+            used,
+            sink,
+        };
+        let mut lower = Lower { typing, fixed: Vec::new() };
+        lowered.push(lower.step(&declared.steps[index], index, graph));
+    }
+    graph.order.iter().filter_map(|index| lowered[*index].take()).collect()
+}
+
+struct Lower<'a> {
+    typing: Typing<'a>,
+    fixed: Vec<Fixed>,
+}
+
+impl Lower<'_> {
+    fn step(&mut self, step: &StepDecl, index: usize, graph: &Graph) -> Option<Lowered> {
+        self.role(step);
+        let when = step.when.as_ref().map(|when| (self.typing.condition(when), facts(when, true)));
+        let when = when.map(|(when, facts)| {
+            self.typing.facts = facts;
+            when
+        });
+        self.companions(step);
+        let probe = step.probe.as_ref().map(|probe| self.action(probe));
+        let action = step.action.as_ref().map(|action| self.action(action));
+        self.typing.place = Place::Step { index, undo: true };
+        let undo = step.undo.as_ref().map(|undo| self.action(undo));
+        self.typing.place = Place::Step { index, undo: false };
+        let env: BTreeMap<String, Template> = step
+            .env
+            .iter()
+            .map(|(name, value)| (name.value.clone(), self.typing.template(value, None)))
+            .collect();
+        let stdin = step.stdin.as_ref().map(|stdin| self.typing.template(stdin, None));
+        let as_user = step.as_user.as_ref().map(|user| self.typing.template(user, Some("be the name of a user")));
+        let retry = self.retry(step);
+        let timeout_ms = self.scalar(step.timeout.as_ref(), Field::Timeout).unwrap_or(TIMEOUT_MS);
+        let timeout = step.timeout.as_ref().map(|timeout| match timeout {
+            Scalar::Literal(literal) => literal.span.clone(),
+            Scalar::Expr(syntax) => syntax.span.clone(),
+        });
+        let out = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), out.clone()?))).collect();
+        let step = Step {
+            id: step.id.as_ref()?.value.clone(),
+            about: step.about.clone(),
+            role: step.on.as_ref()?.value.clone(),
+            needs: self.edges(index, graph),
+            when: match when {
+                Some(when) => Some(when?),
+                None => None,
+            },
+            probe: match probe {
+                Some(action) => Some(Probe { action: action? }),
+                None => None,
+            },
+            action: action??,
+            undo: match undo {
+                Some(undo) => Some(undo?),
+                None => None,
+            },
+            interrupted: step.interrupted.as_ref().map_or(Interrupted::Reattach, |interrupted| interrupted.value),
+            retry,
+            timeout_ms,
+            on_failure: step.on_failure,
+            out,
+            env,
+            stdin,
+            as_user,
+        };
+        let mut lowered = Lowered { step, fixed: std::mem::take(&mut self.fixed), timeout };
+        if lowered.fixed.is_empty()
+            && let Err(diagnostic) = fixed::settle(&mut lowered)
+        {
+            self.typing.sink.push(diagnostic);
+        }
+        Some(lowered)
+    }
+
+    fn role(&mut self, step: &StepDecl) {
+        let Some(role) = &step.on else { return };
+        if self.typing.declared.roles.get(&role.value).is_some() {
+            self.typing.used.roles.insert(role.value.clone());
+            return;
+        }
+        let known: Vec<&str> = self.typing.declared.roles.iter().map(|role| role.name.value.as_str()).collect();
+        let nearest = self.typing.sink.nearest(&role.value, known.iter().copied());
+        let message = format!("{} runs on {}, which no role is called", step.title(), quote(&role.value));
+        let diagnostic = Diagnostic::error(Code::UnknownRole, message).at(&role.span, "not a role of this workflow");
+        self.typing.sink.push(match nearest {
+            Some(nearest) => diagnostic.help(format!("a role is called `{nearest}`")),
+            None if known.is_empty() => diagnostic.help(format!("declare it: `roles: {{ \"{}\": One }}`", crate::source::plain(&role.value))),
+            None => diagnostic.help(crate::source::there_are(known)),
+        });
+    }
+
+    /// `interrupted: Probe` needs a probe, `UndoThenRerun` an undo.
+    fn companions(&mut self, step: &StepDecl) {
+        let Some(interrupted) = &step.interrupted else { return };
+        let (word, field, there) = match interrupted.value {
+            Interrupted::Probe => ("Probe", "probe", step.has_probe),
+            Interrupted::UndoThenRerun => ("UndoThenRerun", "undo", step.has_undo),
+            Interrupted::Reattach | Interrupted::Rerun | Interrupted::Ask => return,
+        };
+        if !there {
+            let message = format!("{} has `interrupted: {word}`, but no `{field}`", step.title());
+            let diagnostic = Diagnostic::error(Code::NeedsCompanion, message).at(&interrupted.span, format!("needs `{field}`"));
+            self.typing.sink.push(diagnostic.help(format!("add `{field}: …`, or choose `Rerun` where repeating does no harm")));
+        }
+    }
+
+    fn edges(&self, index: usize, graph: &Graph) -> Vec<Edge> {
+        let role = |index: usize| self.typing.declared.steps[index].on.as_ref().map(|role| &role.value);
+        let mut edges: Vec<Edge> = graph.edges[index]
+            .iter()
+            .map(|(other, edge)| Edge {
+                step: graph.position[*other],
+                kind: if role(*other) == role(index) { EdgeKind::Keyed } else { EdgeKind::Barrier },
+                origin: edge.origin,
+            })
+            .collect();
+        edges.sort_by_key(|edge| edge.step);
+        edges
+    }
+
+    /// A scalar that stands in the file; one that follows from inputs is remembered.
+    fn scalar<T: Copy>(&mut self, scalar: Option<&Scalar<T>>, field: Field) -> Option<T> {
+        match scalar? {
+            Scalar::Literal(literal) => Some(literal.value),
+            Scalar::Expr(syntax) => {
+                self.fixed(syntax, field);
+                None
+            }
+        }
+    }
+
+    fn fixed(&mut self, syntax: &Syntax, field: Field) {
+        let place = std::mem::replace(&mut self.typing.place, Place::Fixed);
+        let (classes, needed): (&[Class], _) = match field {
+            Field::Timeout | Field::Within | Field::Every | Field::RetryWait | Field::RetryCap => {
+                (&[Class::Duration], "Duration")
+            }
+            Field::RetryTimes => (&[Class::Whole], "Int"),
+            Field::Port => (&[Class::Whole], "Port"),
+            Field::RetryFactor => (&[Class::Whole, Class::Float], "Float"),
+            Field::Mode => (&[Class::Text], "Text"),
+        };
+        if let Some(typed) = self.typing.of_class(syntax, classes, needed, field.name()) {
+            self.fixed.push(Fixed { field, expr: typed.expr, span: syntax.span.clone() });
+        }
+        self.typing.place = place;
+    }
+
+    fn retry(&mut self, step: &StepDecl) -> Retry {
+        let Some(retry) = &step.retry else {
+            return Retry { times: 1, wait_ms: RETRY_WAIT_MS, factor: RETRY_FACTOR, cap_ms: RETRY_CAP_MS, on: Vec::new() };
+        };
+        let times = self.scalar(retry.times.as_ref(), Field::RetryTimes);
+        let wait_ms = self.scalar(retry.wait.as_ref(), Field::RetryWait).unwrap_or(RETRY_WAIT_MS);
+        let lowered = Retry {
+            times: times.unwrap_or(1),
+            wait_ms,
+            factor: self.scalar(retry.factor.as_ref(), Field::RetryFactor).unwrap_or(RETRY_FACTOR),
+            cap_ms: self.scalar(retry.cap.as_ref(), Field::RetryCap).unwrap_or(RETRY_CAP_MS.max(wait_ms)),
+            on: match &retry.on {
+                Some(on) => on.clone(),
+                None if times == Some(1) => Vec::new(),
+                None => vec![RetryOn::Connection, RetryOn::Timeout],
+            },
+        };
+        let literal = |scalar: &Option<Scalar<u64>>| matches!(scalar, Some(Scalar::Literal(_)));
+        if literal(&retry.wait) && literal(&retry.cap) && lowered.cap_ms < lowered.wait_ms {
+            let message = "`cap` is shorter than `wait`, so the first wait would be over it";
+            self.typing.sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&retry.span, "in here"));
+        }
+        lowered
+    }
+
+    fn templates(&mut self, list: &[TemplateSyntax]) -> Vec<Template> {
+        list.iter().map(|template| self.typing.template(template, Some("be an argument"))).collect()
+    }
+
+    fn action(&mut self, action: &ActionDecl) -> Option<Action> {
+        Some(match &action.kind {
+            ActionKind::Run { argv } => Action::Run { argv: self.templates(argv) },
+            ActionKind::Shell { text } => Action::Shell { text: text.clone() },
+            ActionKind::Script { file, args } => {
+                let args = self.templates(args);
+                Action::Script { asset: normal_path(&file.as_ref()?.value).ok()?, args }
+            }
+            ActionKind::Upload { from, to, mode } => {
+                let mode = match mode {
+                    Some(mode) => self.scalar(Some(mode), Field::Mode),
+                    None => None,
+                };
+                let from = from.as_ref().and_then(|from| self.upload_from(from));
+                let to = self.typing.template(to.as_ref()?, Some("be a path on the host"));
+                Action::Upload { from: from?, to, mode }
+            }
+            ActionKind::Wait { until, within, every } => {
+                let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
+                let every_ms = self.scalar(every.as_ref(), Field::Every).unwrap_or(EVERY_MS);
+                let until = until.as_ref().map(|until| self.until(until));
+                Action::Wait { until: until??, within_ms, every_ms }
+            }
+        })
+    }
+
+    fn until(&mut self, until: &UntilDecl) -> Option<Until> {
+        Some(match until {
+            UntilDecl::Ssh => Until::Ssh,
+            UntilDecl::Tcp { port } => {
+                let port = self.scalar(port.as_ref(), Field::Port);
+                Until::Tcp { port: Template::literal(port.unwrap_or(0).to_string()) }
+            }
+            UntilDecl::Http { url, status } => {
+                let url = self.typing.template(url.as_ref()?, Some("be in a URL"));
+                Until::Http { url, status: status.clone() }
+            }
+        })
+    }
+
+    /// `"${{ inputs.image }}"` is a file of the operator's machine, any other text one of the workflow.
+    fn upload_from(&mut self, from: &TemplateSyntax) -> Option<UploadFrom> {
+        if let Some(path) = from.literal() {
+            return normal_path(&path).ok().map(UploadFrom::Asset);
+        }
+        let Some(syntax) = from.only_expression() else {
+            let message = "`from` is a mixture of text and expressions";
+            let diagnostic = Diagnostic::error(Code::TypeMismatch, message)
+                .at(&from.span, "either one file of the workflow, or one expression")
+                .help("which files belong to a workflow must be known when it is checked");
+            self.typing.sink.push(diagnostic.help("declare an input of type `File` and write `${{ inputs.name }}`"));
+            from.expressions().for_each(|syntax| {
+                self.typing.expr(syntax);
+            });
+            return None;
+        };
+        self.typing.of_class(syntax, &[Class::File], "File", "from").map(|typed| UploadFrom::File(typed.expr))
+    }
+}
+
+/// Checks the outputs of the workflow.
+pub(crate) fn outputs(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> BTreeMap<String, Template> {
+    let mut typing =
+        Typing { declared, position: &graph.position, place: Place::Output, facts: Vec::new(), condition: false, used, sink };
+    let mut outputs = BTreeMap::new();
+    for (Spanned { value: name, .. }, template) in &declared.outputs {
+        if let Some(template) = template {
+            outputs.insert(name.clone(), typing.template(template, Some("be an output")));
+        }
+    }
+    outputs
+}

@@ -1,0 +1,295 @@
+//! The plan: a workflow compiled for given inputs and roles.
+//!
+//! A static DAG of steps, self-contained: it is stored with the operation as a blob (D3) and never changed by editing the
+//! file. How many nodes a step has is no part of it; that is an event (D2).
+//!
+//! Invariant: `steps` stand in a valid order – every edge points to a smaller index – so that a plan with a cycle cannot be
+//! written down.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::expr::{Expr, Template};
+use crate::types::{Field, Type};
+use crate::value::Value;
+
+/// The format that this build writes; it reads this one and the one before.
+pub const FORMAT: u32 = 1;
+
+/// A compiled workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`FORMAT`] of the build that wrote it.
+    pub format: u32,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// What the workflow is for.
+    pub about: String,
+    /// The inputs with the values given or defaulted; secrets by reference.
+    pub inputs: BTreeMap<String, Input>,
+    /// The roles with the slots that fill them.
+    pub roles: BTreeMap<String, Role>,
+    /// The steps; every edge points backwards.
+    pub steps: Vec<Step>,
+    /// What the operation gives when it has completed. Never secret.
+    pub outputs: BTreeMap<String, Template>,
+    /// The scripts and files that steps name, by their path relative to the workflow.
+    pub assets: BTreeMap<String, Asset>,
+}
+
+/// An input of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its declared type.
+    pub field: Field,
+    /// Its value; secrets are [`Value::Secret`].
+    pub value: Value,
+}
+
+/// A role and who fills it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// `One`: its host can be named as `roles.NAME`.
+    pub one: bool,
+    /// The slots, in the order given; unique.
+    pub slots: Vec<String>,
+}
+
+/// A file that belongs to the workflow; its bytes are a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asset {
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Name within the workflow.
+    pub id: String,
+    /// What a person reads.
+    pub about: Option<String>,
+    /// The role it runs on: one node per slot.
+    pub role: String,
+    /// What must be over before it.
+    pub needs: Vec<Edge>,
+    /// A condition; false is `Skipped(WhenFalse)`. Never secret, and reads nothing of secrets but their presence.
+    pub when: Option<Expr>,
+    /// The read-only question whether the effect is there (D13).
+    pub probe: Option<Probe>,
+    /// What it does.
+    pub action: Action,
+    /// What compensates it.
+    pub undo: Option<Action>,
+    /// What an unknown outcome means.
+    pub interrupted: Interrupted,
+    /// When to try again.
+    pub retry: Retry,
+    /// How long one attempt may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// What a failure means for the operation.
+    pub on_failure: OnFailure,
+    /// What later steps may read of it.
+    pub out: BTreeMap<String, Out>,
+    /// Environment of the program; may be secret.
+    pub env: BTreeMap<String, Template>,
+    /// Standard input of the program; may be secret.
+    pub stdin: Option<Template>,
+    /// The user that the program runs as, by sudo; the login user where absent.
+    pub as_user: Option<Template>,
+}
+
+/// An edge to an earlier step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// Index of the earlier step.
+    pub step: usize,
+    /// How nodes are matched.
+    pub kind: EdgeKind,
+    /// Where the edge comes from.
+    pub origin: EdgeOrigin,
+}
+
+/// How the nodes of two steps are matched (D2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeKind {
+    /// The same role: host by host.
+    Keyed,
+    /// Another role: all nodes of the earlier step.
+    Barrier,
+}
+
+/// Where an edge comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeOrigin {
+    /// Written in `needs`.
+    Needs,
+    /// A reference such as `steps.x.out.y`.
+    Reference,
+}
+
+/// The read-only question of a step: exit 0 = the effect is there, 1 = it is not, anything else = unknown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// A `Run`, `Shell` or `Script`.
+    pub action: Action,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A program with its arguments; each element reaches it as exactly one argument.
+    Run {
+        /// Program and arguments; never secret, never empty.
+        argv: Vec<Template>,
+    },
+    /// Shell text, run by `/bin/sh`; nothing is ever spliced into it.
+    Shell {
+        /// The text.
+        text: String,
+    },
+    /// A script of the workflow.
+    Script {
+        /// Path in [`Plan::assets`].
+        asset: String,
+        /// Its arguments; never secret.
+        args: Vec<Template>,
+    },
+    /// A file brought to the host: temporary name, checked, renamed.
+    Upload {
+        /// What.
+        from: UploadFrom,
+        /// Absolute path on the host; never secret.
+        to: Template,
+        /// Permission bits, such as `0o644`.
+        mode: Option<u32>,
+    },
+    /// Waiting until something is so.
+    Wait {
+        /// What.
+        until: Until,
+        /// For how long at most, in milliseconds.
+        within_ms: u64,
+        /// How long between two looks, in milliseconds.
+        every_ms: u64,
+    },
+}
+
+/// What an `Upload` brings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadFrom {
+    /// An expression of type `File`.
+    File(Expr),
+    /// A file of the workflow: a path in [`Plan::assets`].
+    Asset(String),
+}
+
+/// What a `Wait` waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// The host accepts our login and runs a command.
+    Ssh,
+    /// A TCP port of the host accepts a connection from here.
+    Tcp {
+        /// The port, as text.
+        port: Template,
+    },
+    /// A plain-HTTP GET from here answers with one of these statuses.
+    Http {
+        /// The URL (`http://…`); never secret.
+        url: Template,
+        /// Statuses that count.
+        status: Vec<u16>,
+    },
+}
+
+/// What an unknown outcome means (LANGUAGE, `interrupted`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interrupted {
+    /// Re-attach to the job; where that gives no answer, a probe if there is one, else a person.
+    Reattach,
+    /// Ask the probe.
+    Probe,
+    /// Do it again: the action is harmless when repeated.
+    Rerun,
+    /// Undo, then do it again.
+    UndoThenRerun,
+    /// Ask a person.
+    Ask,
+}
+
+/// What a failure means for the operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Nothing more is started.
+    Stop,
+    /// Other branches go on; the operation fails at the end.
+    Continue,
+    /// What was done is undone in reverse.
+    Rollback,
+}
+
+/// When a failed attempt is followed by another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Attempts in all, at least 1.
+    pub times: u32,
+    /// The wait before the second attempt, in milliseconds.
+    pub wait_ms: u64,
+    /// Each further wait is this much longer, at least 1.
+    pub factor: f64,
+    /// No wait is longer, in milliseconds.
+    pub cap_ms: u64,
+    /// Which failures.
+    pub on: Vec<RetryOn>,
+}
+
+/// A class of failures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// The host could not be reached, or the connection was lost.
+    Connection,
+    /// The attempt took too long.
+    Timeout,
+    /// The program ended with one of these codes.
+    Exit(Vec<i32>),
+    /// Whatever failed.
+    Any,
+}
+
+/// How a step's output value is taken from what the program wrote.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Out {
+    /// The whole standard output, without trailing line ends.
+    Stdout {
+        /// Type that the text is parsed as.
+        ty: Type,
+    },
+    /// The first capture group (or the whole match) of a pattern in standard output.
+    Regex {
+        /// A pattern of the `regex` crate.
+        pattern: String,
+        /// Type that the text is parsed as.
+        ty: Type,
+    },
+}

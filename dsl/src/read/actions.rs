@@ -1,0 +1,224 @@
+//! Actions: what a step does, asks and undoes.
+
+use super::fields::{Fields, Shape};
+use super::scalars::Reader;
+use crate::code::Code;
+use crate::declared::{ActionDecl, ActionKind, Scalar, UntilDecl};
+use crate::diagnostic::Diagnostic;
+use crate::expression::{TemplateSyntax, template};
+use crate::limits;
+use crate::source::Spanned;
+use crate::syntax::{self, Kind, Node, Text};
+
+const SCRIPT: Shape = Shape { name: "Script", fields: &["file", "args"], positional: None };
+const UPLOAD: Shape = Shape { name: "Upload", fields: &["from", "to", "mode"], positional: None };
+const WAIT: Shape = Shape { name: "Wait", fields: &["until", "within", "every"], positional: None };
+const TCP: Shape = Shape { name: "Tcp", fields: &["port"], positional: None };
+const HTTP: Shape = Shape { name: "Http", fields: &["url", "status"], positional: None };
+
+/// Reads what a step does.
+pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
+    let word = reader.variant(node, "an action", &["Run", "Shell", "Script", "Upload", "Wait"])?;
+    read(node, word, reader)
+}
+
+/// Reads a probe or an undo, which is a program.
+pub(super) fn command(node: &Node, what: &str, reader: &mut Reader) -> Option<ActionDecl> {
+    let word = reader.variant(node, what, &["Run", "Shell", "Script"])?;
+    read(node, word, reader)
+}
+
+fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
+    let kind = match word {
+        "Run" => run(node, reader),
+        "Shell" => shell(node, reader),
+        "Script" => script(node, reader),
+        "Upload" => upload(node, reader),
+        _ => wait(node, reader),
+    }?;
+    Some(ActionDecl { kind })
+}
+
+fn run(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
+    let example = "Run([\"program\", \"argument\"])";
+    let list = reader.single(node, example)?;
+    if let Kind::Text(text) = &list.kind {
+        let diagnostic = Diagnostic::error(Code::WrongShape, "`Run` is given a text, but a list is expected")
+            .at(&text.span, "not a list")
+            .help(format!("write program and arguments as a list: `{example}`"));
+        reader.sink.push(diagnostic.help("or let a shell read it: `Shell(\"…\")`"));
+        return None;
+    }
+    let argv = templates(list, "Run", reader)?;
+    if matches!(&list.kind, Kind::List(list) if list.is_empty()) {
+        let message = "`Run` has no program";
+        reader.sink.push(Diagnostic::error(Code::Empty, message).at(&list.span, "the program stands first"));
+        return None;
+    }
+    if argv.first().and_then(TemplateSyntax::literal).is_some_and(|program| program.trim().is_empty()) {
+        let message = "the program of `Run` is empty";
+        reader.sink.push(Diagnostic::error(Code::Empty, message).at(&argv[0].span, "the program stands here"));
+        return None;
+    }
+    Some(ActionKind::Run { argv })
+}
+
+fn templates(node: &Node, field: &str, reader: &mut Reader) -> Option<Vec<TemplateSyntax>> {
+    let list = reader.list(node, field, limits::ARGUMENTS)?;
+    let mut templates = Vec::new();
+    for node in list {
+        if let Kind::Number | Kind::Bool(_) = node.kind {
+            let written = &reader.source[node.span.clone()];
+            let message = format!("an element of `{field}` is {}, but a text is expected", node.describe());
+            let diagnostic = Diagnostic::error(Code::WrongShape, message).at(&node.span, "not a text");
+            reader.sink.push(diagnostic.help(format!("write \"{written}\"")));
+            continue;
+        }
+        if let Some(text) = reader.text(node, field) {
+            templates.extend(template(text, reader.sink));
+        }
+    }
+    Some(templates)
+}
+
+fn shell(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
+    let text = reader.single(node, "Shell(\"…\")")?;
+    let text = reader.some_text(text, "Shell")?;
+    if let Some(at) = text.value.find("${{") {
+        let diagnostic = Diagnostic::error(Code::Splice, "an expression stands in shell text")
+            .at(&text.locate(at..at + 3), "nothing is ever spliced into shell")
+            .help("pass the value by `env: { \"NAME\": \"${{ … }}\" }` and read it as \"$NAME\"");
+        reader.sink.push(diagnostic.help("or use a `Script` with `args`, or `stdin`"));
+    }
+    Some(ActionKind::Shell { text: text.value.clone() })
+}
+
+fn script(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
+    let mut fields = Fields::open(node, &SCRIPT, "`Script`", reader.sink)?;
+    let file = fields.required("file", reader.sink).and_then(|node| reader.some_text(node, "file"));
+    let args = fields.optional("args").and_then(|node| templates(node, "args", reader)).unwrap_or_default();
+    Some(ActionKind::Script { file: file.and_then(|text| fixed_path(text, reader)), args })
+}
+
+/// A path that is known before anything is: no expression stands in it.
+fn fixed_path(text: &Text, reader: &mut Reader) -> Option<Spanned<String>> {
+    if let Some(at) = text.value.find("${{") {
+        let diagnostic = Diagnostic::error(Code::Splice, "the path of a script has an expression in it")
+            .at(&text.locate(at..at + 3), "which script runs must be known when the workflow is checked")
+            .help("use two steps with a `when` each, or pass the value by `args`");
+        reader.sink.push(diagnostic);
+        return None;
+    }
+    Some(Spanned::new(text.value.clone(), text.span.clone()))
+}
+
+fn upload(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
+    let mut fields = Fields::open(node, &UPLOAD, "`Upload`", reader.sink)?;
+    let from = fields.required("from", reader.sink).and_then(|node| reader.some_text(node, "from"));
+    let from = from.and_then(|text| template(text, reader.sink));
+    let to = fields.required("to", reader.sink).and_then(|node| reader.some_text(node, "to"));
+    let to = to.and_then(|text| template(text, reader.sink).map(|template| (text, template)));
+    let to = to.map(|(text, to)| {
+        let begins = match to.parts.first() {
+            Some(crate::expression::PartSyntax::Text(begin)) => begin.starts_with('/'),
+            _ => true,
+        };
+        if !begins {
+            reader.malformed(&text.span, "to", "an absolute path on the host is expected");
+        } else if text.value.ends_with('/') {
+            reader.malformed(&text.span, "to", "the path of the file is expected, not that of a folder");
+        }
+        to
+    });
+    let mode = fields.optional("mode").and_then(|node| mode(node, reader));
+    Some(ActionKind::Upload { from, to, mode })
+}
+
+/// Permission bits, octal: `0o644` or `"0644"`.
+fn mode(node: &Node, reader: &mut Reader) -> Option<Scalar<u32>> {
+    let help = "permission bits are octal: `0o644` or `\"0644\"`";
+    let bits = match &node.kind {
+        Kind::Text(_) => {
+            let text = reader.text(node, "mode")?;
+            if let Some(expr) = reader.only_expression(text, "mode")? {
+                return Some(expr);
+            }
+            parse_mode(&text.value)
+        }
+        Kind::Number if reader.source[node.span.clone()].starts_with("0o") => {
+            let number = syntax::options().from_str::<u32>(&reader.source[node.span.clone()]);
+            number.ok().filter(|bits| *bits <= 0o7777)
+        }
+        _ => None,
+    };
+    match bits {
+        Some(bits) => Some(Scalar::Literal(Spanned::new(bits, node.span.clone()))),
+        None => {
+            reader.malformed(&node.head(), "mode", help);
+            None
+        }
+    }
+}
+
+/// Reads permission bits that are given as text.
+pub(crate) fn parse_mode(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let octal = (3..=4).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    octal.then(|| u32::from_str_radix(digits, 8).ok()).flatten()
+}
+
+fn wait(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
+    let mut fields = Fields::open(node, &WAIT, "`Wait`", reader.sink)?;
+    let until = fields.required("until", reader.sink).and_then(|node| until(node, reader));
+    let within = fields.required("within", reader.sink).and_then(|node| {
+        reader.duration_or_expr(node, "within", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)
+    });
+    let every = fields.optional("every").and_then(|node| {
+        reader.duration_or_expr(node, "every", limits::EVERY_MIN_MS, limits::EVERY_MAX_MS)
+    });
+    Some(ActionKind::Wait { until, within, every })
+}
+
+fn until(node: &Node, reader: &mut Reader) -> Option<UntilDecl> {
+    match reader.variant(node, "something to wait for", &["Ssh", "Tcp", "Http"])? {
+        "Ssh" => reader.bare(node).map(|()| UntilDecl::Ssh),
+        "Tcp" => {
+            let mut fields = Fields::open(node, &TCP, "`Tcp`", reader.sink)?;
+            let port = fields.required("port", reader.sink);
+            let port = port.and_then(|node| reader.integer_or_expr(node, "port", 1, 65_535));
+            let port = port.map(|port| match port {
+                Scalar::Literal(port) => Scalar::Literal(Spanned::new(port.value as u16, port.span)),
+                Scalar::Expr(syntax) => Scalar::Expr(syntax),
+            });
+            Some(UntilDecl::Tcp { port })
+        }
+        _ => {
+            let mut fields = Fields::open(node, &HTTP, "`Http`", reader.sink)?;
+            let url = fields.required("url", reader.sink).and_then(|node| reader.some_text(node, "url"));
+            let url = url.and_then(|text| {
+                let url = template(text, reader.sink)?;
+                if let Some(crate::expression::PartSyntax::Text(begin)) = url.parts.first()
+                    && !begin.starts_with("http://")
+                {
+                    reader.malformed(&text.span, "url", "a plain `http://…` URL is expected");
+                }
+                Some(url)
+            });
+            let status = match fields.optional("status") {
+                Some(node) => statuses(node, reader)?,
+                None => vec![200],
+            };
+            Some(UntilDecl::Http { url, status })
+        }
+    }
+}
+
+fn statuses(node: &Node, reader: &mut Reader) -> Option<Vec<u16>> {
+    let list = reader.list(node, "status", limits::CHOICES)?;
+    if list.is_empty() {
+        let message = "`status` lists no status";
+        reader.sink.push(Diagnostic::error(Code::Empty, message).at(&node.span, "empty"));
+        return None;
+    }
+    list.iter().map(|node| reader.integer(node, "status", 100, 599).map(|status| status as u16)).collect()
+}

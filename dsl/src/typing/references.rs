@@ -1,0 +1,299 @@
+//! Names: inputs, outputs of steps, roles, the host, the operation.
+
+use super::{Place, Shape, Typed, Typing};
+use crate::code::Code;
+use crate::declared::{InputDecl, RoleKind, StepDecl};
+use crate::diagnostic::Diagnostic;
+use crate::expr::{Expr, HostProperty};
+use crate::expression::{Syntax, SyntaxKind};
+use crate::plan::Out;
+use crate::source::{Spanned, list_names, quote, there_are};
+use crate::types::Type;
+
+const ROOTS: [&str; 5] = ["inputs", "steps", "roles", "host", "operation"];
+/// What `steps.s.state` can be.
+const STATES: [&str; 4] = ["succeeded", "skipped", "failed", "not_reached"];
+
+type Name<'a> = Spanned<&'a str>;
+
+impl Typing<'_> {
+    /// A name, or a field of something.
+    pub(super) fn reference(&mut self, syntax: &Syntax) -> Typed {
+        let Some(path) = syntax.path() else {
+            return match &syntax.kind {
+                SyntaxKind::Field(base, name) => {
+                    let base = self.expr(base);
+                    self.field(base, &Spanned::new(name.value.as_str(), name.span.clone()))
+                }
+                _ => Typed::unknown(),
+            };
+        };
+        let (root, rest) = (&path[0], &path[1..]);
+        match root.value {
+            "inputs" => self.input(root, rest),
+            "steps" => self.step(root, rest),
+            "roles" => self.role(root, rest),
+            "host" => self.host(root, rest),
+            "operation" => self.operation(root, rest),
+            _ => {
+                let nearest = self.sink.nearest(root.value, ROOTS);
+                let message = format!("there is nothing called {}", quote(root.value));
+                let mut diagnostic = Diagnostic::error(Code::UnknownReference, message).at(&root.span, "not known here");
+                if self.declared.inputs.get(root.value).is_some() {
+                    diagnostic = diagnostic.help(format!("an input is called so: `inputs.{}`", root.value));
+                } else if let Some(nearest) = nearest {
+                    diagnostic = diagnostic.help(format!("did you mean `{nearest}`?"));
+                } else {
+                    diagnostic = diagnostic.help(format!("names begin with {}; texts stand in single quotes", list_names(ROOTS)));
+                }
+                self.sink.push(diagnostic);
+                Typed::unknown()
+            }
+        }
+    }
+
+    fn unknown_name(&mut self, name: &Name, what: &str, known: &[&str]) -> Typed {
+        let nearest = self.sink.nearest(name.value, known.iter().copied()).map(str::to_owned);
+        let message = format!("{what} {}", quote(name.value));
+        let diagnostic = Diagnostic::error(Code::UnknownReference, message).at(&name.span, "not known");
+        self.sink.push(match nearest {
+            Some(nearest) => diagnostic.help(format!("did you mean `{nearest}`?")),
+            None if known.is_empty() => diagnostic,
+            None => diagnostic.help(there_are(known)),
+        });
+        Typed::unknown()
+    }
+
+    /// A root that stands alone, or with too few names behind it.
+    fn incomplete(&mut self, root: &Name, example: &str) -> Typed {
+        let message = format!("`{}` alone is no value", root.value);
+        let diagnostic = Diagnostic::error(Code::UnknownReference, message).at(&root.span, "something must follow");
+        self.sink.push(diagnostic.help(format!("it is written such as `{example}`")));
+        Typed::unknown()
+    }
+
+    /// The fields behind a value, one after the other; `path` is the value's own.
+    fn fields(&mut self, mut typed: Typed, mut path: String, rest: &[Name]) -> Typed {
+        for name in rest {
+            typed = self.field(typed, name);
+            path = format!("{path}.{}", name.value);
+            typed = self.narrow(typed, &path);
+        }
+        typed
+    }
+
+    /// What is known of the value at a path here.
+    fn narrow(&self, typed: Typed, path: &str) -> Typed {
+        let narrowed = typed.optional && self.facts.iter().any(|fact| fact == path);
+        Typed { optional: typed.optional && !narrowed, narrowed, ..typed }
+    }
+
+    /// `base.name`
+    fn field(&mut self, base: Typed, name: &Name) -> Typed {
+        let fields = match &base.shape {
+            Shape::Of(Type::Record(fields)) => fields,
+            Shape::Unknown => return Typed::unknown(),
+            _ => {
+                let message = format!("{} has no fields", base.show());
+                self.error(Code::TypeMismatch, message, &name.span, "not a record");
+                return Typed::unknown();
+            }
+        };
+        let Some(field) = fields.get(name.value) else {
+            let known: Vec<&str> = fields.keys().map(String::as_str).collect();
+            return self.unknown_name(name, "the record has no field", &known);
+        };
+        Typed {
+            expr: Expr::Field(Box::new(base.expr), name.value.to_owned()),
+            shape: Shape::Of(field.ty.clone()),
+            optional: base.optional || field.optional,
+            narrowed: false,
+            secret: base.secret,
+        }
+    }
+
+    fn input(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        let Some((name, fields)) = rest.split_first() else { return self.incomplete(root, "inputs.port") };
+        let Some(input) = self.declared.inputs.get(name.value) else {
+            let known: Vec<&str> = self.declared.inputs.iter().map(|input| input.name.value.as_str()).collect();
+            return self.unknown_name(name, "there is no input", &known);
+        };
+        self.used.inputs.insert(name.value.to_owned());
+        let Some(field) = input.field() else { return Typed::unknown() };
+        let path = format!("inputs.{}", name.value);
+        let typed = Typed {
+            expr: Expr::Input(name.value.to_owned()),
+            shape: Shape::Of(field.ty),
+            optional: field.optional,
+            narrowed: false,
+            secret: field.secret.then(|| input.name.span.clone()),
+        };
+        let typed = self.narrow(typed, &path);
+        let typed = self.fields(typed, path, fields);
+        let secret = declared_secret(input, fields);
+        Typed { secret: typed.secret.clone().or(secret), ..typed }
+    }
+
+    fn step(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        let example = "steps.build.out.image";
+        let [name, what, rest @ ..] = rest else { return self.incomplete(root, example) };
+        let Some(index) = self.declared.step_ids.get(name.value).copied() else {
+            let mut known: Vec<&str> = self.declared.step_ids.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            return self.unknown_name(name, "there is no step", &known);
+        };
+        if !self.step_is_readable(name, index) {
+            return Typed::unknown();
+        }
+        let declared = self.declared;
+        let (step, position) = (&declared.steps[index], self.position[index]);
+        let several = self.reads_several(step);
+        match (what.value, rest) {
+            ("state", rest) => {
+                if several {
+                    let message = format!("the state of {} is not one value", step.title());
+                    self.error(Code::NotOneHost, message, &name.span, "runs on several hosts");
+                    return Typed::unknown();
+                }
+                let states = STATES.iter().map(|state| (*state).to_owned()).collect();
+                let typed = Typed::new(Expr::StepState(position), Type::Choice(states));
+                self.fields(typed, String::new(), rest)
+            }
+            ("out", [out, rest @ ..]) => {
+                let Some((_, value)) = step.out.iter().find(|(name, _)| name.value == out.value) else {
+                    let known: Vec<&str> = step.out.iter().map(|(name, _)| name.value.as_str()).collect();
+                    return self.unknown_name(out, &format!("step `{}` puts out no", name.value), &known);
+                };
+                let Some(Out::Stdout { ty } | Out::Regex { ty, .. }) = value else { return Typed::unknown() };
+                let path = format!("steps.{}.out.{}", name.value, out.value);
+                let expr = Expr::Out { step: position, name: out.value.to_owned() };
+                let typed = if several {
+                    Typed::new(expr, Type::Map(Box::new(ty.clone())))
+                } else {
+                    let own = matches!(self.place, Place::Step { index: this, .. } if this == index);
+                    let optional = step.may_be_skipped || own;
+                    self.narrow(Typed { optional, ..Typed::new(expr, ty.clone()) }, &path)
+                };
+                self.fields(typed, path, rest)
+            }
+            ("out", []) => self.incomplete(root, example),
+            _ => self.unknown_name(what, "a step has no", &["out", "state"]),
+        }
+    }
+
+    /// Whether a step can be read from here; if not, that is reported.
+    fn step_is_readable(&mut self, name: &Name, index: usize) -> bool {
+        match self.place {
+            Place::Step { index: this, undo: false } if this == index => {
+                let message = "a step cannot read itself";
+                self.error(Code::NotHere, message, &name.span, "known only when it has ended, in `undo`");
+                false
+            }
+            Place::Fixed => {
+                self.fixed_only(name);
+                false
+            }
+            Place::Step { .. } | Place::Output => true,
+        }
+    }
+
+    fn fixed_only(&mut self, name: &Name) {
+        let message = "this value is fixed before the operation begins";
+        let diagnostic = Diagnostic::error(Code::NotHere, message).at(&name.span, "not known then");
+        self.sink.push(diagnostic.help("only inputs can be named here"));
+    }
+
+    /// Whether reading a step from here gives a value for each of its hosts: it runs on another role, of several.
+    fn reads_several(&self, step: &StepDecl) -> bool {
+        let role = step.on.as_ref().map(|role| role.value.as_str());
+        let here = match self.place {
+            Place::Step { index, .. } => self.declared.steps[index].on.as_ref().map(|role| role.value.as_str()),
+            Place::Output | Place::Fixed => None,
+        };
+        let one = role.and_then(|role| self.declared.roles.get(role)).and_then(|role| role.kind);
+        role != here && !matches!(one, Some(RoleKind::One) | None)
+    }
+
+    fn role(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        let example = "roles.registry.address";
+        let [name, rest @ ..] = rest else { return self.incomplete(root, example) };
+        let Some(role) = self.declared.roles.get(name.value) else {
+            let known: Vec<&str> = self.declared.roles.iter().map(|role| role.name.value.as_str()).collect();
+            return self.unknown_name(name, "there is no role", &known);
+        };
+        self.used.roles.insert(name.value.to_owned());
+        if self.place == Place::Fixed {
+            self.fixed_only(root);
+            return Typed::unknown();
+        }
+        match role.kind {
+            Some(RoleKind::One) => {}
+            None => return Typed::unknown(),
+            Some(RoleKind::Optional | RoleKind::Many { .. }) => {
+                let diagnostic = Diagnostic::error(Code::NotOneHost, format!("role {} is not one host", quote(name.value)))
+                    .at(&name.span, "may have none or several")
+                    .at(&role.name.span, "declared here");
+                self.sink.push(diagnostic.help("in a step that runs on it, `host.address` is the address of its own host"));
+                return Typed::unknown();
+            }
+        }
+        let [property, rest @ ..] = rest else { return self.incomplete(root, example) };
+        let Some((of, ty)) = host_property(property.value) else {
+            return self.unknown_name(property, "a role has no", &["name", "address"]);
+        };
+        self.fields(Typed::new(Expr::Role { role: name.value.to_owned(), property: of }, ty), String::new(), rest)
+    }
+
+    fn host(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        match self.place {
+            Place::Step { .. } => {}
+            Place::Fixed => {
+                self.fixed_only(root);
+                return Typed::unknown();
+            }
+            Place::Output => {
+                let diagnostic = Diagnostic::error(Code::NotHere, "an output belongs to no host")
+                    .at(&root.span, "which host?")
+                    .help("name the role, which must be `One`: `roles.registry.address`");
+                self.sink.push(diagnostic);
+                return Typed::unknown();
+            }
+        }
+        let [property, rest @ ..] = rest else { return self.incomplete(root, "host.address") };
+        let Some((of, ty)) = host_property(property.value) else {
+            return self.unknown_name(property, "a host has no", &["name", "address"]);
+        };
+        self.fields(Typed::new(Expr::Host(of), ty), String::new(), rest)
+    }
+
+    fn operation(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        if self.place == Place::Fixed {
+            self.fixed_only(root);
+            return Typed::unknown();
+        }
+        match rest {
+            [] => self.incomplete(root, "operation.id"),
+            [id, rest @ ..] if id.value == "id" => {
+                self.fields(Typed::new(Expr::OperationId, Type::Text), String::new(), rest)
+            }
+            [other, ..] => self.unknown_name(other, "an operation has no", &["id"]),
+        }
+    }
+}
+
+fn host_property(name: &str) -> Option<(HostProperty, Type)> {
+    match name {
+        "name" => Some((HostProperty::Name, Type::Text)),
+        "address" => Some((HostProperty::Address, Type::Address)),
+        _ => None,
+    }
+}
+
+/// Where the field that a path leads to is declared secret, if it is.
+fn declared_secret(input: &InputDecl, rest: &[Name]) -> Option<std::ops::Range<usize>> {
+    let mut at = input;
+    for name in rest {
+        at = at.fields().iter().find(|field| field.name.value == name.value)?;
+    }
+    at.secret.then(|| at.name.span.clone())
+}

@@ -1,0 +1,130 @@
+//! Checking a workflow: from a source to a [`Workflow`] or to what is wrong with it.
+
+use std::collections::BTreeMap;
+
+use crate::assets::{self, Assets};
+use crate::code::Code;
+use crate::declared::{Declared, InputDecl, Named, RoleDecl, RoleKind};
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::expr::Template;
+use crate::lower::{self, Lowered};
+use crate::source::{Files, Source, quote};
+use crate::types::Field;
+use crate::typing::Used;
+use crate::{graph, read, syntax};
+
+/// What [`check`] finds.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The workflow; there is one exactly if no diagnostic is an error.
+    pub workflow: Option<Workflow>,
+    /// Errors and warnings, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A workflow without errors. It holds everything it needs, its scripts too.
+#[derive(Debug, Clone)]
+pub struct Workflow {
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) inputs: Named<InputDecl>,
+    pub(crate) roles: Named<RoleDecl>,
+    pub(crate) steps: Vec<Lowered>,
+    pub(crate) outputs: BTreeMap<String, Template>,
+    pub(crate) assets: Assets,
+}
+
+/// An input as the outside sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputInfo<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type, and whether it is optional or secret.
+    pub field: Field,
+    /// What it is for.
+    pub about: Option<&'a str>,
+    /// It need not be given, because it has a default.
+    pub has_default: bool,
+}
+
+/// A role as the outside sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleInfo<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How many hosts fill it.
+    pub kind: RoleKind,
+}
+
+/// Checks a workflow. All that can be found is found in one run.
+pub fn check(source: &Source, files: &dyn Files) -> Checked {
+    let mut sink = Sink::default();
+    let workflow = build(source, files, &mut sink).filter(|_| !sink.has_errors());
+    Checked { workflow, diagnostics: sink.into_sorted() }
+}
+
+fn build(source: &Source, files: &dyn Files, sink: &mut Sink) -> Option<Workflow> {
+    let node = syntax::parse(&source.text, sink)?;
+    let declared = read::workflow(&source.text, &node, sink);
+    let assets = assets::load(&declared, files, sink);
+    let graph = graph::build(&declared, sink);
+    let mut used = Used::default();
+    let steps = lower::steps(&declared, &graph, &mut used, sink);
+    let outputs = lower::outputs(&declared, &graph, &mut used, sink);
+    if !sink.has_errors() {
+        syntax::judge(&source.text, sink);
+    }
+    // Where something could not be read, what it uses is not known.
+    if !sink.has_errors() {
+        report_unused(&declared, &used, sink);
+    }
+    Some(Workflow {
+        name: declared.name?.value,
+        about: declared.about.unwrap_or_default(),
+        inputs: declared.inputs,
+        roles: declared.roles,
+        steps,
+        outputs,
+        assets,
+    })
+}
+
+fn report_unused(declared: &Declared, used: &Used, sink: &mut Sink) {
+    for input in declared.inputs.iter().filter(|input| !used.inputs.contains(&input.name.value)) {
+        let message = format!("the input {} is not used", quote(&input.name.value));
+        sink.push(Diagnostic::warning(Code::UnusedInput, message).at(&input.name.span, "giving it has no effect"));
+    }
+    for role in declared.roles.iter().filter(|role| !used.roles.contains(&role.name.value)) {
+        let message = format!("the role {} is not used", quote(&role.name.value));
+        sink.push(Diagnostic::warning(Code::UnusedRole, message).at(&role.name.span, "no step runs on it"));
+    }
+}
+
+impl Workflow {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is for; empty where it does not say.
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// Its inputs, in the order of the file.
+    pub fn inputs(&self) -> Vec<InputInfo<'_>> {
+        let info = |input: &'_ InputDecl| Some((input.field()?, input.default.is_some()));
+        self.inputs
+            .iter()
+            .filter_map(|input| {
+                let (field, has_default) = info(input)?;
+                Some(InputInfo { name: &input.name.value, field, about: input.about.as_deref(), has_default })
+            })
+            .collect()
+    }
+
+    /// Its roles, in the order of the file.
+    pub fn roles(&self) -> Vec<RoleInfo<'_>> {
+        self.roles.iter().filter_map(|role| Some(RoleInfo { name: &role.name.value, kind: role.kind? })).collect()
+    }
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# apt-proxy-is-set
+true

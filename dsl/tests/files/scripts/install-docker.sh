@@ -1,0 +1,3 @@
+#!/bin/sh
+# install-docker
+true

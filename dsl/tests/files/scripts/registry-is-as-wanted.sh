@@ -1,0 +1,3 @@
+#!/bin/sh
+# registry-is-as-wanted
+true

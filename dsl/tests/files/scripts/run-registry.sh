@@ -1,0 +1,3 @@
+#!/bin/sh
+# run-registry
+true

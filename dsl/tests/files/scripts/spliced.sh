@@ -1,0 +1,3 @@
+#!/bin/sh
+echo ok
+curl ${{ inputs.url }}

@@ -1,0 +1,9 @@
+//! Tests of the language from the outside: sources in, diagnostics and plans out.
+
+mod diagnostics;
+mod fixture;
+mod order;
+mod plans;
+mod robustness;
+mod secrets;
+mod values;

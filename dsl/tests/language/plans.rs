@@ -1,0 +1,144 @@
+//! Plans of whole workflows, in short.
+
+use std::fmt::Write;
+
+use dsl::expr::{Expr, Part, Template};
+use dsl::plan::{Action, EdgeKind, EdgeOrigin, Plan, Until, UploadFrom};
+
+use crate::fixture;
+
+#[test]
+fn plans_are_as_expected() {
+    let wrong: Vec<String> = fixture::all(&fixture::folder().join("plans"))
+        .iter()
+        .filter_map(|path| {
+            let outcome = fixture::run(path);
+            let mut found = fixture::rendered(&outcome);
+            if let Some(compiled) = &outcome.compiled {
+                let stored = compiled.plan.to_json().expect("to store the plan");
+                assert_eq!(Plan::from_json(&stored).expect("to read the plan"), compiled.plan);
+                found.push_str(&summary(&compiled.plan));
+                let secrets: Vec<_> = compiled.secrets.keys().map(ToString::to_string).collect();
+                writeln!(found, "secrets: {}", secrets.join(", ")).unwrap();
+            }
+            fixture::compare(path, &found)
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_newer_plan_needs_another_engine_and_a_damaged_one_is_refused() {
+    let outcome = fixture::run(&fixture::folder().join("plans/registry_install.ron"));
+    let plan = outcome.compiled.expect("a plan").plan;
+    let stored = String::from_utf8(plan.to_json().unwrap()).unwrap();
+    let newer = stored.replace("\"format\":1", "\"format\":2");
+    let error = Plan::from_json(newer.as_bytes()).unwrap_err();
+    assert!(matches!(error, dsl::PlanError::NeedsEngine { found: 2, newest: 1 }));
+    assert_eq!(error.to_string(), "the plan has format 2, but this engine reads formats up to 1: install a newer engine");
+    // Even where all else is unknown.
+    assert!(matches!(Plan::from_json(br#"{"format": 9, "new": 1}"#), Err(dsl::PlanError::NeedsEngine { .. })));
+    assert!(matches!(Plan::from_json(br#"{"format": 0}"#), Err(dsl::PlanError::TooOld { .. })));
+    assert!(matches!(Plan::from_json(b"nonsense"), Err(dsl::PlanError::Malformed(_))));
+    let mut damaged = plan.clone();
+    damaged.steps.swap(0, 5);
+    assert!(matches!(Plan::from_json(&damaged.to_json().unwrap()), Err(dsl::PlanError::Invalid(_))));
+    let mut damaged = plan.clone();
+    damaged.steps[0].when = Some(Expr::StepState(99));
+    assert!(matches!(Plan::from_json(&damaged.to_json().unwrap()), Err(dsl::PlanError::Invalid(_))));
+    let mut damaged = plan;
+    damaged.assets.clear();
+    assert!(matches!(Plan::from_json(&damaged.to_json().unwrap()), Err(dsl::PlanError::Invalid(_))));
+}
+
+fn summary(plan: &Plan) -> String {
+    let mut text = format!("workflow {}: {}\n", plan.workflow, plan.about);
+    for (name, input) in &plan.inputs {
+        let optional = if input.field.optional { " optional" } else { "" };
+        writeln!(text, "input {name}: {}{optional} = {:?}", input.field.ty, input.value).unwrap();
+    }
+    for (name, role) in &plan.roles {
+        writeln!(text, "role {name}: {}{:?}", if role.one { "one " } else { "" }, role.slots).unwrap();
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        writeln!(text, "{index} {} on {}", step.id, step.role).unwrap();
+        for edge in &step.needs {
+            let kind = match edge.kind {
+                EdgeKind::Keyed => "host by host",
+                EdgeKind::Barrier => "all",
+            };
+            let origin = match edge.origin {
+                EdgeOrigin::Needs => "needs",
+                EdgeOrigin::Reference => "reads",
+            };
+            writeln!(text, "  {origin} {} {} ({kind})", edge.step, plan.steps[edge.step].id).unwrap();
+        }
+        if let Some(when) = &step.when {
+            writeln!(text, "  when {when:?}").unwrap();
+        }
+        if let Some(probe) = &step.probe {
+            writeln!(text, "  probe {}", action(&probe.action)).unwrap();
+        }
+        writeln!(text, "  do {}", action(&step.action)).unwrap();
+        if let Some(undo) = &step.undo {
+            writeln!(text, "  undo {}", action(undo)).unwrap();
+        }
+        for (name, value) in &step.env {
+            writeln!(text, "  env {name}={}", template(value)).unwrap();
+        }
+        if let Some(stdin) = &step.stdin {
+            writeln!(text, "  stdin {}", template(stdin)).unwrap();
+        }
+        for (name, out) in &step.out {
+            writeln!(text, "  out {name} = {out:?}").unwrap();
+        }
+        let user = step.as_user.as_ref().map_or(String::new(), |user| format!(", as {}", template(user)));
+        let (interrupted, failure, timeout) = (step.interrupted, step.on_failure, dsl::duration::show(step.timeout_ms));
+        writeln!(text, "  {interrupted:?}, {failure:?}, {timeout}{user}").unwrap();
+        writeln!(text, "  {:?}", step.retry).unwrap();
+    }
+    for (name, value) in &plan.outputs {
+        writeln!(text, "output {name} = {}", template(value)).unwrap();
+    }
+    for (path, asset) in &plan.assets {
+        writeln!(text, "asset {path}: {} bytes, {}…", asset.size_bytes, &asset.sha256[..8]).unwrap();
+    }
+    text
+}
+
+fn template(template: &Template) -> String {
+    let parts: String = template
+        .parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Expr(expr) => format!("⟨{expr:?}⟩"),
+        })
+        .collect();
+    format!("{parts:?}{}", if template.secret { " (secret)" } else { "" }).replace("\\\"", "\"")
+}
+
+fn action(action: &Action) -> String {
+    let list = |list: &[Template]| list.iter().map(template).collect::<Vec<_>>().join(" ");
+    match action {
+        Action::Run { argv } => format!("run {}", list(argv)),
+        Action::Shell { text } => format!("shell {text:?}"),
+        Action::Script { asset, args } => format!("script {asset} {}", list(args)),
+        Action::Upload { from, to, mode } => {
+            let from = match from {
+                UploadFrom::File(expr) => format!("{expr:?}"),
+                UploadFrom::Asset(path) => format!("asset {path}"),
+            };
+            format!("upload {from} to {} mode {mode:?}", template(to))
+        }
+        Action::Wait { until, within_ms, every_ms } => {
+            let until = match until {
+                Until::Ssh => "ssh".to_owned(),
+                Until::Tcp { port } => format!("tcp {}", template(port)),
+                Until::Http { url, status } => format!("http {} {status:?}", template(url)),
+            };
+            let show = dsl::duration::show;
+            format!("wait {until} within {} every {}", show(*within_ms), show(*every_ms))
+        }
+    }
+}

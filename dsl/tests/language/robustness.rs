@@ -1,0 +1,181 @@
+//! No input, however it is made, makes the compiler panic, hang or exhaust its stack.
+
+use std::time::{Duration, Instant};
+
+use dsl::{Checked, Given, Source, check};
+
+use crate::fixture::{self, TestFiles};
+
+fn checked(text: impl Into<String>) -> (Source, Checked) {
+    let source = Source { name: "test.ron".to_owned(), text: text.into() };
+    let checked = check(&source, &TestFiles);
+    for diagnostic in &checked.diagnostics {
+        diagnostic.render(&source, false);
+        diagnostic.to_json(&source);
+    }
+    (source, checked)
+}
+
+fn codes(checked: &Checked) -> Vec<&'static str> {
+    checked.diagnostics.iter().map(|d| d.code.id()).collect()
+}
+
+/// Deletes, doubles, flips, moves and cuts pieces of a file.
+fn mutate(bytes: &mut Vec<u8>, rng: &mut fastrand::Rng) {
+    for _ in 0..rng.usize(1..6) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = rng.usize(..bytes.len());
+        let piece = at..(at + rng.usize(1..40)).min(bytes.len());
+        match rng.u8(..7) {
+            0 => drop(bytes.drain(piece)),
+            1 => {
+                let copy = bytes[piece].to_vec();
+                bytes.splice(at..at, copy);
+            }
+            2 => bytes[at] ^= 1 << rng.u8(..8),
+            3 => bytes[at] = b"()[]{},:\"'\\/#$\n\0 ?!.-\xff"[rng.usize(..22)],
+            4 => {
+                let to = rng.usize(..=bytes.len());
+                let copy = bytes[piece].to_vec();
+                bytes.splice(to..to, copy);
+            }
+            5 => bytes.truncate(at),
+            _ => {
+                let words: [&[u8]; 8] =
+                    [b"${{", b"}}", b"none", b" ?? ", b"Some(", b"steps.run.out.x", b"Step(", b"99999999999999999999"];
+                bytes.splice(at..at, words[rng.usize(..words.len())].iter().copied());
+            }
+        }
+    }
+}
+
+#[test]
+fn mutated_workflows_never_panic() {
+    let folder = fixture::folder();
+    let mut seeds = fixture::all(&folder.join("plans"));
+    seeds.extend(fixture::all(&folder.join("diagnostics")));
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|path| std::fs::read(path).expect("the fixture")).collect();
+    for seed in 0..2_000 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        // Every other time a valid workflow, so that the later passes are reached.
+        let mut bytes = seeds[if seed % 2 == 0 { 0 } else { rng.usize(..seeds.len()) }].clone();
+        mutate(&mut bytes, &mut rng);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let result = std::panic::catch_unwind(|| {
+            let (source, checked) = checked(text.clone());
+            let outcome = fixture::run_source(source, Some(&Given::default()));
+            fixture::rendered(&outcome);
+            assert_eq!(checked.workflow.is_none(), checked.diagnostics.iter().any(dsl::Diagnostic::is_error));
+        });
+        assert!(result.is_ok(), "seed {seed}:\n{text}");
+    }
+}
+
+#[test]
+fn a_large_file_is_refused_unread() {
+    let start = Instant::now();
+    let (source, checked) = checked("[".repeat(50 << 20));
+    assert_eq!(codes(&checked), ["A0101"]);
+    let shown = checked.diagnostics[0].render(&source, false);
+    assert!(shown.starts_with("error[A0101]: the file has 52428800 bytes; 2097152 are allowed"), "{shown}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn bombs_of_brackets_are_refused() {
+    for open in ["(", "[", "{", "a(", "a(b:", "Some(", "{\"a\":", "[(", "/*", "#![", "\"", "r#", "'", "${{"] {
+        let (_, checked) = checked(open.repeat(100_000));
+        assert!(checked.workflow.is_none(), "{open}");
+        let (_, checked) = self::checked(format!("Workflow(name: \"a\", steps: {}", open.repeat(50_000)));
+        assert!(checked.workflow.is_none(), "{open}");
+        assert!(checked.diagnostics.len() <= dsl::limits::DIAGNOSTICS);
+    }
+}
+
+fn with_when(expression: &str) -> Checked {
+    let step = format!("Step(id: \"a\", on: \"vm\", when: \"{expression}\", do: Run([\"true\"]))");
+    checked(format!("Workflow(name: \"a\", roles: {{\"vm\": One}}, steps: [{step}])")).1
+}
+
+#[test]
+fn bombs_of_expressions_are_refused() {
+    let deep = [
+        "(".repeat(1_000) + "true" + &")".repeat(1_000),
+        "!".repeat(2_000) + "true",
+        "[".repeat(2_000),
+        "len(".repeat(1_000),
+        "1 + ".repeat(900) + "1 == 1",
+        "none ?? ".repeat(400) + "true",
+        "true ? true : ".repeat(250) + "true",
+        "a.".repeat(2_000) + "a",
+        "host.name[0]".to_owned() + &"[0]".repeat(1_000),
+    ];
+    for expression in deep {
+        let found = with_when(&expression);
+        assert_eq!(codes(&found), ["A0103"], "{}…", &expression[..40]);
+    }
+    assert_eq!(codes(&with_when(&format!("true || {}", "1 == 1 || ".repeat(500)))), ["A0116"]);
+}
+
+#[test]
+fn the_deepest_expression_can_be_stored_and_evaluated() {
+    // Calls nest deepest in JSON.
+    let depth = dsl::limits::EXPRESSION_DEPTH - 2;
+    let expression = format!("len({}'x'{}) == 1", "basename(".repeat(depth - 1), ")".repeat(depth - 1));
+    let found = with_when(&expression);
+    assert_eq!(codes(&found), Vec::<&str>::new());
+    let given = Given { roles: [("vm".to_owned(), vec!["a".to_owned()])].into(), ..Given::default() };
+    let plan = found.workflow.expect("a workflow").compile(&given, &TestFiles).expect("a plan").plan;
+    assert_eq!(dsl::plan::Plan::from_json(&plan.to_json().unwrap()).unwrap(), plan);
+    let when = plan.steps[0].when.as_ref().expect("a condition");
+    assert_eq!(dsl::eval(when, &crate::values::Scene::default()), Ok(dsl::value::Value::Bool(true)));
+}
+
+#[test]
+fn ten_thousand_steps_are_checked_quickly_and_as_many_errors_too() {
+    let steps = |wrong: &str| -> String {
+        let step = |i: usize| {
+            let needs = if i == 0 { String::new() } else { format!("needs: [\"s{}{wrong}\"], ", i - 1) };
+            format!("Step(id: \"s{i}\", on: \"vm\", {needs}do: Run([\"true\"])),\n")
+        };
+        let steps: String = (0..10_000).map(step).collect();
+        format!("Workflow(name: \"a\", roles: {{\"vm\": One}}, steps: [{steps}])")
+    };
+    let start = Instant::now();
+    let (_, good) = checked(steps(""));
+    assert_eq!(codes(&good), Vec::<&str>::new());
+    let (_, wrong) = checked(steps("x"));
+    assert_eq!(wrong.diagnostics.len(), dsl::limits::DIAGNOSTICS);
+    // Generous: this is a debug build on a busy machine, and it must not be quadratic.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_circle_of_ten_thousand_steps_is_reported_in_short() {
+    let n = 10_000;
+    let steps: String = (0..n)
+        .map(|i| format!("Step(id: \"s{i}\", on: \"vm\", needs: [\"s{}\"], do: Run([\"true\"])),\n", (i + 1) % n))
+        .collect();
+    let (source, checked) = checked(format!("Workflow(name: \"a\", roles: {{\"vm\": One}}, steps: [{steps}])"));
+    assert_eq!(codes(&checked), ["A0114"]);
+    assert!(checked.diagnostics[0].render(&source, false).len() < 5_000);
+}
+
+#[test]
+fn places_are_right_behind_a_byte_order_mark_and_other_letters() {
+    let (source, checked) = checked("\u{feff}Workflow(name: \"é€😀\", stepps: [])");
+    let found: Vec<&str> = checked.diagnostics.iter().map(|d| &source.text[d.labels[0].range.clone()]).collect();
+    assert_eq!(found, ["Workflow", "\"é€😀\"", "stepps"]);
+    let (_, good) = self::checked("\u{feff}Workflow(name: \"a\", roles: {\"vm\": One}, steps: [Step(id: \"a\", on: \"vm\", do: Run([\"é\"]))])\r\n");
+    assert!(good.workflow.is_some());
+}
+
+#[test]
+fn limits_are_listed_with_what_they_limit() {
+    let table = dsl::limits::table();
+    assert!(table.len() > 30);
+    assert!(table.iter().all(|limit| limit.value > 0 && limit.about.ends_with('.')));
+    assert!(table.iter().any(|limit| limit.name == "ASSET_BYTES" && limit.value == 1 << 20));
+}

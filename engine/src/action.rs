@@ -1,0 +1,9 @@
+//! The actions, one file each: what a rendered call does on a host and how its end is judged.
+
+pub mod failure;
+pub mod job;
+pub mod out;
+pub mod output;
+pub mod probe;
+pub mod upload;
+pub mod wait;

@@ -1,0 +1,45 @@
+//! Output of programs: as text, and where it is kept.
+
+use crate::error::Error;
+use crate::host::Output;
+use crate::limits::INLINE_OUTPUT_BYTES;
+use crate::operation::OutputRef;
+use crate::runner::Context;
+
+/// Output as text: lossy UTF-8, the dropped middle named.
+pub fn text(output: &Output) -> String {
+    let head = String::from_utf8_lossy(&output.head);
+    if output.dropped_bytes == 0 {
+        return head.into_owned() + &String::from_utf8_lossy(&output.tail);
+    }
+    let tail = String::from_utf8_lossy(&output.tail);
+    format!("{head}\n[… {} bytes left out …]\n{tail}", output.dropped_bytes)
+}
+
+/// Keeps output in the journal where it is small, else in a blob (D3). It has passed the filter for secrets.
+pub async fn keep(context: &Context, stdout: &str, stderr: &str) -> Result<Option<OutputRef>, Error> {
+    if stdout.is_empty() && stderr.is_empty() {
+        return Ok(None);
+    }
+    let inline = OutputRef::Inline { stdout: stdout.to_owned(), stderr: stderr.to_owned() };
+    if stdout.len() + stderr.len() <= INLINE_OUTPUT_BYTES {
+        return Ok(Some(inline));
+    }
+    let bytes = serde_json::to_vec(&inline)
+        .map_err(|error| Error::new(crate::error::Kind::Internal, "output cannot be written").source(error))?;
+    let store = context.store.clone();
+    let digest = tokio::task::spawn_blocking(move || store.blobs().put(&bytes))
+        .await
+        .map_err(|error| Error::new(crate::error::Kind::Internal, "the blob writer ended").source(error))??;
+    Ok(Some(OutputRef::Blob { digest: digest.to_string() }))
+}
+
+/// The last line that says something.
+pub fn last_line(text: &str) -> Option<String> {
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let mut short: String = line.chars().take(300).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    Some(short)
+}

@@ -1,0 +1,56 @@
+//! Probe: the one question a step can ask its host (D13): 0 = the effect is there, 1 = it is not, anything else = unknown,
+//! which is a failure and never a reason to run.
+
+use super::{failure, output};
+use crate::host::{Host, Job, Live, Stream};
+use crate::operation::{Failure, FailureClass, NodeOutcome};
+use crate::runner::Call;
+
+enum Answer {
+    There,
+    NotThere,
+    Unknown(Failure),
+}
+
+/// Asked before `do`: an outcome where that already decides, nothing where `do` follows.
+pub async fn before(host: &Host, call: &Call) -> Option<NodeOutcome> {
+    match ask(host, call.probe.as_ref()?).await {
+        Answer::There => Some(NodeOutcome::AlreadySo),
+        Answer::NotThere => None,
+        Answer::Unknown(failure) => Some(NodeOutcome::Failed { failure, output: None }),
+    }
+}
+
+/// Asked after an unknown outcome.
+pub async fn after(host: &Host, call: &Call) -> NodeOutcome {
+    let Some(probe) = &call.probe else {
+        return NodeOutcome::ProbedUnknown(failure::other("the step has no probe to ask"));
+    };
+    match ask(host, probe).await {
+        Answer::There => NodeOutcome::ProbedThere,
+        Answer::NotThere => NodeOutcome::ProbedNotThere,
+        Answer::Unknown(failure) => NodeOutcome::ProbedUnknown(failure),
+    }
+}
+
+struct Silent;
+
+impl Live for Silent {
+    fn output(&self, _: Stream, _: &[u8]) {}
+}
+
+async fn ask(host: &Host, probe: &Job) -> Answer {
+    match host.run(probe, &Silent).await {
+        Ok(end) if end.exit == 0 => Answer::There,
+        Ok(end) if end.exit == 1 => Answer::NotThere,
+        Ok(end) => {
+            let said = output::last_line(&output::text(&end.stderr)).unwrap_or_else(|| "it wrote nothing".to_owned());
+            Answer::Unknown(Failure {
+                class: FailureClass::ProbeUnknown,
+                message: format!("the probe gave no answer: exit code {} ({said})", end.exit),
+                hint: Some("a probe answers 0 (it is so) or 1 (it is not); anything else stops the step".to_owned()),
+            })
+        }
+        Err(error) => Answer::Unknown(failure::of(&error)),
+    }
+}

@@ -1,0 +1,62 @@
+//! `Upload`: a file brought to the host, whole or not at all.
+//!
+//! A `File` input is checked again here: what arrives is what the operation was created with, or nothing (D3). An upload
+//! lives in the engine and is harmless to repeat, so an interrupted one is simply done again.
+
+use std::path::Path;
+
+use super::failure::{self, other};
+use crate::host::{Content, Host, Progress, Upload};
+use crate::operation::{Failure, NodeOutcome};
+use crate::runner::{Call, UploadSource};
+
+/// Brings the file there.
+pub async fn upload(
+    host: &Host,
+    call: &Call,
+    from: &UploadSource,
+    to: &str,
+    mode: Option<u32>,
+    progress: &dyn Progress,
+) -> NodeOutcome {
+    let (content, sha256) = match from {
+        UploadSource::Asset { bytes, sha256 } => (Content::Bytes(bytes.clone()), sha256.clone()),
+        UploadSource::File(file) => {
+            if let Err(failure) = check_size(&file.path, file.size_bytes).await {
+                return NodeOutcome::Failed { failure, output: None };
+            }
+            (Content::Path(file.path.clone().into()), file.sha256.clone())
+        }
+    };
+    let upload = Upload {
+        id: call.job.clone(),
+        from: content,
+        to: to.to_owned(),
+        mode,
+        as_user: call.as_user.clone(),
+        sha256,
+        timeout: call.timeout,
+    };
+    match host.upload(&upload, progress).await {
+        Ok(()) => NodeOutcome::Succeeded { out: Default::default(), output: None },
+        Err(error) => NodeOutcome::Failed { failure: failure::of(&error), output: None },
+    }
+}
+
+/// A quick look before the long way; the content itself is checked by its digest on the host.
+async fn check_size(path: &str, size_bytes: u64) -> Result<(), Failure> {
+    let meta = tokio::fs::metadata(Path::new(path)).await.map_err(|error| Failure {
+        hint: Some("put the file back, then resume the operation".to_owned()),
+        ..other(format!("the file `{path}` cannot be read here: {error}"))
+    })?;
+    if meta.len() == size_bytes {
+        return Ok(());
+    }
+    Err(Failure {
+        hint: Some("put the old file back and resume, or start a new operation with the new one".to_owned()),
+        ..other(format!(
+            "the file `{path}` has changed since the operation was created: {} bytes, it was {size_bytes}",
+            meta.len()
+        ))
+    })
+}

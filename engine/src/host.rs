@@ -1,0 +1,37 @@
+//! Hosts: how a command, a file or a question reaches a machine, over SSH or here.
+//!
+//! Nouns: a [`Host`] is one slot in one generation; a [`Job`] is one attempt of a node as the machine sees it; a
+//! [`JobEnd`] is what came of it. A command does not live in its SSH channel, so a dropped connection or a killed engine
+//! does not kill it, and [`Host::reattach`] finds it again (DESIGN, "Remote jobs: the contract").
+//!
+//! The way of a job: [`Host::run`] asks for a constant shell script on a channel (`handle`, `exec`, `local`,
+//! `ssh_connection`), passes sudo (`begin`) and gives it its orders on standard input (`job_script`). The script
+//! (`shell/`) claims the attempt, runs it with its output in files, records the exit code, and brings both (`job_wire`).
+//!
+//! Invariants: exit codes are the only truth about how a program ended; what it wrote decides nothing here. A name that
+//! is claimed on the host is never run twice (I4). No secret is in an argument list, in a file that stays, or in an
+//! error (I8).
+
+mod begin;
+mod error;
+mod exec;
+mod handle;
+mod job_script;
+mod job_wire;
+mod kill;
+mod known_hosts;
+pub mod limits;
+mod live;
+mod local;
+mod output;
+mod run;
+mod spec;
+mod ssh_connection;
+mod ssh_login;
+mod upload;
+
+pub use error::{Error, ErrorKind};
+pub use handle::Host;
+pub use known_hosts::KnownHosts;
+pub use live::{Live, Progress};
+pub use spec::*;

@@ -1,0 +1,337 @@
+//! What goes wrong between us and a host, told to people.
+//!
+//! Every error says what happened, on which host, and what can be done about it. None holds a secret: passwords and keys
+//! never enter one, and what a host answered is shortened and stripped of control characters.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Killed;
+
+/// A host could not do what was asked. A program's exit code is never one of these: that is data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// What kind of thing happened.
+    pub kind: ErrorKind,
+    /// Slot and address: `web-1 (ubuntu@10.0.0.5:22)`.
+    pub host: String,
+    /// What was being done, as `running wait.2`.
+    pub what: String,
+}
+
+/// See [`Error`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// No TCP connection, or none that speaks SSH.
+    Unreachable {
+        /// What the network said.
+        said: String,
+    },
+    /// Nothing answered in time while connecting.
+    Timeout {
+        /// Which stage: `connecting`, `exchanging keys`, `logging in`.
+        stage: &'static str,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The server refused every way to log in.
+    Auth {
+        /// What was tried and what came of it, in order.
+        tried: Vec<String>,
+        /// What the server would accept.
+        offered: Vec<String>,
+    },
+    /// The host key is not known and may not be accepted.
+    HostKeyUnknown {
+        /// The key's fingerprint, `SHA256:…`.
+        fingerprint: String,
+        /// Its algorithm.
+        algorithm: String,
+    },
+    /// The host has another key than the one that is known.
+    HostKeyChanged {
+        /// Where the known one stands, and its fingerprint.
+        known: String,
+        /// The fingerprint it showed.
+        got: String,
+    },
+    /// The host key is marked `@revoked`.
+    HostKeyRevoked {
+        /// The key's fingerprint.
+        fingerprint: String,
+        /// The file and line that revoke it.
+        by: String,
+    },
+    /// The connection broke. A job may be running on: ask by re-attaching.
+    Lost {
+        /// What is known about it.
+        said: String,
+    },
+    /// sudo refused.
+    Sudo {
+        /// The user who was asked for.
+        user: String,
+        /// What sudo said.
+        said: String,
+    },
+    /// The user to run as does not exist.
+    NoSuchUser {
+        /// The user.
+        user: String,
+    },
+    /// The host's disk is full. Nothing was begun.
+    DiskFull {
+        /// Where.
+        path: String,
+        /// Bytes that are free, where known.
+        free: Option<u64>,
+        /// Bytes that are needed, where known.
+        needed: Option<u64>,
+    },
+    /// The job's deadline passed; it was killed.
+    TimedOut {
+        /// The deadline.
+        after: Duration,
+        /// What the kill came to.
+        killed: Killed,
+    },
+    /// This attempt's name is taken on the host: another engine, or an earlier question, owns it (I4). Nothing was begun.
+    Fenced,
+    /// What was asked cannot be asked: a limit, or a text that has no place there. Nothing was sent.
+    Invalid {
+        /// Why.
+        why: String,
+    },
+    /// An uploaded file arrived with another content than announced.
+    Differs {
+        /// SHA-256 that was announced.
+        expected: String,
+        /// SHA-256 of what arrived.
+        got: String,
+    },
+    /// A file here or on the host could not be read or written.
+    Io {
+        /// What the system said.
+        said: String,
+    },
+    /// The host answered something that is not understood.
+    Protocol {
+        /// What it said.
+        said: String,
+    },
+}
+
+impl Error {
+    pub(super) fn new(kind: ErrorKind, host: &str, what: impl Into<String>) -> Self {
+        Self { kind, host: host.to_owned(), what: what.into() }
+    }
+
+    /// The connection failed or broke, as opposed to the host answering no: another try may succeed. After
+    /// [`ErrorKind::Lost`] a job may be running.
+    pub fn is_connection(&self) -> bool {
+        use ErrorKind as K;
+        matches!(self.kind, K::Unreachable { .. } | K::Timeout { .. } | K::Lost { .. })
+    }
+
+    /// Whether it is certain that a job of this call neither ran nor will run.
+    pub fn nothing_began(&self) -> bool {
+        !matches!(self.kind, ErrorKind::Lost { .. } | ErrorKind::TimedOut { .. } | ErrorKind::Protocol { .. })
+    }
+
+    /// The kind as one stable word, for logs and the API.
+    pub fn code(&self) -> &'static str {
+        use ErrorKind as K;
+        match self.kind {
+            K::Unreachable { .. } => "unreachable",
+            K::Timeout { .. } => "connect-timeout",
+            K::Auth { .. } => "auth",
+            K::HostKeyUnknown { .. } => "host-key-unknown",
+            K::HostKeyChanged { .. } => "host-key-changed",
+            K::HostKeyRevoked { .. } => "host-key-revoked",
+            K::Lost { .. } => "connection-lost",
+            K::Sudo { .. } => "sudo",
+            K::NoSuchUser { .. } => "no-such-user",
+            K::DiskFull { .. } => "disk-full",
+            K::TimedOut { .. } => "timed-out",
+            K::Fenced => "fenced",
+            K::Invalid { .. } => "invalid",
+            K::Differs { .. } => "differs",
+            K::Io { .. } => "io",
+            K::Protocol { .. } => "protocol",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        use ErrorKind as K;
+        let hint = match &self.kind {
+            K::Unreachable { .. } => "check that the machine runs, its address and port, and that a firewall lets SSH through".into(),
+            K::Timeout { stage: "connecting", .. } => {
+                "the address does not answer: check that the machine runs and that the network leads there".into()
+            }
+            K::Timeout { .. } => "the machine accepts connections but its SSH server hangs or is overloaded".into(),
+            K::Auth { .. } => "check the user, and the key or the password, in the inventory".into(),
+            K::HostKeyUnknown { fingerprint, .. } => format!(
+                "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
+                 there), then accept new keys, pin `{fingerprint}`, or add the key to known_hosts"
+            ),
+            K::HostKeyChanged { .. } => "if the machine was reinstalled, remove the old line and connect again; if it was not, \
+                 somebody may be answering in its place: do not go on"
+                .into(),
+            K::HostKeyRevoked { .. } => "the key was withdrawn on purpose; the machine needs a new one".into(),
+            K::Lost { .. } => "a command that had begun runs on; it is found again when the host can be reached".into(),
+            K::Sudo { user, .. } => format!("give the host a sudo password, or allow the login user to become {user} without one"),
+            K::NoSuchUser { user } => format!("create {user} on the machine, or run the step as another user"),
+            K::DiskFull { .. } => "make room there and try again; nothing was begun".into(),
+            K::TimedOut { killed, .. } if !killed.survivors.is_empty() => "look at the processes that are left".into(),
+            K::TimedOut { .. } => "give the step more time, or find out what it waits for".into(),
+            K::Differs { .. } => "the file was changed while it was read, or damaged on the way; try again".into(),
+            K::Fenced | K::Invalid { .. } | K::Io { .. } | K::Protocol { .. } => return None,
+        };
+        Some(hint)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ErrorKind as K;
+        let Self { host, what, .. } = self;
+        match &self.kind {
+            K::Unreachable { said } => write!(f, "{host} cannot be reached: {said}")?,
+            K::Timeout { stage, after } => write!(f, "{host} did not answer while {stage}, for {}", seconds(*after))?,
+            K::Auth { tried, offered } => {
+                write!(f, "{host} refused the login; tried ")?;
+                if tried.is_empty() {
+                    f.write_str("nothing, for no way to log in is given")?;
+                } else {
+                    f.write_str(&tried.join(", "))?;
+                }
+                if !offered.is_empty() {
+                    write!(f, "; the server accepts {}", offered.join(", "))?;
+                }
+            }
+            K::HostKeyUnknown { fingerprint, algorithm } => {
+                write!(f, "the host key of {host} is not known: {algorithm} {fingerprint}")?;
+            }
+            K::HostKeyChanged { known, got } => {
+                write!(f, "the host key of {host} has changed: known is {known}, it now shows {got}")?;
+            }
+            K::HostKeyRevoked { fingerprint, by } => {
+                write!(f, "the host key of {host}, {fingerprint}, is revoked by {by}")?;
+            }
+            K::Lost { said } => write!(f, "the connection to {host} was lost while {what}: {said}")?,
+            K::Sudo { user, said } => write!(f, "sudo on {host} does not let us become {user} ({what}): {said}")?,
+            K::NoSuchUser { user } => write!(f, "{host} has no user {user} ({what})")?,
+            K::DiskFull { path, free, needed } => {
+                write!(f, "the disk of {host} is full at {path} ({what})")?;
+                match (needed, free) {
+                    (Some(needed), Some(free)) => write!(f, ": {} are needed, {} are free", size(*needed), size(*free))?,
+                    (None, Some(free)) => write!(f, ": {} are free", size(*free))?,
+                    (Some(needed), None) => write!(f, ": {} are needed", size(*needed))?,
+                    (None, None) => {}
+                }
+            }
+            K::TimedOut { after, killed } => {
+                write!(f, "{what} on {host} did not end within {} and was killed", seconds(*after))?;
+                match (killed.survivors.as_slice(), killed.saw_all) {
+                    ([], true) => f.write_str("; nothing of it is left")?,
+                    ([], false) => f.write_str("; nothing of it is left among the processes that we may see")?,
+                    (left, _) => write!(f, "; still there: {}", left.join(", "))?,
+                }
+            }
+            K::Fenced => write!(f, "{what} on {host} was not begun: the name of this attempt is taken there already")?,
+            K::Invalid { why } => write!(f, "{what} on {host}: {why}")?,
+            K::Differs { expected, got } => {
+                write!(f, "{what} on {host}: the content is not the one announced (sha256 {got}, expected {expected})")?;
+            }
+            K::Io { said } => write!(f, "{what} on {host}: {said}")?,
+            K::Protocol { said } => write!(f, "{what} on {host}: the answer is not understood: {said}")?,
+        }
+        if let Some(hint) = self.hint() {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn seconds(duration: Duration) -> String {
+    if duration.as_millis().is_multiple_of(1000) {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} KB", bytes / 1000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
+/// What a host wrote, fit to be shown: one line, no control characters, at most 400 bytes of it.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let mut line = words.collect::<Vec<_>>().join(" ");
+    if line.len() > 400 {
+        let cut = (0..=400).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0);
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_wrote_is_one_harmless_line() {
+        assert_eq!(shown(b"\r\n\x1b[31mno\tway\x07\n\nhere \xff"), "[31mno way here \u{fffd}");
+        assert_eq!(shown("é".repeat(300).as_bytes()).chars().count(), 201);
+    }
+
+    #[test]
+    fn every_kind_reads_as_a_sentence() {
+        let killed = |survivors: &[&str], saw_all| Killed {
+            survivors: survivors.iter().map(|s| (*s).to_owned()).collect(),
+            saw_all,
+        };
+        let after = Duration::from_secs(30);
+        let kinds = [
+            ErrorKind::Unreachable { said: "connection refused".into() },
+            ErrorKind::Timeout { stage: "logging in", after },
+            ErrorKind::Auth { tried: vec!["password (refused)".into()], offered: vec!["publickey".into()] },
+            ErrorKind::HostKeyChanged { known: "SHA256:a (known_hosts:3)".into(), got: "SHA256:b".into() },
+            ErrorKind::DiskFull { path: "/srv".into(), free: Some(1024), needed: Some(5_000_000) },
+            ErrorKind::TimedOut { after, killed: killed(&[], true) },
+            ErrorKind::TimedOut { after: Duration::from_millis(1500), killed: killed(&["7 dd"], false) },
+            ErrorKind::Fenced,
+        ];
+        let said: Vec<String> =
+            kinds.into_iter().map(|kind| Error::new(kind, "web (u@h:22)", "running fetch.1").to_string()).collect();
+        let expected = [
+            "web (u@h:22) cannot be reached: connection refused; check that the machine runs, its address and port, and \
+             that a firewall lets SSH through",
+            "web (u@h:22) did not answer while logging in, for 30 s; the machine accepts connections but its SSH server \
+             hangs or is overloaded",
+            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user, and \
+             the key or the password, in the inventory",
+            "the host key of web (u@h:22) has changed: known is SHA256:a (known_hosts:3), it now shows SHA256:b; if the \
+             machine was reinstalled, remove the old line and connect again; if it was not, somebody may be answering in \
+             its place: do not go on",
+            "the disk of web (u@h:22) is full at /srv (running fetch.1): 5000 KB are needed, 1024 bytes are free; make \
+             room there and try again; nothing was begun",
+            "running fetch.1 on web (u@h:22) did not end within 30 s and was killed; nothing of it is left; give the \
+             step more time, or find out what it waits for",
+            "running fetch.1 on web (u@h:22) did not end within 1.5 s and was killed; still there: 7 dd; look at the \
+             processes that are left",
+            "running fetch.1 on web (u@h:22) was not begun: the name of this attempt is taken there already",
+        ];
+        assert_eq!(said, expected);
+    }
+}

@@ -1,0 +1,240 @@
+//! [`Host`]: one machine, and the one connection to it that everything shares.
+//!
+//! The connection is opened when first needed and again after it was lost. While one caller opens it the others wait, and
+//! share what comes of it: a machine that is down costs each of them one timeout, not one after the other.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use super::error::{Error, ErrorKind};
+use super::exec::Exec;
+use super::job_script::{Place, Script, is_user_name, quote_line};
+use super::ssh_connection::{self, Connection, Want};
+use super::{KnownHosts, Reach, SshSpec, local};
+
+/// One slot in one generation: a machine, reached over SSH or this one. Clones share the connection.
+#[derive(Clone)]
+pub struct Host(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    slot: String,
+    generation: u32,
+    pub(super) reach: Reach,
+    known: Arc<KnownHosts>,
+    login: String,
+    shell: String,
+    link: tokio::sync::Mutex<Link>,
+    /// Users for whom sudo is known to ask for a password here.
+    pub(super) asking: Mutex<HashSet<String>>,
+}
+
+#[derive(Default)]
+struct Link {
+    open: Option<Arc<Connection>>,
+    failed: Option<(Instant, ErrorKind)>,
+}
+
+/// How a user other than the login user is become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Become<'a> {
+    /// Not at all.
+    Nobody,
+    /// `sudo -n`: it may not ask.
+    Quietly(&'a str),
+    /// `sudo -S`: it may ask on the channel.
+    Asking(&'a str),
+}
+
+/// What sudo writes when it asks.
+pub(super) const PROMPT: &str = "anneal-sudo-asks:";
+
+impl Host {
+    /// A machine. Nothing is done yet.
+    pub fn new(slot: &str, generation: u32, reach: Reach, known: Arc<KnownHosts>) -> Self {
+        let login = match &reach {
+            Reach::Local => local::user_name().unwrap_or_else(|| "user".into()),
+            Reach::Ssh(spec) => spec.user.clone(),
+        };
+        Self(Arc::new(Inner {
+            slot: slot.to_owned(),
+            generation,
+            reach,
+            known,
+            login,
+            shell: "sh".into(),
+            link: tokio::sync::Mutex::default(),
+            asking: Mutex::default(),
+        }))
+    }
+
+    /// The same machine with another shell than its `sh` for our scripts: for tests of the scripts.
+    #[doc(hidden)]
+    pub fn with_shell(self, shell: &str) -> Self {
+        let Inner { slot, generation, reach, known, login, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            slot: slot.clone(),
+            generation: *generation,
+            reach: reach.clone(),
+            known: Arc::clone(known),
+            login: login.clone(),
+            shell: shell.to_owned(),
+            link: tokio::sync::Mutex::default(),
+            asking: Mutex::default(),
+        }))
+    }
+
+    /// The slot.
+    pub fn slot(&self) -> &str {
+        &self.0.slot
+    }
+
+    /// The generation.
+    pub fn generation(&self) -> u32 {
+        self.0.generation
+    }
+
+    /// Ends the connection. A job that runs goes on; the next call connects again.
+    pub async fn close(&self) {
+        if let Some(connection) = self.0.link.lock().await.open.take() {
+            connection.close().await;
+        }
+    }
+
+    pub(super) fn error(&self, kind: ErrorKind, what: &str) -> Error {
+        Error::new(kind, &self.to_string(), what)
+    }
+
+    /// Who runs a script, and with which folders. Refuses names that have no place in a command line.
+    pub(super) fn place<'a>(&'a self, as_user: Option<&'a str>) -> Result<Place<'a>, ErrorKind> {
+        let user = as_user.unwrap_or(&self.0.login);
+        if as_user.is_some_and(|user| user != self.0.login && !is_user_name(user)) {
+            return Err(ErrorKind::Invalid { why: format!("{user:?} is no user name") });
+        }
+        // The login user's name goes into a folder's name, where not every byte may stand.
+        let user = if is_user_name(user) { user } else { "other" };
+        Ok(Place { user, local: matches!(self.0.reach, Reach::Local) })
+    }
+
+    /// The user to become, where it is not the one we are.
+    pub(super) fn other_user<'a>(&self, as_user: Option<&'a str>) -> Option<&'a str> {
+        as_user.filter(|user| *user != self.0.login)
+    }
+
+    /// Starts a script. The extra connection, where there is one, must live as long as the command is listened to.
+    pub(super) async fn start(
+        &self,
+        script: Script,
+        as_whom: Become<'_>,
+        want: Want,
+    ) -> Result<(Exec, Option<Arc<Connection>>), ErrorKind> {
+        let spec = match &self.0.reach {
+            Reach::Local => {
+                let mut words = sudo(as_whom);
+                words.extend([self.0.shell.as_str(), "-c", script.text()]);
+                let started = local::start(&words);
+                return Ok((started.map_err(|error| ErrorKind::Io { said: format!("{}: {error}", words[0]) })?, None));
+            }
+            Reach::Ssh(spec) => spec,
+        };
+        let mut line = sudo(as_whom).join(" ");
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&format!("{} -c {}", self.0.shell, quote_line(script.text())));
+        let mut connection = self.connection(spec).await?;
+        let (channel, permit) = match connection.channel(want).await {
+            Ok(channel) => channel,
+            // It was dead and we had not noticed. Nothing has been sent, so a new one makes no difference.
+            Err(ErrorKind::Lost { .. }) => {
+                self.forget(&connection).await;
+                connection = self.connection(spec).await?;
+                connection.channel(want).await?
+            }
+            Err(_) if want == Want::AtOnce => {
+                // All sessions of the connection are in use by jobs: what cannot wait gets a connection of its own.
+                connection = Arc::new(self.open(spec).await?);
+                connection.channel(want).await?
+            }
+            Err(kind) => return Err(kind),
+        };
+        let exec = Exec::over_ssh(channel, permit);
+        exec.run(line).await?;
+        Ok((exec, Some(connection)))
+    }
+
+    pub(super) async fn connection(&self, spec: &SshSpec) -> Result<Arc<Connection>, ErrorKind> {
+        let asked = Instant::now();
+        let mut link = self.0.link.lock().await;
+        if let Some(open) = link.open.as_ref().filter(|open| !open.is_closed()) {
+            return Ok(Arc::clone(open));
+        }
+        if let Some((at, kind)) = &link.failed
+            && *at > asked
+        {
+            return Err(kind.clone());
+        }
+        match self.open(spec).await {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                *link = Link { open: Some(Arc::clone(&connection)), failed: None };
+                Ok(connection)
+            }
+            Err(kind) => {
+                *link = Link { open: None, failed: Some((Instant::now(), kind.clone())) };
+                Err(kind)
+            }
+        }
+    }
+
+    async fn open(&self, spec: &SshSpec) -> Result<Connection, ErrorKind> {
+        let opened = ssh_connection::open(spec, &self.0.slot, self.0.generation, &self.0.known).await;
+        match &opened {
+            Ok(_) => tracing::debug!(host = %self, "connected"),
+            Err(kind) => tracing::debug!(host = %self, ?kind, "not connected"),
+        }
+        opened
+    }
+
+    /// Lets go of a connection that is dead, unless a newer one has taken its place.
+    async fn forget(&self, dead: &Arc<Connection>) {
+        let mut link = self.0.link.lock().await;
+        if link.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, dead)) {
+            link.open = None;
+        }
+    }
+
+    pub(super) fn asks(&self, user: &str) -> bool {
+        self.0.asking.lock().unwrap_or_else(PoisonError::into_inner).contains(user)
+    }
+
+    pub(super) fn remember_asking(&self, user: &str) {
+        self.0.asking.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned());
+    }
+}
+
+/// The words before the shell.
+fn sudo(as_whom: Become<'_>) -> Vec<&str> {
+    match as_whom {
+        Become::Nobody => Vec::new(),
+        Become::Quietly(user) => vec!["sudo", "-n", "-H", "-u", user, "--"],
+        Become::Asking(user) => vec!["sudo", "-S", "-p", PROMPT, "-H", "-u", user, "--"],
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.reach {
+            Reach::Local => write!(f, "{} (this machine)", self.0.slot),
+            Reach::Ssh(SshSpec { user, address, port, .. }) => write!(f, "{} ({user}@{address}:{port})", self.0.slot),
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Host({self}, generation {})", self.0.generation)
+    }
+}

@@ -1,0 +1,79 @@
+//! A command on this machine: the same scripts, run by `sh` in a process group of their own.
+//!
+//! The group keeps Ctrl-C in the terminal from reaching them. They outlive us: their output goes to files, the pipes only
+//! carry what comes at the end, and a pipe that breaks is one of the ends that the scripts expect.
+
+use std::io;
+use std::process::Stdio;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+use super::Stream;
+use super::exec::{Event, Exec, Incoming, Outgoing};
+
+/// Starts a command line.
+pub(super) fn start(words: &[&str]) -> io::Result<Exec> {
+    let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("an empty command line"))?;
+    let home = std::env::home_dir().filter(|home| home.is_dir()).unwrap_or_else(|| "/".into());
+    let mut child = Command::new(program)
+        .args(arguments)
+        .current_dir(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+    let (events, incoming) = mpsc::channel(16);
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    tokio::spawn(async move {
+        let copying = tokio::join!(
+            copy(output, Stream::Stdout, events.clone()),
+            copy(errors, Stream::Stderr, events.clone())
+        );
+        let ((), ()) = copying;
+        let exit = match child.wait().await {
+            Ok(status) => exit_code(status),
+            Err(_) => return,
+        };
+        // Nobody may be listening any more; then nobody is told.
+        let _ = events.send(Event::Exit(exit)).await;
+    });
+    Ok(Exec { incoming: Incoming::Local(incoming), outgoing: Outgoing::Local(input) })
+}
+
+async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, to: mpsc::Sender<Event>) {
+    let Some(mut from) = from else { return };
+    let mut buffer = vec![0; 32 << 10];
+    loop {
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => read,
+            () = to.closed() => return,
+        };
+        match read {
+            Ok(0) | Err(_) => return,
+            Ok(bytes) => {
+                if to.send(Event::Data(stream, buffer[..bytes].to_vec())).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn exit_code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(255)
+}
+
+/// The name of the user that we are, from the password file; `None` where it is not in it.
+pub(super) fn user_name() -> Option<String> {
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
+}

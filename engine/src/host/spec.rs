@@ -1,0 +1,194 @@
+//! What a host is asked to do, and what it answers: plain values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use store::Secret;
+use uuid::Uuid;
+
+/// How a machine is reached.
+#[derive(Debug, Clone)]
+pub enum Reach {
+    /// This machine, without SSH and without root.
+    Local,
+    /// Over SSH.
+    Ssh(SshSpec),
+}
+
+/// Where an SSH server is and how we log in.
+#[derive(Debug, Clone)]
+pub struct SshSpec {
+    /// Host name or address.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// Login user.
+    pub user: String,
+    /// What is tried, in this order.
+    pub auth: Vec<Auth>,
+    /// What is asked of the server's key (D7).
+    pub host_key: HostKeyPolicy,
+    /// What sudo is told when it asks; often the login password.
+    pub sudo_password: Option<Secret>,
+}
+
+/// A way to log in.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Password; also given to keyboard-interactive.
+    Password(Secret),
+    /// A private key in OpenSSH or PEM form.
+    Key {
+        /// Where it lies.
+        path: PathBuf,
+        /// What opens it.
+        passphrase: Option<Secret>,
+    },
+}
+
+/// What is asked of a server's key (D7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKeyPolicy {
+    /// It must be known.
+    Strict,
+    /// A key of an unknown host is accepted once and recorded; a changed key never.
+    AcceptNew,
+    /// It must have this fingerprint, `SHA256:…`.
+    Pinned(String),
+}
+
+/// Which attempt of which node a job is. The name of its files on the host, and its fencing token (I4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JobId {
+    /// The operation.
+    pub operation: Uuid,
+    /// Node name, safe as a file name: `[A-Za-z0-9_-]` and `.`, at most 100 bytes.
+    pub node: String,
+    /// Attempt, from 1.
+    pub attempt: u32,
+}
+
+/// What a job runs.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// A program and its arguments, each exactly one argument. Never empty, never secret.
+    Argv(Vec<String>),
+    /// Text for `/bin/sh`.
+    Shell(String),
+    /// A script with its interpreter in its first line (`/bin/sh` where there is none).
+    Script {
+        /// Its text: UTF-8 without NUL.
+        text: String,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+}
+
+/// A job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// What.
+    pub program: Program,
+    /// Environment; values may be secret, names never are.
+    pub env: Vec<(String, Secret)>,
+    /// Standard input; may be secret. `/dev/null` where absent.
+    pub stdin: Option<Secret>,
+    /// User to run as by sudo; the login user where absent.
+    pub as_user: Option<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// `Never` for read-only guards, facts and probes: no files on the host, not re-attachable.
+    pub supervise: Supervise,
+}
+
+/// Whether a job is kept apart from its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervise {
+    /// By the contract: it survives its channel.
+    Always,
+    /// It lives and dies with its channel.
+    Never,
+}
+
+/// Which output stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Bounded output of one stream: the head, and the tail where the middle was left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The first bytes.
+    pub head: Vec<u8>,
+    /// The last bytes, where something between was dropped.
+    pub tail: Vec<u8>,
+    /// How many bytes were dropped between the two.
+    pub dropped_bytes: u64,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEnd {
+    /// The exit code; 128 + n for a signal n, as shells count.
+    pub exit: i32,
+    /// Standard output.
+    pub stdout: Output,
+    /// Standard error.
+    pub stderr: Output,
+}
+
+/// What re-attaching found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It had ended, or ended while we were attached.
+    Ended(JobEnd),
+    /// It never began, and by this question it never can: its name is taken (I4).
+    NeverBegan,
+    /// The host was restarted in between, and nothing says how the job ended.
+    Rebooted,
+    /// The job's process is gone without a record of its end (killed, or the disk was full).
+    Vanished,
+}
+
+/// What a kill came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Killed {
+    /// Processes that are still there, `pid command`; empty when the kill is verified.
+    pub survivors: Vec<String>,
+    /// Whether processes of other users could be looked at (root); else verified for our own only.
+    pub saw_all: bool,
+}
+
+/// A file brought to a host.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Which attempt it belongs to; its temporary file is named after it.
+    pub id: JobId,
+    /// What.
+    pub from: Content,
+    /// Absolute path on the host.
+    pub to: String,
+    /// Permission bits; `0o644` where absent.
+    pub mode: Option<u32>,
+    /// Owner, by sudo; the login user where absent.
+    pub as_user: Option<String>,
+    /// SHA-256 of the content, lower-case hex; checked on the host before the rename.
+    pub sha256: String,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// Where the bytes of an upload are.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A file here.
+    Path(PathBuf),
+    /// In memory.
+    Bytes(Vec<u8>),
+}

@@ -1,0 +1,338 @@
+//! Bringing a file to a host.
+//!
+//! A script on the host does what decides: it looks whether the file is there already, makes room and a temporary name
+//! beside the target, and after the bytes have come checks them, syncs, and renames. The bytes come by SFTP, with many
+//! writes on their way at once; or, where the file is small, where the owner is not the login user, or where the server
+//! has no SFTP, through the script's own channel. Staging a copy for sudo to move would write it twice, and only root
+//! could read it.
+//!
+//! Invariant: the target is at every moment the old file or the new one, whole; what was cut off never takes its place.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use russh_sftp::client::{Config, SftpSession};
+use russh_sftp::protocol::OpenFlags;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
+
+use super::begin::{Answer, Input, Running};
+use super::error::{Error, ErrorKind};
+use super::exec::Event;
+use super::job_script::{self, Script, file_name, quote};
+use super::job_wire::{End, failure, find, split_end};
+use super::ssh_connection::Want;
+use super::{Content, Host, Killed, Progress, Reach, Stream, Upload, limits};
+
+/// How the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Via {
+    Sftp,
+    Channel,
+}
+
+impl Host {
+    /// Brings a file to its place. A file that is there as it should be is left alone; doing it again after an
+    /// interruption is safe, and removes what the interrupted one left.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]; after any of them the target is the old file or the new one.
+    pub async fn upload(&self, upload: &Upload, progress: &dyn Progress) -> Result<(), Error> {
+        let deadline = Instant::now() + upload.timeout;
+        let what = format!("uploading {} ({})", upload.to, file_name(&upload.id));
+        let done = match timeout_at(deadline, self.bring(upload, progress)).await {
+            Ok(done) => done,
+            // The channel closes with the future; the script sees its input end and cleans up.
+            Err(_) => Err(ErrorKind::TimedOut { after: upload.timeout, killed: Killed { survivors: Vec::new(), saw_all: false } }),
+        };
+        done.map_err(|kind| self.error(kind, &what))
+    }
+
+    async fn bring(&self, upload: &Upload, progress: &dyn Progress) -> Result<(), ErrorKind> {
+        check(upload)?;
+        let size = upload.from.size().await?;
+        if size > limits::UPLOAD_BYTES {
+            return Err(ErrorKind::Invalid { why: format!("{size} bytes; at most {} are allowed", limits::UPLOAD_BYTES) });
+        }
+        let mut via = match &self.0.reach {
+            Reach::Ssh(_) if self.other_user(upload.as_user.as_deref()).is_none() && size > limits::STREAM_UPLOAD_BYTES => {
+                Via::Sftp
+            }
+            _ => Via::Channel,
+        };
+        loop {
+            match self.attempt_upload(upload, size, via, progress).await {
+                Err(Trouble::NoSftp) => via = Via::Channel,
+                Err(Trouble::Kind(kind)) => return Err(kind),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    async fn attempt_upload(
+        &self,
+        upload: &Upload,
+        size: u64,
+        via: Via,
+        progress: &dyn Progress,
+    ) -> Result<(), Trouble> {
+        let as_user = upload.as_user.as_deref();
+        let orders = orders(upload, size, via, self.place(as_user)?);
+        let mut running = self.begin(Script::Upload, as_user, Input::Open(orders), Want::InTurn).await?;
+        let temporary = match first_word(&mut running).await? {
+            FirstWord::Go(temporary) => temporary,
+            FirstWord::End(End::Same) => {
+                progress.sent(size, size);
+                return Ok(());
+            }
+            FirstWord::End(end) => return Err(Trouble::Kind(meaning(end, upload, size))),
+        };
+        let sent = match via {
+            Via::Sftp => self.by_sftp(upload, &temporary, size, progress).await,
+            Via::Channel => by_channel(&mut running, upload, size, progress).await,
+        };
+        // Also after a failure the script is heard, for it knows best what is wrong; and it removes what came.
+        if let Some(mut outgoing) = running.outgoing.take() {
+            if via == Via::Sftp && sent.is_ok() {
+                drop(outgoing.send(b"sent\n".to_vec()).await);
+            }
+            outgoing.finish().await;
+        }
+        if matches!(sent, Err(Trouble::NoSftp)) {
+            return sent;
+        }
+        match (running.answer(upload.timeout).await, sent) {
+            (Ok(Answer { end: End::Done, .. }), _) => Ok(()),
+            (Ok(Answer { end: End::Failed { .. }, .. }), Err(trouble)) => Err(trouble),
+            (Ok(answer), _) => Err(Trouble::Kind(meaning(answer.end, upload, size))),
+            (Err(_), Err(trouble)) => Err(trouble),
+            (Err(kind), Ok(())) => Err(Trouble::Kind(kind)),
+        }
+    }
+
+    async fn by_sftp(
+        &self,
+        upload: &Upload,
+        temporary: &str,
+        size: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), Trouble> {
+        let Reach::Ssh(spec) = &self.0.reach else { return Err(Trouble::NoSftp) };
+        let connection = self.connection(spec).await?;
+        let (channel, _permit) = connection.channel(Want::AtOnce).await?;
+        let lost = |error: &dyn std::fmt::Display| ErrorKind::Lost { said: error.to_string() };
+        channel.request_subsystem(true, "sftp").await.map_err(|error| lost(&error))?;
+        let config = Config {
+            max_concurrent_writes: limits::SFTP_WRITES,
+            max_write_packet_len: limits::SFTP_WRITE_BYTES,
+            request_timeout_secs: limits::SFTP_ANSWER_S,
+            ..Config::default()
+        };
+        let Ok(session) = SftpSession::new_with_config(channel.into_stream(), config).await else {
+            return Err(if connection.is_closed() { Trouble::Kind(lost(&"while opening SFTP")) } else { Trouble::NoSftp });
+        };
+        let mut file = session
+            .open_with_flags(temporary, OpenFlags::WRITE)
+            .await
+            .map_err(|error| ErrorKind::Io { said: format!("{temporary}: {error}") })?;
+        let mut from = upload.from.open().await?;
+        let mut buffer = vec![0; 1 << 20];
+        let mut sent = 0;
+        while let Some(bytes) = read_some(&mut from, &mut buffer).await? {
+            if let Err(error) = file.write_all(&buffer[..bytes]).await {
+                return Err(Trouble::Kind(self.sftp_failure(&session, upload, size, sent, &error).await));
+            }
+            sent += bytes as u64;
+            progress.sent(sent, size);
+        }
+        let closed = match file.flush().await {
+            Ok(()) => file.close().await,
+            failed => failed,
+        };
+        match closed {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Trouble::Kind(self.sftp_failure(&session, upload, size, sent, &error).await)),
+        }
+    }
+
+    /// SFTP says `Failure` for a full disk as for anything else; how much room there is tells which.
+    async fn sftp_failure(
+        &self,
+        session: &SftpSession,
+        upload: &Upload,
+        size: u64,
+        sent: u64,
+        error: &io::Error,
+    ) -> ErrorKind {
+        let folder = folder_of(&upload.to);
+        match session.fs_info(folder).await {
+            Ok(Some(info)) => {
+                let free = info.blocks_avail.saturating_mul(info.fragment_size);
+                if free < size.saturating_sub(sent).max(limits::SFTP_WRITE_BYTES.into()) {
+                    return ErrorKind::DiskFull { path: folder.to_owned(), free: Some(free), needed: Some(size) };
+                }
+                ErrorKind::Io { said: error.to_string() }
+            }
+            Ok(None) => ErrorKind::Io { said: error.to_string() },
+            Err(_) => ErrorKind::Lost { said: error.to_string() },
+        }
+    }
+}
+
+/// Why a try did not succeed.
+enum Trouble {
+    /// The server has no SFTP.
+    NoSftp,
+    /// Anything else.
+    Kind(ErrorKind),
+}
+
+impl From<ErrorKind> for Trouble {
+    fn from(kind: ErrorKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+enum FirstWord {
+    /// The temporary file is there.
+    Go(String),
+    /// There is nothing to do, or nothing can be done.
+    End(End),
+}
+
+/// Waits for the script's verdict on the file as it lies there; hashing a large one takes a while.
+async fn first_word(running: &mut Running) -> Result<FirstWord, ErrorKind> {
+    let mut said = Vec::new();
+    while let Some(event) = running.next().await {
+        if let Event::Data(Stream::Stdout, bytes) = event {
+            said.extend_from_slice(&bytes);
+        }
+        if let Some(at) = said.strip_prefix(b"go ").and_then(|rest| rest.iter().position(|&b| b == b'\n')) {
+            return Ok(FirstWord::Go(String::from_utf8_lossy(&said[3..3 + at]).into_owned()));
+        }
+        if find(&said, b"\nanneal-end ").is_some()
+            && let Some((_, end)) = split_end(&said)
+        {
+            return Ok(FirstWord::End(end));
+        }
+    }
+    Err(ErrorKind::Lost { said: "before the upload began".into() })
+}
+
+async fn by_channel(
+    running: &mut Running,
+    upload: &Upload,
+    size: u64,
+    progress: &dyn Progress,
+) -> Result<(), Trouble> {
+    let mut outgoing = running.outgoing.take().ok_or(Trouble::NoSftp)?;
+    let mut from = upload.from.open().await?;
+    let mut buffer = vec![0; 256 << 10];
+    let mut sent = 0;
+    while let Some(bytes) = read_some(&mut from, &mut buffer).await? {
+        let sending = outgoing.send(buffer[..bytes].to_vec());
+        // A script that cannot write says so and ends; who only sends would then wait for ever.
+        let heard = tokio::select! {
+            sent = sending => sent.map_err(|said| ErrorKind::Lost { said }),
+            () = running.heard() => Err(ErrorKind::Io { said: "the host stopped taking the file".into() }),
+        };
+        heard?;
+        sent += bytes as u64;
+        progress.sent(sent, size);
+    }
+    outgoing.finish().await;
+    Ok(())
+}
+
+async fn read_some(from: &mut (dyn AsyncRead + Send + Unpin), buffer: &mut [u8]) -> Result<Option<usize>, ErrorKind> {
+    match from.read(buffer).await {
+        Ok(0) => Ok(None),
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => Err(ErrorKind::Io { said: format!("the file here cannot be read: {error}") }),
+    }
+}
+
+impl Content {
+    async fn size(&self) -> Result<u64, ErrorKind> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::Path(path) => match tokio::fs::metadata(path).await {
+                Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
+                Ok(_) => Err(ErrorKind::Invalid { why: format!("{} is not a file", path.display()) }),
+                Err(error) => Err(unreadable(path, &error)),
+            },
+        }
+    }
+
+    async fn open(&self) -> Result<Box<dyn AsyncRead + Send + Unpin + '_>, ErrorKind> {
+        match self {
+            Self::Bytes(bytes) => Ok(Box::new(bytes.as_slice())),
+            Self::Path(path) => match tokio::fs::File::open(path).await {
+                Ok(mut file) => {
+                    file.set_max_buf_size(1 << 20);
+                    Ok(Box::new(file))
+                }
+                Err(error) => Err(unreadable(path, &error)),
+            },
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> ErrorKind {
+    ErrorKind::Io { said: format!("{} cannot be read here: {error}", path.display()) }
+}
+
+fn check(upload: &Upload) -> Result<(), ErrorKind> {
+    let invalid = |why: &str| Err(ErrorKind::Invalid { why: why.to_owned() });
+    job_script::check_id(&upload.id).map_err(|why| ErrorKind::Invalid { why })?;
+    if !upload.to.starts_with('/') || upload.to.ends_with('/') || upload.to.contains(['\0', '\n']) {
+        return invalid("the target must be the absolute path of a file");
+    }
+    if upload.mode.is_some_and(|mode| mode > 0o7777) {
+        return invalid("the mode has bits that are none");
+    }
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if upload.sha256.len() != 64 || !upload.sha256.bytes().all(hex) {
+        return invalid("sha256 must be 64 lower-case hexadecimal digits");
+    }
+    if upload.timeout < Duration::from_millis(1) { invalid("an upload needs a timeout") } else { Ok(()) }
+}
+
+fn orders(upload: &Upload, size: u64, via: Via, place: job_script::Place<'_>) -> job_script::Orders {
+    let via = match via {
+        Via::Sftp => "sftp",
+        Via::Channel => "stdin",
+    };
+    // Beside the target, told apart by operation, node and target; the attempt comes last, so that a later one finds it.
+    let target = ring::digest::digest(&ring::digest::SHA256, upload.to.as_bytes());
+    let target: String = target.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let part = quote(&format!(".anneal-{}.{}.{target}", upload.id.operation, upload.id.node));
+    let (to, mode, sha256, attempt) = (quote(&upload.to), upload.mode.unwrap_or(0o644), &upload.sha256, upload.id.attempt);
+    let more = format!(
+        "a_to={to} a_mode={mode:o} a_sha={sha256} a_size={size} a_part={part} a_attempt={attempt} a_via={via}"
+    );
+    job_script::plain(&upload.id, place, &more)
+}
+
+fn meaning(end: End, upload: &Upload, size: u64) -> ErrorKind {
+    let folder = folder_of(&upload.to).to_owned();
+    match end {
+        End::Full { free_kb } => {
+            ErrorKind::DiskFull { path: folder, free: free_kb.map(|kb| kb.saturating_mul(1024)), needed: Some(size) }
+        }
+        End::Differs { got } => ErrorKind::Differs { expected: upload.sha256.clone(), got },
+        End::Failed { path, said } => match failure(&path, &said) {
+            ErrorKind::DiskFull { .. } => ErrorKind::DiskFull { path: folder, free: None, needed: Some(size) },
+            kind => kind,
+        },
+        end => ErrorKind::Protocol { said: format!("an upload ended with {end:?}") },
+    }
+}
+
+fn folder_of(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        None | Some(("", _)) => "/",
+        Some((folder, _)) => folder,
+    }
+}

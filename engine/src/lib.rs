@@ -1,0 +1,20 @@
+//! The engine: operations, the hosts they work on, and the durable runner between the two.
+//!
+//! `operation` is the pure core; `runner` is the shell around it (dispatcher, executors, commits, recovery); `action` has
+//! one file per action; `host` reaches machines. The core knows nothing of the others.
+
+pub mod action;
+mod error;
+pub mod host;
+pub mod journal;
+pub mod limits;
+pub mod operation;
+mod redact;
+pub mod runner;
+mod vault;
+pub mod view;
+
+pub use error::{Error, Kind};
+pub use redact::Redactor;
+pub use runner::{Create, Engine, HostSpec, Options};
+pub use vault::Vault;

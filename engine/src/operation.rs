@@ -1,0 +1,31 @@
+//! Operations: the pure state machine. No I/O, no clock, no randomness.
+//!
+//! Way of an event: the runner hands what it learnt to [`Driver::decide`]; that folds it into the state, asks
+//! [`what_next`] until nothing more follows by itself, and gives back the events to commit, in one batch (D12), and the
+//! effects to begin once they are durable (I1). Recovery replays the journal through the same [`Operation::apply`] (I5).
+
+mod apply;
+mod driver;
+mod event;
+mod hosts;
+mod life;
+mod node;
+mod replay;
+mod rollback;
+mod scope;
+mod state;
+mod verb;
+mod what_next;
+
+pub use driver::{Decision as Decided, Driver, Effect, Input, NodeOutcome, Rest};
+pub use event::{CancelMode, Decision, Entry, Event, FailedBecause, JOURNAL_FORMAT, Outcome, UndoSkip};
+pub use hosts::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord};
+pub use life::{Activity, Etsi, Life};
+pub use node::{
+    Done, Failure, FailureClass, Gate, NodeEvent, NodeId, NodeState, OutputRef, Proof, Skip, Undo, Unknown,
+};
+pub use replay::{ReplayError, replay};
+pub use scope::CoreScope;
+pub use state::{IllegalEvent, Node, Operation};
+pub use verb::{Refused, Verb};
+pub use what_next::{Command, ProbeWhy, what_next};

@@ -1,0 +1,428 @@
+//! `apply`: the only code that changes an operation's state, for live events and for replay alike (I5).
+//!
+//! Total: every event in every state either gives the next state or is an [`IllegalEvent`], and then nothing has changed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use dsl::plan::{Action, EdgeKind, Plan};
+
+use super::event::{Entry, Event, JOURNAL_FORMAT, Outcome};
+use super::life::{Activity, Life};
+use super::node::{Done, Failure, FailureClass, Gate, NodeEvent, NodeId, NodeState, Undo, Unknown};
+use super::state::{Derived, IllegalEvent, Node, Operation, StepNodes};
+
+impl Operation {
+    /// The operation that its first entry, `Created`, makes.
+    pub fn create(plan: Arc<Plan>, entry: &Entry) -> Result<Operation, IllegalEvent> {
+        let illegal = |why: String| IllegalEvent { seq: entry.seq, event: format!("{:?}", entry.event), why };
+        let Event::Created { format, operation, plan: plan_digest, by, hosts, .. } = &entry.event else {
+            return Err(illegal("a journal begins with `created`".to_owned()));
+        };
+        if *format > JOURNAL_FORMAT {
+            return Err(illegal(format!("its format {format} is newer than this engine's {JOURNAL_FORMAT}")));
+        }
+        if entry.seq != 1 {
+            return Err(illegal("`created` is entry 1".to_owned()));
+        }
+        let mut operation = Operation {
+            id: *operation,
+            by: by.clone(),
+            plan_digest: plan_digest.clone(),
+            hosts: hosts.clone(),
+            life: Life::Processing(Activity::Active),
+            nodes: Vec::new(),
+            seq: 1,
+            created_at_ms: entry.at_ms,
+            at_ms: entry.at_ms,
+            steps: Vec::new(),
+            by_id: HashMap::new(),
+            derived: Derived::default(),
+            begun: false,
+            plan,
+        };
+        operation.expand(entry.at_ms).map_err(illegal)?;
+        Ok(operation)
+    }
+
+    /// Makes the nodes of every step: one per slot of its role.
+    fn expand(&mut self, at_ms: u64) -> Result<(), String> {
+        let plan = Arc::clone(&self.plan);
+        for (index, step) in plan.steps.iter().enumerate() {
+            let role = plan.roles.get(&step.role).ok_or_else(|| format!("the plan has no role `{}`", step.role))?;
+            let first = self.nodes.len();
+            for slot in &role.slots {
+                let host = self.hosts.get(slot).ok_or_else(|| format!("no host fills slot `{slot}`"))?;
+                let id = NodeId { step: step.id.clone(), key: slot.clone() };
+                self.by_id.insert(id.clone(), self.nodes.len());
+                self.nodes.push(Node {
+                    id,
+                    step: index,
+                    state: NodeState::Waiting,
+                    attempts: 0,
+                    tries: 0,
+                    since_ms: at_ms,
+                    started_ms: 0,
+                    generation: host.generation,
+                });
+            }
+            self.steps.push(StepNodes { first, count: role.slots.len(), dependents: Vec::new() });
+            for edge in &step.needs {
+                if edge.step >= index {
+                    return Err(format!("step `{}` has an edge that does not point backwards", step.id));
+                }
+                if edge.kind == EdgeKind::Keyed && self.steps[edge.step].count != role.slots.len() {
+                    return Err(format!("step `{}` has a keyed edge to a step of another role", step.id));
+                }
+                self.steps[edge.step].dependents.push((index, edge.kind));
+            }
+        }
+        self.derived = self.derive();
+        Ok(())
+    }
+
+    /// Folds one entry into the state.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
+        let illegal = |why: &str| IllegalEvent {
+            seq: entry.seq,
+            event: format!("{:?}", entry.event),
+            why: why.to_owned(),
+        };
+        if entry.seq != self.seq + 1 {
+            return Err(illegal("the journal has a gap in front of it"));
+        }
+        if entry.at_ms < self.at_ms {
+            return Err(illegal("it is older than the entry in front of it")); // D6
+        }
+        self.apply_event(&entry.event, entry.at_ms).map_err(|why| illegal(&why))?;
+        self.seq = entry.seq;
+        self.at_ms = entry.at_ms;
+        Ok(())
+    }
+
+    fn apply_event(&mut self, event: &Event, at_ms: u64) -> Result<(), String> {
+        match event {
+            Event::Created { .. } => Err("the operation exists already".to_owned()),
+            Event::Expanded { step, .. } => Err(format!("step `{step}` was expanded when the operation was created")),
+            Event::Started { node, attempt, generation } => {
+                self.active_forward("started")?;
+                let index = self.index(node)?;
+                self.fresh_attempt(index, *attempt)?;
+                self.edges_satisfied(index)?; // I3
+                let gate = gate(&self.plan.steps[self.nodes[index].step].action);
+                self.step_node(index, NodeEvent::Started(*attempt, gate), at_ms)?;
+                self.nodes[index].attempts = *attempt;
+                self.nodes[index].tries += 1;
+                self.nodes[index].generation = *generation;
+                self.nodes[index].started_ms = at_ms;
+                self.begun = true;
+                Ok(())
+            }
+            Event::Reattached { node, attempt } => self.node_event(node, NodeEvent::Reattached(*attempt), at_ms),
+            Event::Succeeded { node, attempt, out, .. } => {
+                let done = self.done(node, *attempt, out.clone())?;
+                self.node_event(node, NodeEvent::Succeeded(done), at_ms)
+            }
+            Event::Failed { node, attempt, failure, .. } => {
+                self.node_event(node, NodeEvent::Failed(*attempt, failure.clone()), at_ms)
+            }
+            Event::Indeterminate { node, attempt, why } => {
+                self.node_event(node, NodeEvent::Indeterminate(*attempt, *why), at_ms)
+            }
+            Event::Skipped { node, why } => self.node_event(node, NodeEvent::Skipped(why.clone()), at_ms),
+            Event::NotReached { node } => self.node_event(node, NodeEvent::NotReached, at_ms),
+            Event::RetryAt { node, attempt, at_ms: until } => {
+                self.node_event(node, NodeEvent::RetryAt(*attempt, *until), at_ms)
+            }
+            Event::HostReplaced { slot, host } => {
+                let known = self.hosts.get_mut(slot).ok_or_else(|| format!("no host fills slot `{slot}`"))?;
+                if host.generation <= known.generation {
+                    return Err("its generation is not newer".to_owned());
+                }
+                *known = host.clone();
+                Ok(())
+            }
+            Event::Approved { node, .. } => {
+                let index = self.index(node)?;
+                let done = self.done(node, self.nodes[index].attempts, BTreeMap::new())?;
+                self.step_node(index, NodeEvent::Approved(done), at_ms)
+            }
+            Event::Rejected { node, by, why } => {
+                let message = format!("rejected by {by}: {why}");
+                let failure = Failure { class: FailureClass::Other, message, hint: None };
+                self.node_event(node, NodeEvent::Rejected(failure), at_ms)
+            }
+            Event::UndoStarted { node, attempt } => {
+                let index = self.index(node)?;
+                match (&self.life, &self.nodes[index].state) {
+                    (Life::RollingBack(Activity::Active), _) => {
+                        if !self.settled_behind(index) {
+                            return Err("a node that depends on it is not undone yet".to_owned()); // I7
+                        }
+                    }
+                    (
+                        Life::Processing(Activity::Active),
+                        NodeState::Indeterminate { .. } | NodeState::Undoing { what: Undo::Half, .. },
+                    ) => {}
+                    _ => return Err("nothing is undone now".to_owned()),
+                }
+                self.fresh_attempt(index, *attempt)?;
+                self.step_node(index, NodeEvent::UndoStarted(*attempt), at_ms)?;
+                self.nodes[index].attempts = *attempt;
+                Ok(())
+            }
+            Event::Undone { node, attempt } => self.node_event(node, NodeEvent::Undone(*attempt), at_ms),
+            Event::UndoFailed { node, attempt, failure } => {
+                self.node_event(node, NodeEvent::UndoFailed(*attempt, failure.clone()), at_ms)
+            }
+            Event::UndoSkipped { node, .. } => self.node_event(node, NodeEvent::UndoSkipped, at_ms),
+            Event::PauseAsked { by, why } => {
+                let (by, why) = (by.clone(), why.clone());
+                self.change_activity(|activity, idle| match activity {
+                    Activity::Active if idle => Ok(Activity::Paused { by, why }),
+                    Activity::Active => Ok(Activity::Pausing { by, why }),
+                    Activity::Pausing { .. } | Activity::Paused { .. } => Err("it is paused already".to_owned()),
+                    Activity::Cancelling { .. } => Err("it is being cancelled".to_owned()),
+                })
+            }
+            Event::Resumed { .. } => {
+                self.change_activity(|activity, _| match activity {
+                    Activity::Pausing { .. } | Activity::Paused { .. } => Ok(Activity::Active),
+                    Activity::Active => Err("it is not paused".to_owned()),
+                    Activity::Cancelling { .. } => Err("it is being cancelled".to_owned()),
+                })?;
+                self.again(at_ms, |state| matches!(state, NodeState::UndoFailed { .. }))
+            }
+            Event::Retried { .. } => {
+                if !matches!(self.life, Life::FailedTemp { .. }) {
+                    return Err("only an operation in FAILED_TEMP is retried".to_owned());
+                }
+                self.life = Life::Processing(Activity::Active);
+                self.again(at_ms, |state| {
+                    matches!(
+                        state,
+                        NodeState::Failed { .. } | NodeState::NotReached | NodeState::Backoff { .. } | NodeState::Undone
+                    )
+                })
+            }
+            Event::Decided { node, decision, .. } => {
+                let index = self.index(node)?;
+                let done = self.done(node, self.nodes[index].attempts, BTreeMap::new())?;
+                // An attempt that certainly did nothing is not one of those that `retry` counts.
+                let did_nothing = matches!(
+                    self.nodes[index].state,
+                    NodeState::Indeterminate { why: Unknown::NeverBegan | Unknown::InEngine, .. }
+                );
+                self.step_node(index, NodeEvent::Decided(*decision, done), at_ms)?;
+                self.nodes[index].tries -= u32::from(did_nothing);
+                Ok(())
+            }
+            Event::CancelAsked { mode, .. } => {
+                let mode = *mode;
+                self.change_activity(|activity, _| match activity {
+                    Activity::Active | Activity::Pausing { .. } | Activity::Paused { .. } => {
+                        Ok(Activity::Cancelling { mode })
+                    }
+                    // A graceful cancel may become a forceful one, not the other way.
+                    Activity::Cancelling { mode: super::CancelMode::Graceful } => Ok(Activity::Cancelling { mode }),
+                    Activity::Cancelling { mode: super::CancelMode::Forceful } => {
+                        Err("it is being cancelled already".to_owned())
+                    }
+                })
+            }
+            Event::RollbackAsked { .. } => match (&self.life, self.derived.running.is_empty()) {
+                (Life::Processing(_) | Life::FailedTemp { .. }, true) => {
+                    self.life = Life::RollingBack(Activity::Active);
+                    Ok(())
+                }
+                (_, false) => Err("something still runs".to_owned()),
+                (_, true) => Err("there is nothing to roll back now".to_owned()),
+            },
+            Event::FailAsked { by, why } => match &self.life {
+                Life::FailedTemp { .. } => {
+                    self.life = Life::Failed { why: format!("given up by {by}: {why}") };
+                    Ok(())
+                }
+                _ => Err("only an operation in FAILED_TEMP is given up".to_owned()),
+            },
+            Event::Killed { by, why } => {
+                if !self.life.is_live() {
+                    return Err("it has ended".to_owned());
+                }
+                self.life = Life::Failed { why: format!("abandoned by {by}: {why}; jobs may still run on hosts") };
+                Ok(())
+            }
+            Event::Reset { nodes, .. } => self.reset(nodes, at_ms),
+            Event::Ended { outcome } => self.end(outcome),
+        }
+    }
+
+    fn end(&mut self, outcome: &Outcome) -> Result<(), String> {
+        if !self.derived.running.is_empty() {
+            return Err("something still runs".to_owned());
+        }
+        self.life = match (&self.life, outcome) {
+            (Life::Processing(_), Outcome::Completed { outputs }) => {
+                if !self.nodes.iter().all(|node| node.state.satisfies()) {
+                    return Err("not every node succeeded".to_owned());
+                }
+                Life::Completed { outputs: outputs.clone() }
+            }
+            (Life::Processing(_) | Life::RollingBack(_), Outcome::FailedTemp { reason }) => {
+                Life::FailedTemp { reason: reason.clone() }
+            }
+            (Life::RollingBack(_), Outcome::RolledBack) => Life::RolledBack,
+            _ => return Err("it does not end like this now".to_owned()),
+        };
+        Ok(())
+    }
+
+    fn reset(&mut self, nodes: &[NodeId], at_ms: u64) -> Result<(), String> {
+        if !matches!(self.life, Life::FailedTemp { .. } | Life::Processing(Activity::Paused { .. })) {
+            return Err("only an operation that rests is reset".to_owned());
+        }
+        let indices = nodes.iter().map(|id| self.index(id)).collect::<Result<Vec<_>, _>>()?;
+        for &index in &indices {
+            if self.nodes[index].state.next(NodeEvent::Reset).is_none() {
+                return Err(format!("`{}` is {}", self.nodes[index].id, self.nodes[index].state.word()));
+            }
+        }
+        for index in indices {
+            self.step_node(index, NodeEvent::Reset, at_ms)?;
+            self.nodes[index].tries = 0;
+        }
+        Ok(())
+    }
+
+    /// Sets going again every node whose state is `which`.
+    fn again(&mut self, at_ms: u64, which: impl Fn(&NodeState) -> bool) -> Result<(), String> {
+        for index in 0..self.nodes.len() {
+            if which(&self.nodes[index].state) {
+                self.step_node(index, NodeEvent::Again, at_ms)?;
+                self.nodes[index].tries = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn change_activity(
+        &mut self,
+        change: impl FnOnce(&Activity, bool) -> Result<Activity, String>,
+    ) -> Result<(), String> {
+        let idle = self.derived.running.is_empty();
+        match &mut self.life {
+            Life::Processing(activity) | Life::RollingBack(activity) => {
+                *activity = change(activity, idle)?;
+                Ok(())
+            }
+            Life::Completed { .. } | Life::FailedTemp { .. } | Life::Failed { .. } | Life::RolledBack => {
+                Err("it has ended".to_owned())
+            }
+        }
+    }
+
+    fn active_forward(&self, what: &str) -> Result<(), String> {
+        match self.life {
+            Life::Processing(Activity::Active) => Ok(()),
+            _ => Err(format!("nothing is {what} now")),
+        }
+    }
+
+    pub(super) fn index(&self, id: &NodeId) -> Result<usize, String> {
+        self.by_id.get(id).copied().ok_or_else(|| format!("there is no node `{id}`"))
+    }
+
+    fn done(&self, id: &NodeId, attempt: u32, out: BTreeMap<String, dsl::value::Value>) -> Result<Done, String> {
+        Ok(Done { attempt, out, generation: self.nodes[self.index(id)?].generation })
+    }
+
+    /// Attempt numbers only grow, one by one (I4).
+    fn fresh_attempt(&self, index: usize, attempt: u32) -> Result<(), String> {
+        let last = self.nodes[index].attempts;
+        if attempt == last + 1 { Ok(()) } else { Err(format!("attempt {attempt} does not follow attempt {last}")) }
+    }
+
+    fn edges_satisfied(&self, index: usize) -> Result<(), String> {
+        if self.derived.unmet[index] == 0 { Ok(()) } else { Err("an edge of it is not satisfied".to_owned()) }
+    }
+
+    fn node_event(&mut self, id: &NodeId, event: NodeEvent, at_ms: u64) -> Result<(), String> {
+        let index = self.index(id)?;
+        self.step_node(index, event, at_ms)
+    }
+
+    /// Changes one node and what follows from it.
+    fn step_node(&mut self, index: usize, event: NodeEvent, at_ms: u64) -> Result<(), String> {
+        let node = &self.nodes[index];
+        let Some(next) = node.state.next(event) else {
+            return Err(format!("`{}` is {}", node.id, node.state.word()));
+        };
+        let before = std::mem::replace(&mut self.nodes[index].state, next);
+        self.nodes[index].since_ms = at_ms;
+        self.derived.forget(index, &before);
+        self.derived.note(index, &self.nodes[index].state);
+        match (before.satisfies(), self.nodes[index].state.satisfies()) {
+            (false, true) => self.satisfy(index),
+            (true, false) => self.unsatisfy(index),
+            (true, true) | (false, false) => {}
+        }
+        if matches!(self.nodes[index].state, NodeState::Waiting) && self.derived.unmet[index] == 0 {
+            self.derived.ready.insert(index);
+        }
+        // A pause is complete when the last running node has ended.
+        if self.derived.running.is_empty()
+            && let Life::Processing(activity) | Life::RollingBack(activity) = &mut self.life
+            && let Activity::Pausing { by, why } = activity
+        {
+            *activity = Activity::Paused { by: by.clone(), why: why.clone() };
+        }
+        Ok(())
+    }
+
+    fn satisfy(&mut self, index: usize) {
+        let step = self.nodes[index].step;
+        self.derived.satisfied[step] += 1;
+        let complete = self.derived.satisfied[step] == self.steps[step].count;
+        for dependent in self.freed_by(index, complete) {
+            self.derived.unmet[dependent] -= 1;
+            if self.derived.unmet[dependent] == 0 && matches!(self.nodes[dependent].state, NodeState::Waiting) {
+                self.derived.ready.insert(dependent);
+            }
+        }
+    }
+
+    fn unsatisfy(&mut self, index: usize) {
+        let step = self.nodes[index].step;
+        let was_complete = self.derived.satisfied[step] == self.steps[step].count;
+        self.derived.satisfied[step] -= 1;
+        for dependent in self.freed_by(index, was_complete) {
+            self.derived.unmet[dependent] += 1;
+            self.derived.ready.remove(&dependent);
+        }
+    }
+
+    /// The nodes with an edge that changes with node `index`: keyed ones, and those behind a barrier that `index` completes.
+    fn freed_by(&self, index: usize, complete: bool) -> Vec<usize> {
+        let step = self.nodes[index].step;
+        let offset = index - self.steps[step].first;
+        let mut freed = Vec::new();
+        for &(dependent, kind) in &self.steps[step].dependents {
+            let nodes = &self.steps[dependent];
+            match kind {
+                EdgeKind::Keyed => freed.push(nodes.first + offset),
+                EdgeKind::Barrier if complete => freed.extend(nodes.first..nodes.first + nodes.count),
+                EdgeKind::Barrier => {}
+            }
+        }
+        freed
+    }
+}
+
+/// Whether an action is a gate.
+fn gate(action: &Action) -> Gate {
+    match action {
+        Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Upload { .. } | Action::Wait { .. } => {
+            Gate::No
+        }
+    }
+}

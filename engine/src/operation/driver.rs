@@ -1,0 +1,456 @@
+//! The driver: from what was learnt to what is committed and what is begun. Pure; the runner and the simulation share it.
+//!
+//! Invariant: [`Driver::decide`] gives effects only together with the events that intend them; whoever calls it makes the
+//! events durable first (I1). A result of an attempt that is not the live one changes nothing (I4).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use dsl::eval::render;
+use dsl::value::Value;
+
+use super::event::{Decision as Meaning, Entry, Event, FailedBecause, Outcome};
+use super::life::{Activity, Life};
+use super::node::{Failure, FailureClass, NodeId, NodeState, OutputRef, Proof, Skip, Unknown};
+use super::scope::CoreScope;
+use super::state::{IllegalEvent, Operation};
+use super::verb::{Refused, Verb};
+use super::what_next::{Command, ProbeWhy, wake_at, what_next};
+
+/// An operation in the hands of a process.
+#[derive(Debug)]
+pub struct Driver {
+    operation: Operation,
+    /// Nodes that an executor of this process works on.
+    flights: HashMap<usize, Flight>,
+    /// Nodes whose kill was asked for.
+    kills: BTreeSet<usize>,
+}
+
+/// What an executor of this process works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Flight {
+    attempt: u32,
+    task: FlightTask,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FlightTask {
+    /// `do` or `undo`, from its beginning or found again.
+    Work,
+    /// The question how an attempt ended.
+    Probe,
+}
+
+/// Something that was learnt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Time has passed, or the operation was just created or recovered.
+    Go,
+    /// An executor reports.
+    Node {
+        /// Of which node.
+        node: NodeId,
+        /// Of which attempt.
+        attempt: u32,
+        /// What.
+        outcome: NodeOutcome,
+    },
+}
+
+/// What an executor reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NodeOutcome {
+    /// The action did what it should.
+    Succeeded {
+        /// Values for later steps.
+        out: BTreeMap<String, Value>,
+        /// What the program wrote.
+        output: Option<OutputRef>,
+    },
+    /// The probe found the effect there before `do`.
+    AlreadySo,
+    /// It failed.
+    Failed {
+        /// How.
+        failure: Failure,
+        /// What the program wrote.
+        output: Option<OutputRef>,
+    },
+    /// The running job was found again; its end follows.
+    Reattached,
+    /// Nobody knows how it ended.
+    Unknown(Unknown),
+    /// The probe, asked after an unknown outcome, found the effect.
+    ProbedThere,
+    /// The probe, asked after an unknown outcome, did not find it.
+    ProbedNotThere,
+    /// The probe, asked after an unknown outcome, gave no answer.
+    ProbedUnknown(Failure),
+}
+
+/// Something to begin, once the events that came with it are durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask the probe, then do the action.
+    Do {
+        /// Which node.
+        node: NodeId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Find the attempt's job again and wait for its end.
+    Reattach {
+        /// Which node.
+        node: NodeId,
+        /// Which attempt.
+        attempt: u32,
+        /// Whether it is an undo.
+        undo: bool,
+    },
+    /// Ask the probe how the attempt ended.
+    Probe {
+        /// Which node.
+        node: NodeId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Undo the node.
+    Undo {
+        /// Which node.
+        node: NodeId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// Kill the attempt's job and verify it.
+    Kill {
+        /// Which node.
+        node: NodeId,
+        /// Which attempt.
+        attempt: u32,
+    },
+}
+
+/// What follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// To be committed in one batch, in this order.
+    pub entries: Vec<Entry>,
+    /// To be begun afterwards.
+    pub effects: Vec<Effect>,
+    /// When to ask again if nothing else happens, UTC milliseconds.
+    pub wake_at_ms: Option<u64>,
+    /// Whether anything is going on.
+    pub rest: Rest,
+}
+
+/// Whether an operation moves (I6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Something is in flight, or a time is awaited.
+    Busy,
+    /// It waits for a person, with a stated reason.
+    Waits,
+    /// It has ended.
+    Ended,
+    /// Nothing runs and nothing is awaited: a bug. The operation is quarantined.
+    Stuck,
+}
+
+impl Driver {
+    /// Takes an operation in hand: just created, or replayed.
+    pub fn new(operation: Operation) -> Driver {
+        Driver { operation, flights: HashMap::new(), kills: BTreeSet::new() }
+    }
+
+    /// The state.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// Folds in what was learnt and says what follows. `jitter` gives numbers in `0.0..1.0`, drawn at the edge (D6).
+    pub fn decide(
+        &mut self,
+        inputs: Vec<Input>,
+        now_ms: u64,
+        jitter: &mut dyn FnMut() -> f64,
+    ) -> Result<Decision, IllegalEvent> {
+        let mut batch = Batch { now_ms, entries: Vec::new(), effects: Vec::new() };
+        for input in inputs {
+            match input {
+                Input::Go => {}
+                Input::Node { node, attempt, outcome } => self.learn(&node, attempt, outcome, &mut batch)?,
+            }
+        }
+        self.settle(&mut batch, jitter)?;
+        Ok(self.decision(batch))
+    }
+
+    /// Does what a person asks, if it is legal now.
+    pub fn verb(
+        &mut self,
+        verb: &Verb,
+        by: &str,
+        why: &str,
+        now_ms: u64,
+        jitter: &mut dyn FnMut() -> f64,
+    ) -> Result<Result<Decision, Refused>, IllegalEvent> {
+        let events = match self.operation.verb(verb, by, why) {
+            Ok(events) => events,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let mut batch = Batch { now_ms, entries: Vec::new(), effects: Vec::new() };
+        for event in events {
+            self.emit(event, &mut batch)?;
+        }
+        self.settle(&mut batch, jitter)?;
+        Ok(Ok(self.decision(batch)))
+    }
+
+    fn decision(&self, batch: Batch) -> Decision {
+        let wake_at_ms = wake_at(&self.operation);
+        let rest = match &self.operation.life {
+            Life::Processing(activity) | Life::RollingBack(activity) => match activity {
+                _ if !self.flights.is_empty() || wake_at_ms.is_some() => Rest::Busy,
+                Activity::Paused { .. } => Rest::Waits,
+                Activity::Active | Activity::Pausing { .. } | Activity::Cancelling { .. } => {
+                    let gate = |node: &super::Node| matches!(node.state, NodeState::AwaitingApproval { .. });
+                    if self.operation.nodes.iter().any(gate) { Rest::Waits } else { Rest::Stuck } // I6
+                }
+            },
+            Life::Completed { .. } | Life::FailedTemp { .. } | Life::Failed { .. } | Life::RolledBack => Rest::Ended,
+        };
+        Decision { entries: batch.entries, effects: batch.effects, wake_at_ms, rest }
+    }
+
+    fn emit(&mut self, event: Event, batch: &mut Batch) -> Result<(), IllegalEvent> {
+        let entry = Entry {
+            seq: self.operation.seq + 1,
+            at_ms: batch.now_ms.max(self.operation.at_ms), // D6
+            event,
+        };
+        self.operation.apply(&entry)?;
+        batch.entries.push(entry);
+        Ok(())
+    }
+
+    fn learn(
+        &mut self,
+        node: &NodeId,
+        attempt: u32,
+        outcome: NodeOutcome,
+        batch: &mut Batch,
+    ) -> Result<(), IllegalEvent> {
+        let Ok(index) = self.operation.index(node) else { return Ok(()) };
+        if !self.operation.life.is_live() {
+            return Ok(()); // It was abandoned while this ran.
+        }
+        if self.flights.get(&index) != Some(&Flight { attempt, task: outcome.task() }) {
+            return Ok(()); // A stale attempt is fenced off by its number (I4).
+        }
+        if outcome != NodeOutcome::Reattached {
+            self.flights.remove(&index);
+            self.kills.remove(&index);
+        }
+        let id = node.clone();
+        let undoing = matches!(self.operation.nodes[index].state, NodeState::Undoing { .. });
+        let event = match (outcome, undoing) {
+            (NodeOutcome::Succeeded { out, output }, false) => {
+                Event::Succeeded { node: id, attempt, out, proof: Proof::Action, output }
+            }
+            (NodeOutcome::AlreadySo, false) => Event::Skipped { node: id, why: Skip::AlreadySo },
+            (NodeOutcome::Failed { failure, output }, false) => Event::Failed { node: id, attempt, failure, output },
+            (NodeOutcome::Reattached, false) => Event::Reattached { node: id, attempt },
+            (NodeOutcome::Unknown(why), false) => Event::Indeterminate { node: id, attempt, why },
+            (NodeOutcome::ProbedThere, false) => {
+                Event::Succeeded { node: id, attempt, out: BTreeMap::new(), proof: Proof::Probe, output: None }
+            }
+            (NodeOutcome::ProbedNotThere, false) => Event::Decided {
+                node: id,
+                attempt,
+                decision: Meaning::Rerun,
+                by: "engine".to_owned(),
+                why: "the probe says that the effect is not there".to_owned(),
+            },
+            (NodeOutcome::ProbedUnknown(failure), false) => Event::Failed { node: id, attempt, failure, output: None },
+            (NodeOutcome::Succeeded { .. } | NodeOutcome::AlreadySo, true) => Event::Undone { node: id, attempt },
+            (NodeOutcome::Failed { failure, .. } | NodeOutcome::ProbedUnknown(failure), true) => {
+                Event::UndoFailed { node: id, attempt, failure }
+            }
+            (NodeOutcome::Reattached, true) => return Ok(()),
+            // An undo is repeatable by contract: an unknown outcome of it means once more.
+            (NodeOutcome::Unknown(_) | NodeOutcome::ProbedThere | NodeOutcome::ProbedNotThere, true) => {
+                let failure = Failure {
+                    class: FailureClass::Other,
+                    message: format!("the undo of `{node}` was interrupted and nothing says how it ended"),
+                    hint: Some("resume the operation to run the undo again".to_owned()),
+                };
+                if self.may_undo() {
+                    return self.begin_undo(index, batch);
+                }
+                Event::UndoFailed { node: id, attempt, failure }
+            }
+        };
+        self.emit(event, batch)
+    }
+
+    fn may_undo(&self) -> bool {
+        matches!(self.operation.life, Life::Processing(Activity::Active) | Life::RollingBack(Activity::Active))
+    }
+
+    /// Carries out what follows by itself, until nothing more does.
+    fn settle(&mut self, batch: &mut Batch, jitter: &mut dyn FnMut() -> f64) -> Result<(), IllegalEvent> {
+        loop {
+            let flights = &self.flights;
+            let commands = what_next(&self.operation, &|index| flights.contains_key(&index), batch.now_ms);
+            let mut moved = false;
+            for command in commands {
+                moved |= self.carry_out(command, batch, jitter)?;
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        command: Command,
+        batch: &mut Batch,
+        jitter: &mut dyn FnMut() -> f64,
+    ) -> Result<bool, IllegalEvent> {
+        match command {
+            Command::SkipWhenFalse(index) => {
+                let node = self.id(index);
+                self.emit(Event::Skipped { node, why: Skip::WhenFalse }, batch)?;
+            }
+            Command::NotReached(index) => {
+                let node = self.id(index);
+                self.emit(Event::NotReached { node }, batch)?;
+            }
+            Command::Start(index) => {
+                let node = self.id(index);
+                let attempt = self.operation.nodes[index].attempts + 1;
+                let generation = self.operation.hosts.get(&node.key).map_or(0, |host| host.generation);
+                self.emit(Event::Started { node: node.clone(), attempt, generation }, batch)?;
+                self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
+                batch.effects.push(Effect::Do { node, attempt });
+            }
+            Command::Retry(index, wait_ms) => {
+                let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
+                // Up to a quarter longer, so that many failures at once do not come back at once.
+                let wait_ms = wait_ms.saturating_add((wait_ms as f64 * 0.25 * jitter()) as u64);
+                let at_ms = batch.now_ms.max(self.operation.at_ms).saturating_add(wait_ms);
+                self.emit(Event::RetryAt { node, attempt, at_ms }, batch)?;
+            }
+            Command::Reattach(index) => {
+                let node = self.id(index);
+                match self.operation.nodes[index].state {
+                    NodeState::Running { attempt } => {
+                        self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
+                        batch.effects.push(Effect::Reattach { node, attempt, undo: false });
+                    }
+                    NodeState::Undoing { attempt, .. } => {
+                        self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
+                        batch.effects.push(Effect::Reattach { node, attempt, undo: true });
+                    }
+                    _ => return Ok(false),
+                }
+            }
+            Command::LostWithEngine(index) => {
+                let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
+                self.emit(Event::Indeterminate { node, attempt, why: Unknown::InEngine }, batch)?;
+            }
+            Command::Rerun(index, why) => {
+                let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
+                let (by, why) = ("engine".to_owned(), why.to_owned());
+                self.emit(Event::Decided { node, attempt, decision: Meaning::Rerun, by, why }, batch)?;
+            }
+            Command::Probe(index, ProbeWhy::UnknownOutcome) => {
+                let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
+                self.flights.insert(index, Flight { attempt, task: FlightTask::Probe });
+                batch.effects.push(Effect::Probe { node, attempt });
+            }
+            Command::AskPerson(index) => {
+                let why = format!("nobody knows how `{}` ended, and only a person can say", self.id(index));
+                // The first of several pauses the operation; the others wait with it.
+                if self.operation.life == Life::Processing(Activity::Active) {
+                    self.emit(Event::PauseAsked { by: "engine".to_owned(), why }, batch)?;
+                }
+            }
+            Command::Undo(index) => self.begin_undo(index, batch)?,
+            Command::SkipUndo(index, why) => {
+                let node = self.id(index);
+                self.emit(Event::UndoSkipped { node, why }, batch)?;
+            }
+            Command::PauseForUndo(index) => {
+                let why = format!("the undo of `{}` failed", self.id(index));
+                self.emit(Event::PauseAsked { by: "engine".to_owned(), why }, batch)?;
+            }
+            Command::Kill(index) => {
+                let attempt = self.operation.nodes[index].attempts;
+                if !self.kills.insert(index) {
+                    return Ok(false);
+                }
+                batch.effects.push(Effect::Kill { node: self.id(index), attempt });
+            }
+            Command::RollBack => {
+                let why = "a failed step says `on_failure: Rollback`".to_owned();
+                self.emit(Event::RollbackAsked { by: "engine".to_owned(), why }, batch)?;
+            }
+            Command::Complete => {
+                let outcome = match self.outputs() {
+                    Ok(outputs) => Outcome::Completed { outputs },
+                    Err(why) => Outcome::FailedTemp { reason: FailedBecause::Outputs(why) },
+                };
+                self.emit(Event::Ended { outcome }, batch)?;
+            }
+            Command::FailTemp(reason) => self.emit(Event::Ended { outcome: Outcome::FailedTemp { reason } }, batch)?,
+            Command::RolledBack => self.emit(Event::Ended { outcome: Outcome::RolledBack }, batch)?,
+        }
+        Ok(true)
+    }
+
+    fn begin_undo(&mut self, index: usize, batch: &mut Batch) -> Result<(), IllegalEvent> {
+        let node = self.id(index);
+        let attempt = self.operation.nodes[index].attempts + 1;
+        self.emit(Event::UndoStarted { node: node.clone(), attempt }, batch)?;
+        self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
+        batch.effects.push(Effect::Undo { node, attempt });
+        Ok(())
+    }
+
+    fn outputs(&self) -> Result<BTreeMap<String, String>, String> {
+        let scope = CoreScope { operation: &self.operation, key: None };
+        let plan = &self.operation.plan;
+        plan.outputs
+            .iter()
+            .map(|(name, template)| match render(template, &scope) {
+                Ok(rendered) => Ok((name.clone(), rendered.text)),
+                Err(error) => Err(format!("output `{name}`: {error}")),
+            })
+            .collect()
+    }
+
+    fn id(&self, index: usize) -> NodeId {
+        self.operation.nodes[index].id.clone()
+    }
+}
+
+impl NodeOutcome {
+    fn task(&self) -> FlightTask {
+        match self {
+            NodeOutcome::Succeeded { .. }
+            | NodeOutcome::AlreadySo
+            | NodeOutcome::Failed { .. }
+            | NodeOutcome::Reattached
+            | NodeOutcome::Unknown(_) => FlightTask::Work,
+            NodeOutcome::ProbedThere | NodeOutcome::ProbedNotThere | NodeOutcome::ProbedUnknown(_) => FlightTask::Probe,
+        }
+    }
+}
+
+struct Batch {
+    now_ms: u64,
+    entries: Vec<Entry>,
+    effects: Vec<Effect>,
+}

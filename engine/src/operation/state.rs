@@ -1,0 +1,248 @@
+//! An operation's state: the fold of its journal and nothing else.
+//!
+//! The counters and sets beside the nodes (what is ready, what runs, what failed) are derived from the nodes by the same
+//! `apply`, so that the next decision costs what changed and not what there is. [`Operation::check`] recomputes them from
+//! nothing; the simulation calls it after every event.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use dsl::plan::{EdgeKind, Plan};
+use uuid::Uuid;
+
+use super::hosts::HostRecord;
+use super::life::Life;
+use super::node::{NodeId, NodeState};
+
+/// One run of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// Its id.
+    pub id: Uuid,
+    /// Who asked for it.
+    pub by: String,
+    /// What it runs.
+    pub plan: Arc<Plan>,
+    /// Digest of the plan's blob.
+    pub plan_digest: String,
+    /// Its hosts, by slot.
+    pub hosts: BTreeMap<String, HostRecord>,
+    /// Where it stands.
+    pub life: Life,
+    /// Its nodes, step by step in the plan's order.
+    pub nodes: Vec<Node>,
+    /// Events folded so far.
+    pub seq: u64,
+    /// When it was created, UTC milliseconds.
+    pub created_at_ms: u64,
+    /// When the last event happened, UTC milliseconds.
+    pub at_ms: u64,
+    /// Where the nodes of each step are.
+    pub(super) steps: Vec<StepNodes>,
+    pub(super) by_id: HashMap<NodeId, usize>,
+    pub(super) derived: Derived,
+    /// Whether any node was ever started.
+    pub(super) begun: bool,
+}
+
+/// A node of an operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub id: NodeId,
+    /// Index of its step in the plan.
+    pub step: usize,
+    /// How it stands.
+    pub state: NodeState,
+    /// The highest attempt number given out; never restarts (I4).
+    pub attempts: u32,
+    /// Attempts that count against `retry`, since it was last set going by a person.
+    pub tries: u32,
+    /// When its state last changed, UTC milliseconds.
+    pub since_ms: u64,
+    /// When its last attempt was started, UTC milliseconds; 0 before the first.
+    pub started_ms: u64,
+    /// Generation of the host that the last attempt was started for.
+    pub generation: u32,
+}
+
+/// The nodes of one step: `first..first + count`, in the order of its role's slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StepNodes {
+    pub first: usize,
+    pub count: usize,
+    /// Steps that wait for this one.
+    pub dependents: Vec<(usize, EdgeKind)>,
+}
+
+/// What follows from the nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Derived {
+    /// For each node: edges that are not satisfied yet.
+    pub unmet: Vec<u32>,
+    /// For each step: nodes that satisfy their edges.
+    pub satisfied: Vec<usize>,
+    /// Waiting with no unmet edge.
+    pub ready: BTreeSet<usize>,
+    /// Running, undoing or awaiting approval.
+    pub running: BTreeSet<usize>,
+    pub backoff: BTreeSet<usize>,
+    pub indeterminate: BTreeSet<usize>,
+    pub failed: BTreeSet<usize>,
+    pub undo_failed: BTreeSet<usize>,
+    /// Neither waiting nor on their way: the rest of the nodes is what is left to do.
+    pub over: usize,
+}
+
+/// An event that cannot happen in the state it meets: a bug, or a journal that is not this operation's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IllegalEvent {
+    /// Position of the event.
+    pub seq: u64,
+    /// What it was.
+    pub event: String,
+    /// Why it cannot be.
+    pub why: String,
+}
+
+impl fmt::Display for IllegalEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {} cannot happen here: {} ({})", self.seq, self.why, self.event)
+    }
+}
+
+impl std::error::Error for IllegalEvent {}
+
+impl Operation {
+    /// The node of that name.
+    pub fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.by_id.get(id).map(|&index| &self.nodes[index])
+    }
+
+    /// The plan's step of a node.
+    pub fn step_of(&self, node: &Node) -> &dsl::plan::Step {
+        &self.plan.steps[node.step]
+    }
+
+    /// The nodes of a step, by its index in the plan.
+    pub fn nodes_of(&self, step: usize) -> &[Node] {
+        let nodes = &self.steps[step];
+        &self.nodes[nodes.first..nodes.first + nodes.count]
+    }
+
+    /// Whether any node was ever started (`STARTING` against `PROCESSING`).
+    pub fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// How many nodes are over, of how many.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.derived.over, self.nodes.len())
+    }
+
+    /// Indices of the nodes that wait for `index`.
+    pub(super) fn dependents_of(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        let step = self.nodes[index].step;
+        let offset = index - self.steps[step].first;
+        self.steps[step].dependents.iter().flat_map(move |&(dependent, kind)| {
+            let nodes = &self.steps[dependent];
+            match kind {
+                EdgeKind::Keyed => nodes.first + offset..nodes.first + offset + 1,
+                EdgeKind::Barrier => nodes.first..nodes.first + nodes.count,
+            }
+        })
+    }
+
+    /// Recomputes what follows from the nodes, from nothing.
+    pub(super) fn derive(&self) -> Derived {
+        let mut derived = Derived {
+            unmet: vec![0; self.nodes.len()],
+            satisfied: vec![0; self.steps.len()],
+            ..Derived::default()
+        };
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.state.satisfies() {
+                derived.satisfied[node.step] += 1;
+            }
+            derived.note(index, &node.state);
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            let offset = index - self.steps[node.step].first;
+            for edge in &self.plan.steps[node.step].needs {
+                let parent = &self.steps[edge.step];
+                let met = match edge.kind {
+                    EdgeKind::Keyed => self.nodes[parent.first + offset].state.satisfies(),
+                    EdgeKind::Barrier => derived.satisfied[edge.step] == parent.count,
+                };
+                derived.unmet[index] += u32::from(!met);
+            }
+            if derived.unmet[index] == 0 && matches!(node.state, NodeState::Waiting) {
+                derived.ready.insert(index);
+            }
+        }
+        derived
+    }
+
+    /// Asserts that the derived sets are what the nodes say.
+    pub fn check(&self) -> Result<(), String> {
+        let fresh = self.derive();
+        if fresh == self.derived { Ok(()) } else { Err(format!("derived {:?}, should be {fresh:?}", self.derived)) }
+    }
+}
+
+impl Derived {
+    /// Enters a node into the set of its state.
+    pub fn note(&mut self, index: usize, state: &NodeState) {
+        match state {
+            NodeState::Waiting => {}
+            NodeState::Running { .. } | NodeState::AwaitingApproval { .. } | NodeState::Undoing { .. } => {
+                self.running.insert(index);
+            }
+            NodeState::Backoff { .. } => {
+                self.backoff.insert(index);
+            }
+            NodeState::Indeterminate { .. } => {
+                self.indeterminate.insert(index);
+            }
+            NodeState::Failed { .. } => {
+                self.failed.insert(index);
+                self.over += 1;
+            }
+            NodeState::UndoFailed { .. } => {
+                self.undo_failed.insert(index);
+            }
+            NodeState::Succeeded(_) | NodeState::Skipped(_) | NodeState::NotReached | NodeState::Undone => {
+                self.over += 1;
+            }
+        }
+    }
+
+    /// Takes a node out of the set of its state.
+    pub fn forget(&mut self, index: usize, state: &NodeState) {
+        match state {
+            NodeState::Waiting => {
+                self.ready.remove(&index);
+            }
+            NodeState::Running { .. } | NodeState::AwaitingApproval { .. } | NodeState::Undoing { .. } => {
+                self.running.remove(&index);
+            }
+            NodeState::Backoff { .. } => {
+                self.backoff.remove(&index);
+            }
+            NodeState::Indeterminate { .. } => {
+                self.indeterminate.remove(&index);
+            }
+            NodeState::Failed { .. } => {
+                self.failed.remove(&index);
+                self.over -= 1;
+            }
+            NodeState::UndoFailed { .. } => {
+                self.undo_failed.remove(&index);
+            }
+            NodeState::Succeeded(_) | NodeState::Skipped(_) | NodeState::NotReached | NodeState::Undone => {
+                self.over -= 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The filter that remote output passes before anything keeps or shows it (D9, I8).
+//!
+//! It looks for each secret of at least [`FILTERED_SECRET_BYTES`] bytes that equals no public value of the plan: as it is,
+//! percent-, JSON- and shell-escaped, and inside base64 at each of its three alignments. Shorter ones would hide ordinary
+//! words; they are protected by structure only: nothing we write puts them anywhere.
+//!
+//! Invariant: a secret that comes in pieces is found too; [`Stream`] holds back what might be the beginning of one.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::limits::FILTERED_SECRET_BYTES;
+use crate::vault::Vault;
+
+/// What stands in place of a secret.
+pub const MASK: &str = "<secret>";
+
+/// A filter for the secrets of one operation.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    automaton: Option<AhoCorasick>,
+    longest: usize,
+}
+
+impl Redactor {
+    /// A filter for the secrets of `vault` that are no public value.
+    pub fn new(vault: &Vault, public: &[String]) -> Redactor {
+        let mut patterns: Vec<Vec<u8>> = vault
+            .iter()
+            .map(|(_, secret)| secret.expose())
+            .filter(|text| text.len() >= FILTERED_SECRET_BYTES && !public.iter().any(|value| value == text))
+            .flat_map(spellings)
+            .collect();
+        patterns.sort();
+        patterns.dedup();
+        if patterns.is_empty() {
+            return Redactor::default();
+        }
+        let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
+        // Patterns are bounded by the size of a sealed secret, far below what the automaton can hold.
+        match AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&patterns) {
+            Ok(automaton) => Redactor { automaton: Some(automaton), longest },
+            Err(error) => {
+                tracing::error!(%error, "secrets too large to filter for; all output of this operation is hidden");
+                Redactor { automaton: AhoCorasick::new([""]).ok(), longest: 0 }
+            }
+        }
+    }
+
+    /// The bytes with every secret masked.
+    pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        match &self.automaton {
+            None => bytes.to_vec(),
+            Some(automaton) => {
+                let mut clean = Vec::with_capacity(bytes.len());
+                let mut end = 0;
+                for found in automaton.find_iter(bytes) {
+                    clean.extend_from_slice(&bytes[end..found.start()]);
+                    clean.extend_from_slice(MASK.as_bytes());
+                    end = found.end();
+                }
+                clean.extend_from_slice(&bytes[end..]);
+                clean
+            }
+        }
+    }
+
+    /// The text with every secret masked.
+    pub fn text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
+    }
+
+    /// A filter for output that comes in pieces.
+    pub fn stream(&self) -> Stream {
+        Stream { redactor: self.clone(), held: Vec::new() }
+    }
+}
+
+/// A filter for output that comes in pieces.
+#[derive(Debug)]
+pub struct Stream {
+    redactor: Redactor,
+    held: Vec<u8>,
+}
+
+impl Stream {
+    /// Takes a piece and gives what can be shown of all pieces so far.
+    pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
+        let Some(automaton) = &self.redactor.automaton else { return piece.to_vec() };
+        self.held.extend_from_slice(piece);
+        let hold = self.redactor.longest.saturating_sub(1);
+        let mut safe = self.held.len().saturating_sub(hold);
+        // A match that reaches into what is held back is let through whole.
+        for found in automaton.find_iter(&self.held) {
+            if found.start() < safe {
+                safe = safe.max(found.end());
+            }
+        }
+        let rest = self.held.split_off(safe);
+        let shown = std::mem::replace(&mut self.held, rest);
+        self.redactor.bytes(&shown)
+    }
+
+    /// What was held back, at the end.
+    pub fn finish(&mut self) -> Vec<u8> {
+        let rest = std::mem::take(&mut self.held);
+        self.redactor.bytes(&rest)
+    }
+}
+
+/// The ways in which a program may write a secret down.
+fn spellings(secret: &str) -> Vec<Vec<u8>> {
+    let mut spellings = vec![secret.as_bytes().to_vec(), percent(secret, true), percent(secret, false)];
+    if let Ok(json) = serde_json::to_string(secret) {
+        spellings.push(json.trim_matches('"').as_bytes().to_vec());
+    }
+    spellings.push(secret.replace('\'', "'\\''").into_bytes());
+    spellings.push(backslashed(secret));
+    spellings.extend(base64(secret.as_bytes()));
+    spellings.retain(|spelling| spelling.len() >= FILTERED_SECRET_BYTES);
+    spellings
+}
+
+/// RFC 3986 section 2.1, with upper- or lower-case digits.
+fn percent(secret: &str, upper: bool) -> Vec<u8> {
+    let mut text = String::new();
+    for byte in secret.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else if upper {
+            text.push_str(&format!("%{byte:02X}"));
+        } else {
+            text.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    text.into_bytes()
+}
+
+/// As `printf %q` and many prompts write it.
+fn backslashed(secret: &str) -> Vec<u8> {
+    let mut text = String::new();
+    for c in secret.chars() {
+        if !c.is_alphanumeric() && !"_-./:=@%+,".contains(c) {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.into_bytes()
+}
+
+/// The part of the base64 of any text around the secret that depends on the secret alone, at each alignment.
+fn base64(secret: &[u8]) -> Vec<Vec<u8>> {
+    (0..3usize)
+        .filter_map(|shift| {
+            let mut padded = vec![0u8; shift];
+            padded.extend_from_slice(secret);
+            let text = data_encoding::BASE64_NOPAD.encode(&padded).into_bytes();
+            let from = [0, 2, 3][shift];
+            // The last character also holds bits of what follows, unless the length is a multiple of three.
+            let to = if padded.len().is_multiple_of(3) { text.len() } else { text.len() - 1 };
+            (from < to).then(|| text[from..to].to_vec())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use dsl::value::SecretRef;
+    use store::Secret;
+
+    use super::*;
+
+    fn redactor(secret: &str) -> Redactor {
+        let name = SecretRef("inputs.s".to_owned());
+        Redactor::new(&Vault::new(BTreeMap::from([(name, Secret::from(secret.to_owned()))])), &["public-value".to_owned()])
+    }
+
+    #[test]
+    fn every_usual_spelling_is_masked() {
+        let secret = "pa$$ w'rd/\"x\\";
+        let redactor = redactor(secret);
+        let base64 = |text: &str| data_encoding::BASE64.encode(text.as_bytes());
+        for spelling in [
+            secret.to_owned(),
+            "pa%24%24%20w%27rd%2F%22x%5C".to_owned(),
+            "pa%24%24%20w%27rd%2f%22x%5c".to_owned(),
+            serde_json::to_string(secret).unwrap(),
+            base64(secret),
+            base64(&format!("u:{secret}")),
+            base64(&format!("user:{secret}:more")),
+            secret.replace('\'', "'\\''"),
+        ] {
+            let clean = redactor.text(&format!("<{spelling}>"));
+            assert!(clean.contains(MASK), "{spelling} became {clean}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_pieces_is_masked_wherever_it_is_cut() {
+        let redactor = redactor("canary-4711");
+        let text = b"before canary-4711 after canary-4711";
+        for cut in 0..text.len() {
+            let mut stream = redactor.stream();
+            let mut shown = stream.push(&text[..cut]);
+            shown.extend(stream.push(&text[cut..]));
+            shown.extend(stream.finish());
+            assert_eq!(String::from_utf8(shown).unwrap(), "before <secret> after <secret>", "cut at {cut}");
+        }
+        let mut stream = redactor.stream();
+        let mut shown: Vec<u8> = text.iter().flat_map(|byte| stream.push(&[*byte])).collect();
+        shown.extend(stream.finish());
+        assert_eq!(String::from_utf8(shown).unwrap(), "before <secret> after <secret>");
+    }
+
+    #[test]
+    fn short_secrets_and_public_values_are_left_alone() {
+        assert_eq!(redactor("ubuntu").text("user ubuntu"), "user ubuntu");
+        assert_eq!(redactor("public-value").text("a public-value"), "a public-value");
+    }
+}

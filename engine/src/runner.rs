@@ -1,0 +1,22 @@
+//! The runner: the shell around the pure core.
+//!
+//! One task per operation ([`task`]) owns its [`Driver`](crate::operation::Driver): it hands over what was learnt, makes the
+//! events durable, and only then lets executors begin (I1). Executors ([`executor`]) work on one node each and report; they
+//! never touch the state. [`Engine`] is what the server talks to.
+
+mod call;
+mod clock;
+mod context;
+mod engine;
+mod executor;
+mod hosts;
+mod live;
+mod task;
+
+pub use call::{Call, Ready, Task, UploadSource, Work};
+pub use context::Context;
+pub use engine::{Create, Engine, Options};
+pub use executor::{Executor, HostExecutor, Reporter};
+pub use hosts::{HostSpec, reach};
+pub use live::Tail;
+pub use task::{Standing, Update};

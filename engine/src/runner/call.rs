@@ -1,0 +1,305 @@
+//! A call: one attempt of a node with every template rendered, secrets in place. It lives in memory only.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dsl::eval::{Scope, eval, render};
+use dsl::expr::{HostProperty, Template};
+use dsl::plan::{Action, Out, Plan, Step, Until, UploadFrom};
+use dsl::value::{FileRef, SecretRef, Value};
+use store::Secret;
+
+use super::context::Context;
+use crate::host::{Job, JobId, Program, Supervise};
+use crate::operation::{CoreScope, Effect, Failure, FailureClass, NodeId, Operation};
+use crate::vault::Vault;
+
+/// What an executor is given.
+#[derive(Debug)]
+pub struct Task {
+    /// What to do.
+    pub effect: Effect,
+    /// With what; or why it cannot be rendered, which fails the attempt.
+    pub call: Result<Call, Failure>,
+}
+
+/// One attempt of a node, rendered.
+#[derive(Debug)]
+pub struct Call {
+    /// Which node.
+    pub node: NodeId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Its name on the host.
+    pub job: JobId,
+    /// The question asked before `do` and after an unknown outcome.
+    pub probe: Option<Job>,
+    /// What is done, or undone.
+    pub work: Work,
+    /// The user it is done as.
+    pub as_user: Option<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What is left of that, for an attempt that began earlier (D6).
+    pub remaining: Duration,
+    /// What later steps read of it.
+    pub out: BTreeMap<String, Out>,
+}
+
+/// What is done.
+#[derive(Debug)]
+pub enum Work {
+    /// A program on the host.
+    Job(Job),
+    /// A file brought to the host.
+    Upload {
+        /// The file here, checked against what it was when the operation was created; or its bytes.
+        from: UploadSource,
+        /// Absolute path there.
+        to: String,
+        /// Permission bits.
+        mode: Option<u32>,
+    },
+    /// Waiting.
+    Wait {
+        /// For what.
+        until: Ready,
+        /// How long.
+        within: Duration,
+        /// How long between two looks.
+        every: Duration,
+    },
+}
+
+/// What an upload brings.
+#[derive(Debug)]
+pub enum UploadSource {
+    /// A file input.
+    File(FileRef),
+    /// A file of the workflow.
+    Asset {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// Their SHA-256.
+        sha256: String,
+    },
+}
+
+/// What a wait waits for.
+#[derive(Debug)]
+pub enum Ready {
+    /// The host accepts our login and runs a command.
+    Ssh,
+    /// A TCP port accepts.
+    Tcp {
+        /// Where.
+        address: String,
+        /// Which.
+        port: u16,
+    },
+    /// An HTTP answer.
+    Http {
+        /// From where.
+        url: String,
+        /// Statuses that count.
+        status: Vec<u16>,
+    },
+}
+
+/// The edge's scope: the core's, with the secrets.
+struct EdgeScope<'a> {
+    core: CoreScope<'a>,
+    vault: &'a Vault,
+}
+
+impl Scope for EdgeScope<'_> {
+    fn input(&self, name: &str) -> Value {
+        self.core.input(name)
+    }
+    fn out(&self, step: usize, name: &str) -> Value {
+        self.core.out(step, name)
+    }
+    fn step_state(&self, step: usize) -> Value {
+        self.core.step_state(step)
+    }
+    fn host(&self, property: HostProperty) -> Value {
+        self.core.host(property)
+    }
+    fn role(&self, role: &str, property: HostProperty) -> Value {
+        self.core.role(role, property)
+    }
+    fn operation_id(&self) -> Value {
+        self.core.operation_id()
+    }
+    fn secret(&self, name: &SecretRef) -> Option<String> {
+        self.vault.get(name).map(|secret| secret.expose().to_owned())
+    }
+}
+
+/// The task of an effect.
+pub(super) fn task(operation: &Operation, context: &Context, effect: Effect, now_ms: u64) -> Task {
+    let call = call(operation, context, &effect, now_ms);
+    Task { effect, call }
+}
+
+fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) -> Result<Call, Failure> {
+    let (node, attempt, undo) = match effect {
+        Effect::Do { node, attempt } | Effect::Probe { node, attempt } | Effect::Kill { node, attempt } => {
+            (node, *attempt, false)
+        }
+        Effect::Reattach { node, attempt, undo } => (node, *attempt, *undo),
+        Effect::Undo { node, attempt } => (node, *attempt, true),
+    };
+    let known = operation.node(node).ok_or_else(|| other(format!("the plan has no node `{node}`")))?;
+    let step = operation.step_of(known);
+    let gone_ms = now_ms.saturating_sub(known.started_ms);
+    let core = CoreScope { operation, key: Some(&node.key) };
+    let renderer = Renderer {
+        scope: EdgeScope { core, vault: &context.vault },
+        plan: &operation.plan,
+        step,
+        context,
+        job: JobId { operation: operation.id, node: file_name(node), attempt },
+    };
+    if let Some(when) = &step.when {
+        eval(when, &renderer.scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
+    }
+    let action = match (undo, &step.undo) {
+        (false, _) => &step.action,
+        (true, Some(undo)) => undo,
+        (true, None) => return Err(other(format!("step `{}` has no undo", step.id))),
+    };
+    Ok(Call {
+        node: node.clone(),
+        attempt,
+        probe: match &step.probe {
+            Some(probe) if !undo => Some(renderer.job(&probe.action, Supervise::Never)?),
+            _ => None,
+        },
+        work: renderer.work(action, &node.key)?,
+        as_user: renderer.as_user()?,
+        timeout: Duration::from_millis(step.timeout_ms),
+        remaining: Duration::from_millis(step.timeout_ms.saturating_sub(gone_ms)),
+        out: if undo { BTreeMap::new() } else { step.out.clone() },
+        job: renderer.job,
+    })
+}
+
+struct Renderer<'a> {
+    scope: EdgeScope<'a>,
+    plan: &'a Plan,
+    step: &'a Step,
+    context: &'a Context,
+    job: JobId,
+}
+
+impl Renderer<'_> {
+    fn text(&self, what: &str, template: &Template) -> Result<String, Failure> {
+        match render(template, &self.scope) {
+            Ok(rendered) => Ok(rendered.text.to_string()),
+            Err(error) => Err(other(format!("{what} cannot be evaluated: {error}"))),
+        }
+    }
+
+    fn texts(&self, what: &str, templates: &[Template]) -> Result<Vec<String>, Failure> {
+        templates.iter().map(|template| self.text(what, template)).collect()
+    }
+
+    fn as_user(&self) -> Result<Option<String>, Failure> {
+        self.step.as_user.as_ref().map(|user| self.text("`as_user`", user)).transpose()
+    }
+
+    fn program(&self, action: &Action) -> Result<Program, Failure> {
+        Ok(match action {
+            Action::Run { argv } => Program::Argv(self.texts("an argument", argv)?),
+            Action::Shell { text } => Program::Shell(text.clone()),
+            Action::Script { asset, args } => {
+                let bytes = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
+                let text = String::from_utf8(bytes).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
+                Program::Script { text, args: self.texts("an argument", args)? }
+            }
+            Action::Upload { .. } | Action::Wait { .. } => return Err(other("this action runs no program".to_owned())),
+        })
+    }
+
+    fn job(&self, action: &Action, supervise: Supervise) -> Result<Job, Failure> {
+        let mut env = Vec::new();
+        for (name, value) in &self.step.env {
+            env.push((name.clone(), Secret::from(self.text(&format!("`env` {name}"), value)?)));
+        }
+        let stdin = match &self.step.stdin {
+            Some(text) => Some(Secret::from(self.text("`stdin`", text)?)),
+            None => None,
+        };
+        Ok(Job {
+            id: self.job.clone(),
+            program: self.program(action)?,
+            env,
+            stdin,
+            as_user: self.as_user()?,
+            timeout: Duration::from_millis(self.step.timeout_ms),
+            supervise,
+        })
+    }
+
+    fn work(&self, action: &Action, slot: &str) -> Result<Work, Failure> {
+        Ok(match action {
+            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {
+                Work::Job(self.job(action, Supervise::Always)?)
+            }
+            Action::Upload { from, to, mode } => Work::Upload {
+                from: self.upload(from)?,
+                to: self.text("`to`", to)?,
+                mode: *mode,
+            },
+            Action::Wait { until, within_ms, every_ms } => Work::Wait {
+                until: self.until(until, slot)?,
+                within: Duration::from_millis(*within_ms),
+                every: Duration::from_millis(*every_ms),
+            },
+        })
+    }
+
+    fn upload(&self, from: &UploadFrom) -> Result<UploadSource, Failure> {
+        match from {
+            UploadFrom::Asset(path) => Ok(UploadSource::Asset {
+                bytes: self.context.asset(path).map_err(|error| other(error.to_string()))?,
+                sha256: self.plan.assets.get(path).map(|asset| asset.sha256.clone()).unwrap_or_default(),
+            }),
+            UploadFrom::File(expr) => match eval(expr, &self.scope) {
+                Ok(Value::File(file)) => Ok(UploadSource::File(file)),
+                Ok(value) => Err(other(format!("`from` is {}, not a file", value.kind()))),
+                Err(error) => Err(other(format!("`from` cannot be evaluated: {error}"))),
+            },
+        }
+    }
+
+    fn until(&self, until: &Until, slot: &str) -> Result<Ready, Failure> {
+        Ok(match until {
+            Until::Ssh => Ready::Ssh,
+            Until::Tcp { port } => {
+                let text = self.text("`port`", port)?;
+                let port = text.parse().map_err(|_| other(format!("`{text}` is no TCP port")))?;
+                let address = self.scope.core.operation.hosts.get(slot).map(|host| host.address().to_owned());
+                Ready::Tcp { address: address.unwrap_or_default(), port }
+            }
+            Until::Http { url, status } => Ready::Http { url: self.text("`url`", url)?, status: status.clone() },
+        })
+    }
+}
+
+/// A node's name as a file name: the step and the slot, or a digest of the slot where it has other characters.
+fn file_name(node: &NodeId) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if node.key.chars().all(plain) && node.step.len() + node.key.len() < 90 {
+        return format!("{}.{}", node.step, node.key);
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, node.to_string().as_bytes());
+    let hex: String = digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let step: String = node.step.chars().take(60).collect();
+    format!("{step}.{hex}")
+}
+
+pub(super) fn other(message: String) -> Failure {
+    Failure { class: FailureClass::Other, message, hint: None }
+}

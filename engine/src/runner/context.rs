@@ -1,0 +1,111 @@
+//! What the executors of one operation share: its hosts, secrets, scripts and the filter for its output.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use dsl::plan::Plan;
+use dsl::value::Value;
+use store::{Digest, Store};
+use uuid::Uuid;
+
+use super::hosts::reach;
+use super::live::Board;
+use crate::error::{Error, Kind};
+use crate::host::{Host, KnownHosts};
+use crate::operation::Operation;
+use crate::redact::Redactor;
+use crate::vault::Vault;
+
+/// What the executors of one operation share.
+#[derive(Clone)]
+pub struct Context {
+    /// The operation.
+    pub id: Uuid,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// Its secrets.
+    pub vault: Vault,
+    /// The filter for its output.
+    pub redactor: Redactor,
+    /// Its live output.
+    pub(crate) board: Board,
+    /// Where outputs too large for the journal go, and scripts come from.
+    pub store: Store,
+    hosts: Arc<HashMap<String, Host>>,
+}
+
+impl Context {
+    /// The context of an operation: its secrets unsealed, its hosts ready to be connected to.
+    pub(super) fn new(
+        store: &Store,
+        operation: &Operation,
+        vault: Vault,
+        known: &Arc<KnownHosts>,
+    ) -> Result<Context, Error> {
+        let mut hosts = HashMap::new();
+        for (slot, record) in &operation.hosts {
+            let reach = reach(&record.reach, &vault)?;
+            hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)));
+        }
+        Ok(Context {
+            id: operation.id,
+            plan: Arc::clone(&operation.plan),
+            redactor: Redactor::new(&vault, &public_values(&operation.plan)),
+            vault,
+            board: Board::default(),
+            store: store.clone(),
+            hosts: Arc::new(hosts),
+        })
+    }
+
+    /// The host that fills a slot.
+    pub fn host(&self, slot: &str) -> Option<&Host> {
+        self.hosts.get(slot)
+    }
+
+    /// All hosts.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = (&String, &Host)> {
+        self.hosts.iter()
+    }
+
+    /// The bytes of a script or file of the workflow, as they were when the operation was created (D3).
+    pub fn asset(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let asset = self
+            .plan
+            .assets
+            .get(path)
+            .ok_or_else(|| Error::new(Kind::Internal, format!("the plan has no file `{path}`")))?;
+        let digest: Digest = format!("sha256:{}", asset.sha256)
+            .parse()
+            .map_err(|_| Error::new(Kind::Quarantined, format!("the plan's digest of `{path}` is no digest")))?;
+        Ok(self.store.blobs().get(&digest)?)
+    }
+}
+
+/// The texts that the plan shows anyway: a secret that equals one of them is no secret to a filter (D9).
+fn public_values(plan: &Plan) -> Vec<String> {
+    fn collect(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Text(text) => into.push(text.clone()),
+            Value::List(list) => list.iter().for_each(|value| collect(value, into)),
+            Value::Record(fields) => fields.values().for_each(|value| collect(value, into)),
+            Value::None
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::DurationMs(_)
+            | Value::File(_)
+            | Value::Secret(_) => {}
+        }
+    }
+    let mut values = Vec::new();
+    plan.inputs.values().for_each(|input| collect(&input.value, &mut values));
+    values
+}
+
+/// The file of host keys that we recorded ourselves, and the user's own.
+pub(super) fn known_hosts(data_dir: &Path, home: Option<&Path>) -> KnownHosts {
+    let also = home.map(|home| home.join(".ssh/known_hosts")).into_iter().collect();
+    KnownHosts::new(data_dir.join("known_hosts"), also)
+}

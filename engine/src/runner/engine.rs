@@ -1,0 +1,345 @@
+//! The engine: the store, the operations in hand, and what can be asked of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dsl::plan::Plan;
+use dsl::value::SecretRef;
+use store::{OpenReport, Secret, Store};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use super::clock::now_ms;
+use super::context::{Context, known_hosts};
+use super::executor::{Executor, HostExecutor};
+use super::hosts::{HostSpec, first_generation};
+use super::live::{Board, Tail};
+use super::task::{Hand, Message, Standing, Update};
+use crate::error::{Error, Kind};
+use crate::host::KnownHosts;
+use crate::journal::{self, Summary};
+use crate::limits::{EXECUTORS, HOSTS, NODES};
+use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, NodeId, Operation, OutputRef, Verb};
+use crate::vault::Vault;
+
+/// How an engine is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Where its store lies.
+    pub data_dir: PathBuf,
+    /// The user's home, for `~/.ssh/known_hosts`.
+    pub home: Option<PathBuf>,
+    /// What carries out effects.
+    pub executor: Arc<dyn Executor>,
+}
+
+impl Options {
+    /// The usual: effects are carried out on hosts.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Options {
+        Options {
+            data_dir: data_dir.into(),
+            home: std::env::var_os("HOME").map(PathBuf::from),
+            executor: Arc::new(HostExecutor),
+        }
+    }
+}
+
+/// What an operation is created from.
+#[derive(Debug)]
+pub struct Create {
+    /// The plan.
+    pub plan: Plan,
+    /// The bytes of its scripts and files.
+    pub assets: BTreeMap<String, Vec<u8>>,
+    /// The hosts that fill its roles' slots.
+    pub hosts: BTreeMap<String, HostSpec>,
+    /// The secrets that the plan and the hosts name.
+    pub secrets: BTreeMap<SecretRef, Secret>,
+    /// Who asks.
+    pub by: String,
+}
+
+/// The engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub store: Store,
+    pub executor: Arc<dyn Executor>,
+    pub permits: Semaphore,
+    pub closing: watch::Sender<bool>,
+    known: Arc<KnownHosts>,
+    hands: Mutex<HashMap<Uuid, InHand>>,
+    /// How many operations are in hand, for those who wait until there is none.
+    count: watch::Sender<usize>,
+}
+
+/// An operation that this process works on, seen from outside its task.
+#[derive(Clone)]
+struct InHand {
+    messages: mpsc::Sender<Message>,
+    seen: watch::Receiver<Update>,
+    board: Board,
+}
+
+impl Shared {
+    pub fn forget(&self, id: Uuid) {
+        let mut hands = self.hands();
+        hands.remove(&id);
+        self.count.send_replace(hands.len());
+    }
+
+    fn hands(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, InHand>> {
+        // The map is whole after every statement that changes it.
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Opens the store; no operation goes on by that alone.
+    pub fn open(options: Options) -> Result<(Engine, OpenReport), Error> {
+        let opened = Store::open(&options.data_dir)?;
+        let known = Arc::new(known_hosts(&options.data_dir, options.home.as_deref()));
+        let shared = Shared {
+            store: opened.store,
+            executor: options.executor,
+            permits: Semaphore::new(EXECUTORS),
+            closing: watch::Sender::new(false),
+            known,
+            hands: Mutex::default(),
+            count: watch::Sender::new(0),
+        };
+        Ok((Engine { shared: Arc::new(shared) }, opened.report))
+    }
+
+    /// The store, for whoever reads beside us.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Creates an operation and begins it. What it needs is durable before it exists (D3, D9).
+    pub async fn create(&self, create: Create) -> Result<Uuid, Error> {
+        let id = Uuid::now_v7();
+        let digest = self.keep(id, &create).await?;
+        let entry = Entry {
+            seq: 1,
+            at_ms: now_ms(),
+            event: Event::Created {
+                format: JOURNAL_FORMAT,
+                operation: id,
+                plan: digest,
+                workflow: create.plan.workflow.clone(),
+                by: create.by,
+                hosts: first_generation(create.hosts),
+            },
+        };
+        let operation = Operation::create(Arc::new(create.plan), &entry)
+            .map_err(|illegal| Error::new(Kind::Invalid, format!("the plan cannot be run: {}", illegal.why)))?;
+        if operation.nodes.len() > NODES {
+            let message = format!("the plan has {} nodes; the limit is {NODES}", operation.nodes.len());
+            return Err(Error::new(Kind::Invalid, message).hint("run it on fewer hosts at a time"));
+        }
+        self.take(operation, Vault::new(create.secrets), vec![entry], None).await?;
+        Ok(id)
+    }
+
+    /// Makes durable what an operation needs: plan, scripts, secrets. Gives the plan's digest.
+    async fn keep(&self, id: Uuid, create: &Create) -> Result<String, Error> {
+        if create.hosts.len() > HOSTS {
+            return Err(Error::new(Kind::Invalid, format!("{} hosts; the limit is {HOSTS}", create.hosts.len())));
+        }
+        let plan = serde_json::to_vec(&create.plan)
+            .map_err(|error| Error::new(Kind::Internal, "the plan cannot be written").source(error))?;
+        for (path, asset) in &create.plan.assets {
+            let Some(bytes) = create.assets.get(path) else {
+                return Err(Error::new(Kind::Invalid, format!("the file `{path}` of the workflow did not come with it")));
+            };
+            if store::Digest::of(bytes).hex() != asset.sha256 {
+                return Err(Error::new(Kind::Invalid, format!("the file `{path}` is not the one that the plan names")));
+            }
+        }
+        let assets: Vec<Vec<u8>> = create.assets.values().cloned().collect();
+        let secrets: store::Secrets =
+            create.secrets.iter().map(|(name, secret)| (name.0.clone(), secret.clone())).collect();
+        let store = self.shared.store.clone();
+        blocking(move || {
+            let digest = store.blobs().put(&plan)?;
+            for asset in &assets {
+                store.blobs().put(asset)?;
+            }
+            if !secrets.is_empty() {
+                store.sealed().write(&id, &secrets)?;
+            }
+            Ok(digest.to_string())
+        })
+        .await
+    }
+
+    /// Goes on with an operation: one that a killed engine left, one that failed, one that waits (see [`Verb::Resume`]).
+    pub async fn verb(&self, id: Uuid, verb: Verb, by: &str, why: &str) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message { verb, by: by.to_owned(), why: why.to_owned(), reply };
+        let in_hand = self.shared.hands().get(&id).cloned();
+        match in_hand {
+            Some(hand) => {
+                if hand.messages.send(message).await.is_err() {
+                    return Err(Error::new(Kind::Refused, "the operation ended this moment").hint("look with `anneal show`"));
+                }
+            }
+            None => {
+                let store = self.shared.store.clone();
+                let operation = blocking(move || journal::load(&store, id)).await?;
+                let store = self.shared.store.clone();
+                let secrets = blocking(move || Ok(store.sealed().read(&id)?)).await?.unwrap_or_default();
+                let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
+                self.take(operation, vault, Vec::new(), Some(message)).await?;
+            }
+        }
+        answer.await.map_err(|_| Error::new(Kind::Internal, "the operation's task ended without an answer"))?
+    }
+
+    /// Takes an operation in hand and lets a task work on it.
+    async fn take(
+        &self,
+        operation: Operation,
+        vault: Vault,
+        before: Vec<Entry>,
+        verb: Option<Message>,
+    ) -> Result<(), Error> {
+        let id = operation.id;
+        let context = Arc::new(Context::new(&self.shared.store, &operation, vault, &self.shared.known)?);
+        let (messages, inbox) = mpsc::channel(16);
+        let (tell, seen) = watch::channel(Update { seq: operation.seq, rest: Standing::Busy });
+        {
+            let mut hands = self.shared.hands();
+            if hands.contains_key(&id) {
+                return Err(Error::new(Kind::Refused, "the operation was taken in hand this moment").hint("try again"));
+            }
+            hands.insert(id, InHand { messages, seen, board: context.board.clone() });
+            self.shared.count.send_replace(hands.len());
+        }
+        let mut hand = Hand::new(Arc::clone(&self.shared), Driver::new(operation), context, inbox, tell);
+        match hand.begin(before, verb).await {
+            Ok(rest) => {
+                tokio::spawn(hand.work(rest));
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.forget(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// The operations, oldest first.
+    pub async fn list(&self) -> Result<Vec<Summary>, Error> {
+        let store = self.shared.store.clone();
+        blocking(move || journal::summaries(&store)).await
+    }
+
+    /// Whether this process works on an operation now.
+    pub fn in_hand(&self, id: Uuid) -> bool {
+        self.shared.hands().contains_key(&id)
+    }
+
+    /// The operation whose id begins or ends with `part`; ids of one morning begin alike, so ends are what lists show.
+    pub async fn find(&self, part: &str) -> Result<Uuid, Error> {
+        let part = part.to_ascii_lowercase();
+        if let Ok(id) = part.parse::<Uuid>() {
+            return Ok(id);
+        }
+        let ids: Vec<Uuid> = self.list().await?.into_iter().map(|summary| summary.id).collect();
+        let fits = |id: &&Uuid| id.to_string().starts_with(&part) || id.to_string().ends_with(&part);
+        let found: Vec<&Uuid> = ids.iter().filter(fits).collect();
+        match (found.as_slice(), part.is_empty()) {
+            (_, true) | ([], _) => Err(Error::new(Kind::NotFound, format!("there is no operation `{part}`"))
+                .hint("`anneal ops` lists them")),
+            ([id], false) => Ok(**id),
+            (several, false) => {
+                let ids: Vec<String> = several.iter().take(5).map(ToString::to_string).collect();
+                Err(Error::new(Kind::Ambiguous, format!("`{part}` fits {} operations: {}", several.len(), ids.join(", ")))
+                    .hint("give more of the id"))
+            }
+        }
+    }
+
+    /// An operation as its journal tells of it.
+    pub async fn load(&self, id: Uuid) -> Result<Operation, Error> {
+        let store = self.shared.store.clone();
+        blocking(move || journal::load(&store, id)).await
+    }
+
+    /// Entries of its journal after `seq`.
+    pub async fn entries(&self, id: Uuid, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
+        let store = self.shared.store.clone();
+        blocking(move || journal::entries(&store, id, after, limit)).await
+    }
+
+    /// What a program wrote.
+    pub async fn output(&self, output: &OutputRef) -> Result<(String, String), Error> {
+        match output {
+            OutputRef::Inline { stdout, stderr } => Ok((stdout.clone(), stderr.clone())),
+            OutputRef::Blob { digest } => {
+                let bad = || Error::new(Kind::Quarantined, format!("the output `{digest}` cannot be read"));
+                let parsed: store::Digest = digest.parse().map_err(|_| bad())?;
+                let store = self.shared.store.clone();
+                let bytes = blocking(move || Ok(store.blobs().get(&parsed)?)).await?;
+                match serde_json::from_slice(&bytes) {
+                    Ok(OutputRef::Inline { stdout, stderr }) => Ok((stdout, stderr)),
+                    Ok(OutputRef::Blob { .. }) | Err(_) => Err(bad()),
+                }
+            }
+        }
+    }
+
+    /// Tells when an operation has changed; nothing where this process does not work on it.
+    pub fn watch(&self, id: Uuid) -> Option<watch::Receiver<Update>> {
+        self.shared.hands().get(&id).map(|hand| hand.seen.clone())
+    }
+
+    /// Live output of a running node after `offset` bytes.
+    pub fn tail(&self, id: Uuid, node: &NodeId, after: u64) -> Option<Tail> {
+        let board = self.shared.hands().get(&id).map(|hand| hand.board.clone())?;
+        board.tail(node, after)
+    }
+
+    /// The nodes of an operation that have live output now.
+    pub fn live_nodes(&self, id: Uuid) -> Vec<NodeId> {
+        let board = self.shared.hands().get(&id).map(|hand| hand.board.clone());
+        board.map(|board| board.nodes()).unwrap_or_default()
+    }
+
+    /// Waits until this process works on no operation.
+    pub async fn idle(&self) {
+        let mut count = self.shared.count.subscribe();
+        // The sender lives as long as we do.
+        let _ = count.wait_for(|count| *count == 0).await;
+    }
+
+    /// How many operations this process works on.
+    pub fn busy(&self) -> usize {
+        self.shared.hands().len()
+    }
+
+    /// Lets go of every operation: jobs go on on their hosts, and the operations when the store is opened again.
+    pub fn let_go(&self) {
+        self.shared.closing.send_replace(true);
+    }
+}
+
+/// Does what waits for the disk where waiting harms nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(Kind::Internal, "a reader of the store ended").source(error))?
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("busy", &self.busy()).finish_non_exhaustive()
+    }
+}
+

@@ -1,0 +1,164 @@
+//! What is shown of an operation: plain data, the same for the terminal, `--json` and the API. No secret is in it (I8).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::operation::{Activity, FailedBecause, Failure, Life, Node, NodeId, NodeState, Operation, Skip};
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationView {
+    /// Its id.
+    pub id: Uuid,
+    /// Name of its workflow.
+    pub workflow: String,
+    /// What the workflow is for.
+    pub about: String,
+    /// State by ETSI SOL003, such as `PROCESSING`.
+    pub state: String,
+    /// Why it is in that state, where that needs saying.
+    pub why: Option<String>,
+    /// Nodes whose outcome only a person can decide.
+    pub undecided: Vec<NodeId>,
+    /// Who asked for it.
+    pub by: String,
+    /// UTC milliseconds.
+    pub created_at_ms: u64,
+    /// When the last thing happened, UTC milliseconds.
+    pub at_ms: u64,
+    /// Events in its journal.
+    pub events: u64,
+    /// Whether a process works on it now.
+    pub in_hand: bool,
+    /// Its hosts: slot and address.
+    pub hosts: BTreeMap<String, String>,
+    /// Its nodes, in the plan's order.
+    pub nodes: Vec<NodeView>,
+    /// The workflow's outputs, when it has completed.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeView {
+    /// Its name, `step@slot`.
+    pub id: NodeId,
+    /// What the step is for.
+    pub about: Option<String>,
+    /// The word for its state.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the last attempt was started, UTC milliseconds.
+    pub started_at_ms: Option<u64>,
+    /// How long the last attempt took, or has taken, to the last event; milliseconds.
+    pub took_ms: Option<u64>,
+    /// Why it is in that state.
+    pub why: Option<String>,
+    /// What a person can do.
+    pub hint: Option<String>,
+}
+
+impl OperationView {
+    /// The view of an operation.
+    pub fn of(operation: &Operation, in_hand: bool) -> OperationView {
+        OperationView {
+            id: operation.id,
+            workflow: operation.plan.workflow.clone(),
+            about: operation.plan.about.clone(),
+            state: operation.life.etsi(operation.begun()).to_string(),
+            why: why(operation),
+            undecided: operation.undecided().into_iter().cloned().collect(),
+            by: operation.by.clone(),
+            created_at_ms: operation.created_at_ms,
+            at_ms: operation.at_ms,
+            events: operation.seq,
+            in_hand,
+            hosts: operation.hosts.iter().map(|(slot, host)| (slot.clone(), host.address().to_owned())).collect(),
+            nodes: operation.nodes.iter().map(|node| NodeView::of(operation, node)).collect(),
+            outputs: match &operation.life {
+                Life::Completed { outputs } => outputs.clone(),
+                Life::Processing(_)
+                | Life::RollingBack(_)
+                | Life::FailedTemp { .. }
+                | Life::Failed { .. }
+                | Life::RolledBack => BTreeMap::new(),
+            },
+        }
+    }
+}
+
+fn why(operation: &Operation) -> Option<String> {
+    match &operation.life {
+        Life::Processing(activity) | Life::RollingBack(activity) => match activity {
+            Activity::Active => None,
+            Activity::Pausing { by, why } => Some(format!("pausing, asked by {by}: {why}")),
+            Activity::Paused { by, why } => Some(format!("paused by {by}: {why}")),
+            Activity::Cancelling { .. } => Some("being cancelled".to_owned()),
+        },
+        Life::FailedTemp { reason } => Some(match reason {
+            FailedBecause::Nodes(nodes) => {
+                let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+                format!("failed: {}", names.join(", "))
+            }
+            FailedBecause::Cancelled => "cancelled".to_owned(),
+            FailedBecause::Outputs(why) => why.clone(),
+        }),
+        Life::Failed { why } => Some(why.clone()),
+        Life::Completed { .. } | Life::RolledBack => None,
+    }
+}
+
+impl NodeView {
+    fn of(operation: &Operation, node: &Node) -> NodeView {
+        let (why, hint) = explain(&node.state);
+        let started = (node.started_ms > 0).then_some(node.started_ms);
+        let end = match node.state {
+            NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::AwaitingApproval { .. } => {
+                operation.at_ms
+            }
+            _ => node.since_ms,
+        };
+        NodeView {
+            id: node.id.clone(),
+            about: operation.step_of(node).about.clone(),
+            state: node.state.word().to_owned(),
+            attempts: node.attempts,
+            started_at_ms: started,
+            took_ms: started.map(|started| end.saturating_sub(started)),
+            why,
+            hint,
+        }
+    }
+}
+
+/// Why a node is in its state, and what a person can do.
+pub fn explain(state: &NodeState) -> (Option<String>, Option<String>) {
+    let failure = |failure: &Failure| (Some(failure.message.clone()), failure.hint.clone());
+    match state {
+        NodeState::Backoff { failure: f, .. } | NodeState::Failed { failure: f, .. } => failure(f),
+        NodeState::UndoFailed { failure: f, .. } => failure(f),
+        NodeState::Indeterminate { why, .. } => (Some(why.to_string()), None),
+        NodeState::Skipped(skip) => (Some(skip_words(skip)), None),
+        NodeState::NotReached => (Some("something it needs did not succeed".to_owned()), None),
+        NodeState::Waiting
+        | NodeState::Running { .. }
+        | NodeState::AwaitingApproval { .. }
+        | NodeState::Succeeded(_)
+        | NodeState::Undoing { .. }
+        | NodeState::Undone => (None, None),
+    }
+}
+
+/// Why a node was skipped, in words.
+pub fn skip_words(skip: &Skip) -> String {
+    match skip {
+        Skip::WhenFalse => "not wanted: its `when` is false".to_owned(),
+        Skip::AlreadySo => "already so".to_owned(),
+        Skip::ByOperator { by, why } => format!("skipped by {by}: {why}"),
+    }
+}

@@ -1,0 +1,184 @@
+//! The client of the socket: one connection a request.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use axum::body::Bytes;
+use engine::journal::Summary;
+use engine::view::OperationView;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::api::{About, ApiError, CreateRequest, Created, OutputView, ResumeRequest, WatchLine};
+use crate::socket;
+
+/// Speaks to the process that holds a store.
+#[derive(Debug, Clone)]
+pub struct Client {
+    data_dir: PathBuf,
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nobody answers, or the connection broke.
+    Gone(String),
+    /// The answer is an error.
+    Api(ApiError),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Gone(why) => write!(f, "the process that holds the data folder does not answer: {why}"),
+            ClientError::Api(error) => {
+                f.write_str(&error.message)?;
+                match &error.hint {
+                    Some(hint) => write!(f, "; {hint}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+fn gone(error: &dyn fmt::Display) -> ClientError {
+    ClientError::Gone(error.to_string())
+}
+
+impl Client {
+    pub(crate) fn new(data_dir: &Path) -> Client {
+        Client { data_dir: data_dir.to_owned() }
+    }
+
+    /// Who holds the store.
+    pub async fn about(&self) -> Result<About, ClientError> {
+        self.get("/v1/about").await
+    }
+
+    /// All operations, oldest first.
+    pub async fn list(&self) -> Result<Vec<Summary>, ClientError> {
+        self.get("/v1/operations").await
+    }
+
+    /// One operation, by a part of its id.
+    pub async fn show(&self, id: &str) -> Result<OperationView, ClientError> {
+        self.get(&format!("/v1/operations/{}", escape(id))).await
+    }
+
+    /// Creates an operation.
+    pub async fn create(&self, request: &CreateRequest) -> Result<Uuid, ClientError> {
+        let created: Created = self.post("/v1/operations", request).await?;
+        Ok(created.id)
+    }
+
+    /// Goes on with an operation.
+    pub async fn resume(&self, id: &str, request: &ResumeRequest) -> Result<Uuid, ClientError> {
+        let created: Created = self.post(&format!("/v1/operations/{}/resume", escape(id)), request).await?;
+        Ok(created.id)
+    }
+
+    /// What programs wrote.
+    pub async fn output(&self, id: &str, step: Option<&str>) -> Result<Vec<OutputView>, ClientError> {
+        let query = step.map(|step| format!("?step={}", escape(step))).unwrap_or_default();
+        self.get(&format!("/v1/operations/{}/output{query}", escape(id))).await
+    }
+
+    /// Watches an operation from entry `after` on.
+    pub async fn watch(&self, id: &str, after: u64) -> Result<Lines, ClientError> {
+        let path = format!("/v1/operations/{}/watch?after={after}", escape(id));
+        let answer = self.send(Method::GET, &path, Bytes::new()).await?;
+        let answer = failed_if(answer).await?;
+        Ok(Lines { body: answer.into_body(), rest: Vec::new() })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.send(Method::GET, path, Bytes::new()).await?;
+        decode(answer).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| gone(&error))?;
+        let answer = self.send(Method::POST, path, Bytes::from(body)).await?;
+        decode(answer).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+        let stream = socket::connect(&self.data_dir).await.map_err(|error| gone(&error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "anneal")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| gone(&error))?;
+        sender.send_request(request).await.map_err(|error| gone(&error))
+    }
+}
+
+async fn decode<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {
+    let answer = failed_if(answer).await?;
+    let bytes = answer.into_body().collect().await.map_err(|error| gone(&error))?.to_bytes();
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ClientError::Gone(format!("its answer is not understood (another version?): {error}")))
+}
+
+async fn failed_if(answer: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let bytes = answer.into_body().collect().await.map_err(|error| gone(&error))?.to_bytes();
+    Err(match serde_json::from_slice(&bytes) {
+        Ok(error) => ClientError::Api(error),
+        Err(_) => ClientError::Gone(format!("it answers {status}: {}", String::from_utf8_lossy(&bytes))),
+    })
+}
+
+/// RFC 3986 section 2.1, for one segment or value.
+fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// The lines of a watched operation.
+#[derive(Debug)]
+pub struct Lines {
+    body: Incoming,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line; nothing at the end.
+    pub async fn next(&mut self) -> Result<Option<WatchLine>, ClientError> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return serde_json::from_slice(&line).map(Some).map_err(|error| gone(&error));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(gone(&error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.rest.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The routes of the API.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use dsl::value::SecretRef;
+use engine::journal::Summary;
+use engine::operation::{Event, NodeId, Verb};
+use engine::view::OperationView;
+use engine::{Create, Engine, Error, Kind};
+use serde::Deserialize;
+use store::Secret;
+
+use crate::api::{About, ApiError, CreateRequest, Created, OutputView, ResumeRequest};
+use crate::watch;
+
+/// Bytes of the largest request: a plan with its scripts.
+const REQUEST_BYTES: usize = 64 * 1024 * 1024;
+/// Entries that one look at the journal reads.
+pub(crate) const PAGE: usize = 1_000;
+
+pub(crate) struct App {
+    pub engine: Engine,
+    pub notes: Vec<String>,
+}
+
+/// All routes.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/about", get(about))
+        .route("/v1/operations", get(list).post(create))
+        .route("/v1/operations/{id}", get(show))
+        .route("/v1/operations/{id}/watch", get(watch_operation))
+        .route("/v1/operations/{id}/output", get(output))
+        .route("/v1/operations/{id}/resume", post(resume))
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES))
+        .with_state(Arc::new(app))
+}
+
+/// An engine's error as an answer.
+pub(crate) struct Failure(Error);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, kind) = match self.0.kind {
+            Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Kind::Ambiguous => (StatusCode::CONFLICT, "ambiguous"),
+            Kind::Refused => (StatusCode::CONFLICT, "refused"),
+            Kind::Quarantined => (StatusCode::INTERNAL_SERVER_ERROR, "quarantined"),
+            Kind::NeedsEngine => (StatusCode::NOT_IMPLEMENTED, "needs_engine"),
+            Kind::Store => (StatusCode::INSUFFICIENT_STORAGE, "store"),
+            Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        let error = ApiError { kind: kind.to_owned(), message: self.0.message, hint: self.0.hint };
+        (status, Json(error)).into_response()
+    }
+}
+
+async fn about(State(app): State<Arc<App>>) -> Json<About> {
+    Json(About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        notes: app.notes.clone(),
+    })
+}
+
+async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<Summary>>, Failure> {
+    Ok(Json(app.engine.list().await?))
+}
+
+async fn create(State(app): State<Arc<App>>, Json(request): Json<CreateRequest>) -> Result<Json<Created>, Failure> {
+    let mut assets = BTreeMap::new();
+    for (path, text) in request.assets {
+        let bytes = data_encoding::BASE64
+            .decode(text.as_bytes())
+            .map_err(|_| Error::new(Kind::Invalid, format!("the file `{path}` is not base64")))?;
+        assets.insert(path, bytes);
+    }
+    let secrets = request.secrets.into_iter().map(|(name, text)| (SecretRef(name), Secret::from(text))).collect();
+    let create = Create { plan: request.plan, assets, hosts: request.hosts, secrets, by: request.by };
+    let id = app.engine.create(create).await?;
+    Ok(Json(Created { id }))
+}
+
+async fn show(State(app): State<Arc<App>>, Path(part): Path<String>) -> Result<Json<OperationView>, Failure> {
+    let id = app.engine.find(&part).await?;
+    let operation = app.engine.load(id).await?;
+    Ok(Json(OperationView::of(&operation, app.engine.in_hand(id))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct After {
+    #[serde(default)]
+    after: u64,
+}
+
+async fn watch_operation(
+    State(app): State<Arc<App>>,
+    Path(part): Path<String>,
+    Query(After { after }): Query<After>,
+) -> Result<Response, Failure> {
+    let id = app.engine.find(&part).await?;
+    Ok(watch::stream(app.engine.clone(), id, after))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    /// A step's id or a node's name; all where absent.
+    step: Option<String>,
+}
+
+async fn output(
+    State(app): State<Arc<App>>,
+    Path(part): Path<String>,
+    Query(Step { step }): Query<Step>,
+) -> Result<Json<Vec<OutputView>>, Failure> {
+    let id = app.engine.find(&part).await?;
+    let wanted = |node: &NodeId| step.as_ref().is_none_or(|step| node.step == *step || node.to_string() == *step);
+    if let Some(step) = &step {
+        let operation = app.engine.load(id).await?;
+        if !operation.nodes.iter().any(|node| wanted(&node.id)) {
+            let steps: Vec<&str> = operation.plan.steps.iter().map(|step| step.id.as_str()).collect();
+            return Err(Error::new(Kind::NotFound, format!("the operation has no step `{step}`"))
+                .hint(format!("its steps are {}", steps.join(", ")))
+                .into());
+        }
+    }
+    let mut views = Vec::new();
+    let mut after = 0;
+    loop {
+        let entries = app.engine.entries(id, after, PAGE).await?;
+        let Some(last) = entries.last() else { return Ok(Json(views)) };
+        after = last.seq;
+        for entry in entries {
+            let (node, attempt, output, state) = match entry.event {
+                Event::Succeeded { node, attempt, output: Some(output), .. } => (node, attempt, output, "succeeded"),
+                Event::Failed { node, attempt, output: Some(output), .. } => (node, attempt, output, "failed"),
+                _ => continue,
+            };
+            if wanted(&node) {
+                let (stdout, stderr) = app.engine.output(&output).await?;
+                views.push(OutputView { node, attempt, at_ms: entry.at_ms, state: state.to_owned(), stdout, stderr });
+            }
+        }
+    }
+}
+
+async fn resume(
+    State(app): State<Arc<App>>,
+    Path(part): Path<String>,
+    Json(request): Json<ResumeRequest>,
+) -> Result<Json<Created>, Failure> {
+    let id = app.engine.find(&part).await?;
+    let verb = Verb::Resume { decisions: request.decisions };
+    app.engine.verb(id, verb, &request.by, &request.why).await?;
+    Ok(Json(Created { id }))
+}

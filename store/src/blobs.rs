@@ -1,0 +1,248 @@
+//! Large things, each in a file that is named after its content.
+//!
+//! `blobs/ab/cdef…` holds the bytes whose SHA-256 is `abcdef…`. Equal ones are stored once.
+//!
+//! Invariants: a blob that `put` returned is durable, file and name; a blob that can be seen is whole; what `get` returns
+//! has the digest that was asked for. All calls wait for the disk: asynchronous callers use `spawn_blocking`.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::digest::{Digest, Hasher};
+use crate::durable;
+use crate::error::{Error, ErrorKind};
+use crate::layout::TEMPORARY;
+use crate::limits::{BLOB_BYTES, BLOB_MEMORY_BYTES};
+use crate::stats::{Counters, add};
+
+const CHUNK: usize = 256 * 1024;
+
+/// The blobs of a store.
+#[derive(Debug)]
+pub struct Blobs {
+    folder: PathBuf,
+    counters: Arc<Counters>,
+    reserve_bytes: u64,
+    next: AtomicU64,
+    /// Whether the names of the folders in the folder are durable. Held while one is made, so that nobody uses it before.
+    folders_durable: Mutex<bool>,
+}
+
+impl Blobs {
+    /// Deletes what an earlier process did not finish; gives how many files that were.
+    pub(crate) fn open(folder: PathBuf, counters: Arc<Counters>, reserve_bytes: u64) -> Result<(Blobs, usize), Error> {
+        let stale = durable::remove_temporaries(&folder)?;
+        Ok((
+            Blobs { folder, counters, reserve_bytes, next: AtomicU64::new(0), folders_durable: Mutex::new(false) },
+            stale,
+        ))
+    }
+
+    /// Stores these bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] over [`BLOB_MEMORY_BYTES`]; [`ErrorKind::Full`] and [`ErrorKind::Io`] of the disk.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, Error> {
+        let size = bytes.len() as u64;
+        if size > BLOB_MEMORY_BYTES {
+            return Err(Error::too_large("BLOB_MEMORY_BYTES", size, BLOB_MEMORY_BYTES));
+        }
+        let digest = Digest::of(bytes);
+        if self.get(&digest).is_ok() {
+            // It is whole; but whoever put it may have died before its name was durable.
+            let path = self.path(&digest);
+            durable::sync_folder(self.ready(&path)?, &self.counters)?;
+            return Ok(digest);
+        }
+        let temporary = self.temporary();
+        let mut file = durable::create_file(&temporary)?;
+        let written = durable::check_space(&file, &self.folder, size, self.reserve_bytes)
+            .and_then(|()| file.write_all(bytes).map_err(|error| Error::io("write the blob", &temporary, error)));
+        match written {
+            Ok(()) => self.publish(&file, &temporary, digest, size),
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores what a reader gives, with little memory.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put), with the limit [`BLOB_BYTES`]; and [`ErrorKind::Io`] when the reader fails.
+    pub fn put_reader(&self, mut reader: impl Read) -> Result<Digest, Error> {
+        let temporary = self.temporary();
+        let mut file = durable::create_file(&temporary)?;
+        match self.copy(&mut reader, &mut file, &temporary) {
+            Ok((digest, size)) => self.publish(&file, &temporary, digest, size),
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// A blob's bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchBlob`], [`ErrorKind::DamagedBlob`], [`ErrorKind::TooLarge`] over [`BLOB_MEMORY_BYTES`].
+    pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+        let (mut file, path) = self.open_file(digest)?;
+        let failed = |error| Error::io("read the blob", &path, error);
+        let size = file.metadata().map_err(failed)?.len();
+        if size > BLOB_MEMORY_BYTES {
+            return Err(Error::too_large("BLOB_MEMORY_BYTES", size, BLOB_MEMORY_BYTES).at(&path));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        if Digest::of(&bytes) == *digest {
+            Ok(bytes)
+        } else {
+            Err(Error::new(ErrorKind::DamagedBlob { digest: *digest }).at(&path))
+        }
+    }
+
+    /// Reads a blob piece by piece. The last read fails with [`io::ErrorKind::InvalidData`] if the content does not have
+    /// the digest, so what was read before counts only when the end was reached.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchBlob`], [`ErrorKind::Io`].
+    pub fn reader(&self, digest: &Digest) -> Result<BlobReader, Error> {
+        let (file, _) = self.open_file(digest)?;
+        Ok(BlobReader { file, digest: *digest, hasher: Some(Hasher::new()) })
+    }
+
+    /// Whether there is such a blob. Its content is not looked at.
+    #[must_use]
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    /// A blob's size.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchBlob`], [`ErrorKind::Io`].
+    pub fn size(&self, digest: &Digest) -> Result<u64, Error> {
+        let (file, path) = self.open_file(digest)?;
+        Ok(file.metadata().map_err(|error| Error::io("read the blob", &path, error))?.len())
+    }
+
+    /// Where a blob lies, whether it is there or not. Nobody may change that file.
+    #[must_use]
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        let (folder, name) = hex.split_at(2);
+        self.folder.join(folder).join(name)
+    }
+
+    /// All blobs, sorted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub fn digests(&self) -> Result<Vec<Digest>, Error> {
+        let mut digests = Vec::new();
+        for folder in durable::names(&self.folder)? {
+            if folder.len() == 2 {
+                let names = durable::names(&self.folder.join(&folder))?;
+                digests.extend(names.iter().filter_map(|name| Digest::from_hex(&format!("{folder}{name}"))));
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Deletes a blob that nothing needs any more; `false` when there was none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub fn remove(&self, digest: &Digest) -> Result<bool, Error> {
+        durable::remove_file(&self.path(digest), &self.counters)
+    }
+
+    fn open_file(&self, digest: &Digest) -> Result<(File, PathBuf), Error> {
+        let path = self.path(digest);
+        match File::open(&path) {
+            Ok(file) => Ok((file, path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::new(ErrorKind::NoSuchBlob { digest: *digest }).at(&path))
+            }
+            Err(error) => Err(Error::io("open the blob", &path, error)),
+        }
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.folder.join(format!("{}{TEMPORARY}", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn copy(&self, reader: &mut impl Read, file: &mut File, path: &Path) -> Result<(Digest, u64), Error> {
+        let (mut hasher, mut size, mut buffer) = (Hasher::new(), 0, vec![0; CHUNK]);
+        loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(0) => return Ok((hasher.finish(), size)),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::io("read what is to become a blob", path, error)),
+            };
+            size += count as u64;
+            if size > BLOB_BYTES {
+                return Err(Error::too_large("BLOB_BYTES", size, BLOB_BYTES));
+            }
+            durable::check_space(file, &self.folder, count as u64, self.reserve_bytes)?;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            hasher.update(bytes);
+            file.write_all(bytes).map_err(|error| Error::io("write the blob", path, error))?;
+        }
+    }
+
+    fn publish(&self, file: &File, temporary: &Path, digest: Digest, size: u64) -> Result<Digest, Error> {
+        let path = self.path(&digest);
+        let published = self.ready(&path).and_then(|_| durable::publish(file, temporary, &path, &self.counters));
+        if published.is_err() {
+            let _ = fs::remove_file(temporary);
+        }
+        add(&self.counters.bytes_written, size);
+        published.map(|()| digest)
+    }
+
+    /// Makes the folder of a blob, if there is none, and its name durable.
+    fn ready<'a>(&self, path: &'a Path) -> Result<&'a Path, Error> {
+        let folder = path.parent().unwrap_or(path);
+        let mut durable = self.folders_durable.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        durable::create_folder(folder, &self.counters)?;
+        if !*durable {
+            // A process before this one may have made folders and died before their names were durable.
+            durable::sync_folder(&self.folder, &self.counters)?;
+            *durable = true;
+        }
+        Ok(folder)
+    }
+}
+
+/// Reads a blob and compares its digest at the end.
+pub struct BlobReader {
+    file: File,
+    digest: Digest,
+    /// `None` after the end.
+    hasher: Option<Hasher>,
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count > 0 {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(buffer.get(..count).unwrap_or_default());
+            }
+        } else if !buffer.is_empty()
+            && let Some(hasher) = self.hasher.take()
+            && hasher.finish() != self.digest
+        {
+            let kind = ErrorKind::DamagedBlob { digest: self.digest };
+            return Err(io::Error::new(io::ErrorKind::InvalidData, Error::new(kind)));
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,17 @@
+//! The store from outside: what it promises, and what is left of it after damage, crashes and a full disk.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod blobs;
+mod commits;
+mod common;
+mod damage;
+mod disk;
+mod errors;
+mod index;
+mod kill;
+mod model;
+mod opening;
+mod reading;
+mod sealed;
+mod torn;
