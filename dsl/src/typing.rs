@@ -31,6 +31,8 @@ pub(crate) struct Typed {
     pub(crate) narrowed: bool,
     /// It is computed from a secret, which is declared there.
     pub(crate) secret: Option<Range<usize>>,
+    /// Its value may be a secret itself, which is known by name only, and not just computed from one.
+    pub(crate) sealed: bool,
 }
 
 /// The type of an expression, optionality aside.
@@ -106,11 +108,11 @@ pub(crate) struct Typing<'a> {
 
 impl Typed {
     fn new(expr: Expr, ty: Type) -> Typed {
-        Typed { expr, shape: Shape::Of(ty), optional: false, narrowed: false, secret: None }
+        Typed { expr, shape: Shape::Of(ty), optional: false, narrowed: false, secret: None, sealed: false }
     }
 
     fn unknown() -> Typed {
-        Typed { expr: Expr::Literal(Value::None), shape: Shape::Unknown, optional: false, narrowed: false, secret: None }
+        Typed { expr: Expr::Literal(Value::None), shape: Shape::Unknown, optional: false, narrowed: false, secret: None, sealed: false }
     }
 
     fn class(&self) -> Option<Class> {
@@ -150,6 +152,7 @@ impl Typing<'_> {
                 optional: true,
                 narrowed: false,
                 secret: None,
+                sealed: false,
             },
             SyntaxKind::Bool(b) => literal(Value::Bool(*b), Type::Bool),
             SyntaxKind::Int(i) => literal(Value::Int(*i), Type::Int),

@@ -54,17 +54,7 @@ impl Typing<'_> {
 
     fn argument(&mut self, syntax: &Syntax) -> Typed {
         let typed = self.present(syntax);
-        match (&typed.secret, typed.class()) {
-            (Some(_), Some(Class::Text | Class::List)) | (None, _) | (_, None) => typed,
-            (Some(declared), Some(_)) => {
-                let message = format!("a secret {} cannot be computed with", typed.show());
-                let diagnostic = Diagnostic::error(Code::SecretComputed, message)
-                    .at(&syntax.span, "its value is not known here")
-                    .at(declared, "declared secret here");
-                self.sink.push(diagnostic);
-                Typed::unknown()
-            }
-        }
+        self.computable(typed, syntax)
     }
 }
 

@@ -21,9 +21,9 @@ impl Typing<'_> {
     }
 
     /// Refuses a secret that is no text where its value would have to be known.
-    fn computable(&mut self, typed: Typed, syntax: &Syntax) -> Typed {
+    pub(super) fn computable(&mut self, typed: Typed, syntax: &Syntax) -> Typed {
         let Some(declared) = &typed.secret else { return typed };
-        if matches!(typed.class(), Some(Class::Text) | None) {
+        if !typed.sealed || matches!(typed.class(), Some(Class::Text) | None) {
             return typed;
         }
         let message = format!("a secret {} cannot be computed with", typed.show());
@@ -68,7 +68,7 @@ impl Typing<'_> {
             (Unary::Negate, Some(Class::Whole)) => Shape::Of(Type::Int),
             _ => typed.shape,
         };
-        Typed { expr: Expr::Unary(op, Box::new(typed.expr)), shape, optional: false, narrowed: false, secret: typed.secret }
+        Typed { expr: Expr::Unary(op, Box::new(typed.expr)), shape, optional: false, narrowed: false, secret: typed.secret, sealed: false }
     }
 
     pub(super) fn binary(&mut self, op: Binary, left: &Syntax, right: &Syntax, whole: &Syntax) -> Typed {
@@ -220,6 +220,7 @@ impl Typing<'_> {
             shape,
             optional: a.optional && b.optional,
             narrowed: false,
+            sealed: a.sealed || b.sealed,
             secret: a.secret.or(b.secret),
         }
     }
@@ -243,6 +244,7 @@ impl Typing<'_> {
             shape,
             optional: a.optional || b.optional,
             narrowed: false,
+            sealed: a.sealed || b.sealed,
             secret: test.secret.or(a.secret).or(b.secret),
         }
     }
@@ -297,6 +299,7 @@ impl Typing<'_> {
             shape: Shape::Of(element),
             optional: true,
             narrowed: false,
+            sealed: a.secret.is_some(),
             secret: a.secret.or(b.secret),
         }
     }

@@ -108,6 +108,7 @@ impl Typing<'_> {
             shape: Shape::Of(field.ty.clone()),
             optional: base.optional || field.optional,
             narrowed: false,
+            sealed: base.sealed || field.secret,
             secret: base.secret,
         }
     }
@@ -126,6 +127,7 @@ impl Typing<'_> {
             shape: Shape::Of(field.ty),
             optional: field.optional,
             narrowed: false,
+            sealed: field.secret,
             secret: field.secret.then(|| input.name.span.clone()),
         };
         let typed = self.narrow(typed, &path);

@@ -7,3 +7,4 @@ mod plans;
 mod robustness;
 mod secrets;
 mod values;
+mod tmp_timing;

@@ -65,10 +65,10 @@ pub(super) struct Place<'a> {
     pub(super) local: bool,
 }
 
-/// What stands in a script before it is a command line: no comments, no blank lines.
+/// A script as a command line: without comments, indentation and blank lines.
 fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         out.push_str(line);
         out.push('\n');
     }

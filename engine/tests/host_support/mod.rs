@@ -64,7 +64,7 @@ impl Sshd {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let config = format!(
                 "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {authorized}\nPidFile none\n\
-                 StrictModes no\nPermitRootLogin yes\nUsePAM no\nPasswordAuthentication no\nMaxStartups 100\n\
+                 StrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv SHLVL=3\nPasswordAuthentication no\nMaxStartups 100\n\
                  {more}\nSubsystem sftp internal-sftp\n",
                 host = folder.path("host").display(),
                 authorized = folder.path("authorized").display(),

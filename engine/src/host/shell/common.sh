@@ -1,93 +1,94 @@
 # What the scripts share: where a job's files lie, which processes are meant, what the records say. Only builtins on
-# the paths that every job takes. Names start with a_ so that nothing of a job's own is shadowed.
+# the paths that every job takes. Names start with a_ so that nothing of a job's own is shadowed. Standard error is
+# /dev/null in all of them: what builtins complain about is expected.
 
 a_end() { printf '\nanneal-end %s\n' "$*"; exit 0; }
 a_fail() { a_end error "${a_d:--}" "$a_e"; }
 
 # a_folder CANDIDATE...: picks the operation's folder, $a_d; makes it only where it is missing. $a_e says why not.
 a_folder() {
-a_e='no folder for job files can be made'
-for a_p in "$@"; do
-case $a_p in /dev/shm/*) [ -h "$a_p" ] && continue ;; esac
-a_d=$a_p/$a_op
-[ -d "$a_d" ] && [ -O "$a_d" ] && [ -O "$a_p" ] && return 0
-a_e=$(umask 077; mkdir -p "$a_d" 2>&1) && [ -O "$a_d" ] && [ -O "$a_p" ] && return 0
-case $a_e in *"o space left"*|*uota*) return 1 ;; esac
-done
-return 1
+    a_e='no folder for job files can be made'
+    for a_p in "$@"; do
+        case $a_p in /dev/shm/*) [ -h "$a_p" ] && continue ;; esac
+        a_d=$a_p/$a_op
+        [ -d "$a_d" ] && [ -O "$a_d" ] && [ -O "$a_p" ] && return 0
+        a_e=$(umask 077; mkdir -p "$a_d" 2>&1) && [ -O "$a_d" ] && [ -O "$a_p" ] && return 0
+        case $a_e in *"o space left"*|*uota*) return 1 ;; esac
+    done
+    return 1
 }
 
 # a_find CANDIDATE...: the folder that has this attempt's claim.
 a_find() {
-for a_p in "$@"; do
-a_d=$a_p/$a_op a_f=$a_p/$a_op/$a_n
-[ -e "$a_f.pid" ] && [ -O "$a_p" ] && return 0
-done
-return 1
+    for a_p in "$@"; do
+        a_d=$a_p/$a_op a_f=$a_p/$a_op/$a_n
+        [ -e "$a_f.pid" ] && [ -O "$a_p" ] && return 0
+    done
+    return 1
 }
 
 # Why nothing can be written: builtins do not tell, cat does.
 a_why() {
-a_e=$( { echo | cat >|"$a_f.why"; } 2>&1 ) && a_e="cannot write in $a_d"
-rm -f "$a_f.why"
-a_e="$a_e (free KB: $(df -Pk "$a_d" 2>/dev/null | { read -r a_x; read -r a_x a_x a_x a_y a_x; echo "$a_y"; }))"
+    a_e=$( { echo | cat >|"$a_f.why"; } 2>&1 ) && a_e="cannot write in $a_d"
+    rm -f "$a_f.why"
+    a_e="$a_e (free KB: $(df -Pk "$a_d" 2>/dev/null | { read -r a_x; read -r a_x a_x a_x a_y a_x; echo "$a_y"; }))"
 }
 
 # a_stat PID: $a_state, $a_ppid, $a_pgrp, $a_sess, $a_start of a process (proc(5): fields 3, 4, 5, 6 and 22).
 a_stat() {
-a_s=
-{ read -r a_s <"/proc/$1/stat"; } 2>/dev/null || return 1
-case $a_s in *") "*) ;; *) return 1 ;; esac
-set -- ${a_s##*) }
-a_state=$1 a_ppid=$2 a_pgrp=$3 a_sess=$4 a_start=${20}
+    a_s=
+    read -r a_s <"/proc/$1/stat" || return 1
+    case $a_s in *") "*) ;; *) return 1 ;; esac
+    set -- ${a_s##*) }
+    a_state=$1 a_ppid=$2 a_pgrp=$3 a_sess=$4 a_start=${20}
 }
 
 # This start of the machine: the kernel's boot id, and when process 1 began, for a container that is restarted keeps
 # the kernel.
 a_boot() {
-read -r a_b </proc/sys/kernel/random/boot_id
-a_start=0
-a_stat 1
-a_b=$a_b/$a_start
+    read -r a_b </proc/sys/kernel/random/boot_id
+    a_start=0
+    a_stat 1
+    a_b=$a_b/$a_start
 }
 
 # a_claim RECORD: the attempt is ours, or somebody has it already (1), or it cannot be written (2).
 a_claim() {
-a_o=
-{ { a_o=1; echo "$1"; } >"$a_f.pid"; } 2>/dev/null && return 0
-[ "$a_o" ] || { [ -e "$a_f.pid" ] && return 1; }
-a_why
-[ "$a_o" ] && rm -f "$a_f.pid"
-return 2
+    a_o=
+    { a_o=1; echo "$1"; } >"$a_f.pid" && return 0
+    [ "$a_o" ] || { [ -e "$a_f.pid" ] && return 1; }
+    a_why
+    [ "$a_o" ] && rm -f "$a_f.pid"
+    return 2
 }
 
 # The claim as written: $r_boot $r_pid $r_start $r_pgrp $r_sess. False while it is not complete.
 a_record() {
-r_end=
-{ read -r r_boot r_pid r_start r_pgrp r_sess r_end <"$a_f.pid"; } 2>/dev/null
-[ "$r_end" = . ]
+    r_end=
+    read -r r_boot r_pid r_start r_pgrp r_sess r_end <"$a_f.pid"
+    [ "$r_end" = . ]
 }
 
 a_alive() { a_stat "$r_pid" && [ "$a_start" = "$r_start" ] && [ "$a_state" != Z ]; }
 
 # Whether the job's end is on record: $a_rc, and $a_how: -, late (its deadline) or killed.
 a_ended() {
-a_rc= a_how= a_x=
-[ -e "$a_f.exit" ] && { read -r a_rc a_how a_x <"$a_f.exit"; } 2>/dev/null
-[ "$a_x" = . ] && return 0
-a_y=
-{ read -r a_x; read -r a_x a_rc a_how a_y; } <"$a_f.pid" 2>/dev/null
-[ "$a_x$a_y" = exit. ]
+    a_rc= a_how= a_x=
+    [ -e "$a_f.exit" ] && read -r a_rc a_how a_x <"$a_f.exit"
+    [ "$a_x" = . ] && return 0
+    a_y=
+    { read -r a_x; read -r a_x a_rc a_how a_y; } <"$a_f.pid"
+    [ "$a_x$a_y" = exit. ]
 }
 
 # The output as it lies there, up to the limit, and the end. The rest of a larger one is asked for on its own.
 a_deliver() {
-[ -s "$a_f.out" ] && dd bs=65536 count=8 <"$a_f.out" 2>/dev/null
-[ -s "$a_f.err" ] && dd bs=65536 count=8 <"$a_f.err" 2>/dev/null >&3
-a_c=-
-[ -e "$a_f.out.cut" ] && a_c=o
-[ -e "$a_f.err.cut" ] && a_c=${a_c}e
-a_end exit "$a_rc" "$a_how" "$a_c"
+    [ -s "$a_f.out" ] && dd bs=65536 count=8 <"$a_f.out" 2>/dev/null
+    [ -s "$a_f.err" ] && dd bs=65536 count=8 <"$a_f.err" 2>/dev/null >&3
+    a_c=-
+    [ -e "$a_f.out.cut" ] && a_c=o
+    [ -e "$a_f.err.cut" ] && a_c=${a_c}e
+    a_end exit "$a_rc" "$a_how" "$a_c"
 }
 
 a_nap() { sleep 0.2 2>/dev/null || sleep 1; }

@@ -5,57 +5,57 @@ umask 077
 set -C
 a_was=running
 if [ "$a_pid" ]; then
-a_stat "$a_pid" || a_end killed gone -
-a_pg=$a_pgrp a_se=$a_sess
-[ "$a_local" ] && a_se=0
-a_kinsfolk "$a_ppid"
+    a_stat "$a_pid" || a_end killed gone -
+    a_pg=$a_pgrp a_se=$a_sess
+    [ "$a_local" ] && a_se=0
+    a_kinsfolk "$a_ppid"
 else
-if ! a_find "$@"; then
-a_folder "$@" || a_fail
-a_f=$a_d/$a_n
-a_claim 'void 0 0 0 0 .'
-case $? in
-0) a_end killed void - ;;
-2) a_fail ;;
-esac
-fi
-a_tries=0
-while ! a_record && [ $a_tries -lt 10 ]; do
-a_tries=$((a_tries + 1))
-a_nap
-done
-a_boot
-if a_ended; then
-[ "$a_how" = - ] && a_end killed ended -
-a_was=$a_how
-fi
-[ "$r_boot" = void ] && a_end killed void -
-[ "$r_boot" = "$a_b" ] || a_end killed gone -
-a_pg=$r_pgrp a_se=$r_sess
-a_kin=' '
-a_alive && a_kinsfolk "$r_pid"
+    if ! a_find "$@"; then
+        a_folder "$@" || a_fail
+        a_f=$a_d/$a_n
+        a_claim 'void 0 0 0 0 .'
+        case $? in
+            0) a_end killed void - ;;
+            2) a_fail ;;
+        esac
+    fi
+    a_tries=0
+    while ! a_record && [ $a_tries -lt 10 ]; do
+        a_tries=$((a_tries + 1))
+        a_nap
+    done
+    a_boot
+    if a_ended; then
+        [ "$a_how" = - ] && a_end killed ended -
+        a_was=$a_how
+    fi
+    [ "$r_boot" = void ] && a_end killed void -
+    [ "$r_boot" = "$a_b" ] || a_end killed gone -
+    a_pg=$r_pgrp a_se=$r_sess
+    a_kin=' '
+    a_alive && a_kinsfolk "$r_pid"
 fi
 a_slay
 if [ -z "$a_pid" ] && [ "$a_was" = running ]; then
-a_tries=0
-while ! a_ended && a_alive && [ $a_tries -lt 15 ]; do
-a_tries=$((a_tries + 1))
-a_nap
-done
-if ! a_ended; then
-a_alive && kill -KILL "$r_pid"
-echo '137 killed .' >|"$a_f.exit"
-fi
-rm -f "$a_f.in" "$a_f.sh"
+    a_tries=0
+    while ! a_ended && a_alive && [ $a_tries -lt 15 ]; do
+        a_tries=$((a_tries + 1))
+        a_nap
+    done
+    if ! a_ended; then
+        a_alive && kill -KILL "$r_pid"
+        echo '137 killed .' >|"$a_f.exit"
+    fi
+    rm -f "$a_f.in" "$a_f.sh"
 fi
 a_all=-
 if [ "$(id -u)" = 0 ]; then
-a_all=all
-case $(grep -lF anneal /proc/[0-9]*/environ 2>&1 >/dev/null) in *denied*) a_all=- ;; esac
+    a_all=all
+    case $(grep -lF anneal /proc/[0-9]*/environ 2>&1 >/dev/null) in *denied*) a_all=- ;; esac
 fi
 for a_i in $a_pids; do
-a_x='?'
-read -r a_x <"/proc/$a_i/comm"
-printf '%s %s\n' "$a_i" "$a_x"
+    a_x='?'
+    read -r a_x <"/proc/$a_i/comm"
+    printf '%s %s\n' "$a_i" "$a_x"
 done
 a_end killed "$a_was" "$a_all"

@@ -7,8 +7,8 @@ printf '\nanneal-begin %s\n' $$
 printf '\nanneal-begin %s\n' $$ >&2
 a_l=
 while IFS= read -r a_l; do
-case $a_l in "anneal-1 "*) break ;; esac
-a_l=
+    case $a_l in "anneal-1 "*) break ;; esac
+    a_l=
 done
 a_more=yes
 IFS= read -r a_files || a_more=

@@ -2,27 +2,27 @@
 
 # Keeps the deadline and the disk while nobody is attached.
 a_watch() {
-trap 'kill $! 2>/dev/null; exit 0' TERM
-while [ "$a_t" -gt 0 ]; do
-a_x=15
-[ "$a_t" -lt 15 ] && a_x=$a_t
-sleep $a_x &
-wait $!
-a_t=$((a_t - a_x))
-a_trim "$a_f.out"
-a_trim "$a_f.err"
-done
-trap : TERM
-: >|"$a_f.late"
-a_pg=$r_pgrp a_se=$r_sess
-read -r a_me a_x </proc/self/stat
-a_kinsfolk $$
-a_kin="$a_kin$a_me "
-a_slay
+    trap 'kill -KILL $! 2>/dev/null; exit 0' TERM
+    while [ "$a_t" -gt 0 ]; do
+        a_x=15
+        [ "$a_t" -lt 15 ] && a_x=$a_t
+        sleep $a_x &
+        wait $!
+        a_t=$((a_t - a_x))
+        kill -0 $$ || [ -e "$a_f.pid" ] || exit 0
+        a_trim "$a_f.out"
+        a_trim "$a_f.err"
+    done
+    trap : TERM
+    : >|"$a_f.late"
+    a_pg=$r_pgrp a_se=$r_sess
+    read -r a_me a_x </proc/self/stat
+    a_kinsfolk $$
+    a_kin="$a_kin$a_me "
+    a_slay
 }
 
 exec 3>&2 2>/dev/null
-trap : HUP INT TERM PIPE
 { read -r a_x; read -r a_x a_u; } </proc/$$/status
 case $a_u in 0[0-7]*) ;; *) a_u=022 ;; esac
 umask 077
@@ -31,33 +31,38 @@ a_folder "$@" || a_fail
 a_f=$a_d/$a_n
 [ -e "$a_f.pid" ] && a_end fenced
 if [ "$a_bulk" ]; then
-a_e=$( { cat >"$a_f.$a_bulk"; } 2>&1 ) || a_fail
-[ "$(($(wc -c <"$a_f.$a_bulk")))" = "$a_size" ] || { rm -f "$a_f.$a_bulk"; a_end error - 'input was cut off'; }
+    a_e=$( { cat >"$a_f.$a_bulk"; } 2>&1 ) || a_fail
+    [ "$(($(wc -c <"$a_f.$a_bulk")))" = "$a_size" ] || { rm -f "$a_f.$a_bulk"; a_end error - 'input was cut off'; }
 fi
-eval "$a_files" || { a_why; a_fail; }
+eval "$a_files" || { a_why; [ -e "$a_f.pid" ] || rm -f "$a_f.in" "$a_f.sh"; a_fail; }
 { : >>"$a_f.out" && : >>"$a_f.err"; } || { a_why; a_fail; }
 a_boot
 a_stat $$
 r_pgrp=$a_pgrp r_sess=$a_sess
 [ "$a_local" ] && r_sess=0
-a_claim "$a_b $$ $a_start $r_pgrp $r_sess ."
-case $? in
-1) a_end fenced ;;
-2) a_fail ;;
-esac
+# The watchdog is forked while TERM still has its default action: a trap of ours would swallow one that comes before the
+# watchdog has set its own, and it would outlive a short job. Its descriptors are those of a subshell, for a function's
+# are kept aside and would hold the channel open.
 a_k=
 if [ "$a_t" -gt 60 ]; then
-a_watch </dev/null >/dev/null 3>&- &
-a_k=$!
+    ( a_watch ) </dev/null >/dev/null 3>&- &
+    a_k=$!
 fi
+trap : HUP INT TERM PIPE
+a_claim "$a_b $$ $a_start $r_pgrp $r_sess ."
+case $? in
+    0) ;;
+    1) [ "$a_k" ] && kill "$a_k"; a_end fenced ;;
+    2) [ "$a_k" ] && kill "$a_k"; a_fail ;;
+esac
 a_i=/dev/null
 [ -e "$a_f.in" ] && a_i=$a_f.in
 (
-trap - HUP INT TERM PIPE
-set +C
-umask "$a_u"
-[ "$a_i" = /dev/null ] || rm -f "$a_i"
-eval "$a_job"
+    trap - HUP INT TERM PIPE
+    set +C
+    umask "$a_u"
+    [ "$a_i" = /dev/null ] || rm -f "$a_i"
+    eval "$a_job"
 ) <"$a_i" >>"$a_f.out" 2>>"$a_f.err" 3>&-
 a_rc=$?
 a_job=
