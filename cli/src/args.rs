@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 /// Runs declarative workflows on hosts over SSH, and goes on where it was after whatever interrupted it.
 #[derive(Debug, Parser)]
-#[command(name = "anneal", version, about, long_about = None, propagate_version = true)]
+#[command(name = "anneal", version, propagate_version = true)]
 pub struct Args {
     /// Options of every command.
     #[command(flatten)]
@@ -79,7 +80,7 @@ pub struct Run {
 #[derive(Debug, ClapArgs)]
 pub struct Show {
     /// The operation: its id, or a part of it that begins or ends it
-    #[arg(value_name = "OP")]
+    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
     pub operation: String,
 }
 
@@ -87,7 +88,7 @@ pub struct Show {
 #[derive(Debug, ClapArgs)]
 pub struct Logs {
     /// The operation: its id, or a part of it that begins or ends it
-    #[arg(value_name = "OP")]
+    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
     pub operation: String,
     /// A step, or one node of it: `step@host`
     #[arg(value_name = "STEP")]
@@ -101,7 +102,7 @@ pub struct Logs {
 #[derive(Debug, ClapArgs)]
 pub struct Resume {
     /// The operation: its id, or a part of it that begins or ends it
-    #[arg(value_name = "OP")]
+    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
     pub operation: String,
     /// Run this node again, although nobody knows how its last attempt ended
     #[arg(long, value_name = "STEP[@HOST]")]

@@ -25,7 +25,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
 }
 
 /// Access to the store, by whoever holds it; what opening it mended is said.
-async fn attach(global: &Global) -> Result<server::Access, Problem> {
+pub async fn attach(global: &Global) -> Result<server::Access, Problem> {
     let access = server::attach(engine::Options::new(data_dir(global)?)).await?;
     if access.owner.is_some() {
         for note in access.client.about().await?.notes {

@@ -30,7 +30,8 @@ pub fn open(path: &Path) -> Result<Opened, Problem> {
     }
     let bytes = std::fs::read(path).map_err(|error| Problem::usage(format!("`{name}` cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        Problem::usage(format!("`{name}` is not UTF-8 text: byte {} is wrong", error.utf8_error().valid_up_to()))
+        let at = error.utf8_error().valid_up_to();
+        Problem::usage(format!("`{name}` is not UTF-8 text: byte {at} is wrong")).hint("name a workflow file (.ron)")
     })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(Opened { source: Source { name, text }, files: Box::new(Folder(folder.to_owned())) })

@@ -93,7 +93,13 @@ pub enum Input {
 /// Reads an inventory.
 pub fn open(path: &Path) -> Result<Inventory, Problem> {
     let name = path.display().to_string();
-    let unreadable = |error: std::io::Error| Problem::usage(format!("the inventory `{name}` cannot be read: {error}"));
+    let unreadable = |error: std::io::Error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+            _ => error.to_string(),
+        };
+        Problem::usage(format!("the inventory `{name}` cannot be read: {why}")).hint("name an inventory file (.ron)")
+    };
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     if meta.len() > INVENTORY_BYTES {
         let bytes = meta.len();

@@ -42,6 +42,19 @@ pub fn operation(view: &OperationView) -> Vec<String> {
     lines
 }
 
+/// A state of ETSI SOL003 in a sentence.
+pub fn state_words(state: &str) -> &'static str {
+    match state {
+        "STARTING" | "PROCESSING" => "is not finished",
+        "COMPLETED" => "completed",
+        "FAILED_TEMP" => "stopped and can be resumed",
+        "FAILED" => "failed for good",
+        "ROLLING_BACK" => "is being rolled back",
+        "ROLLED_BACK" => "was rolled back",
+        _ => "is in an unknown state",
+    }
+}
+
 fn state(view: &OperationView) -> String {
     match &view.why {
         Some(why) => format!("{}: {why}", view.state),

@@ -5,47 +5,58 @@
 mod display;
 
 use display::Display;
-use server::{Access, WatchLine};
+use server::{Access, ClientError, WatchLine};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use crate::args::Global;
+use crate::command::attach;
 use crate::report::{FAILED, OK, Problem, RESTS, put, put_json, say};
 use crate::show::{self, short};
 
 /// Watches an operation from entry `after` on, until it rests; the exit code.
-pub async fn watch(access: &Access, id: Uuid, after: u64, global: &Global) -> Result<u8, Problem> {
+///
+/// The process that works on it may end: with the operation, or before. What it did is in the store, so the rest is read
+/// from there.
+pub async fn watch(mut access: Access, id: Uuid, mut after: u64, global: &Global) -> Result<u8, Problem> {
     let mut lines = access.client.watch(&id.to_string(), after).await?;
     let mut display = if global.json { Display::json() } else { Display::people(id) };
-    let mut broken = None;
-    let interrupt = tokio::signal::ctrl_c();
-    tokio::pin!(interrupt);
-    loop {
+    let mut stop = Stop::new()?;
+    let broken = loop {
         tokio::select! {
             line = lines.next() => match line {
-                Ok(Some(WatchLine::End { broken: why })) => {
-                    broken = why;
-                    break;
+                Ok(Some(WatchLine::End { broken })) => break broken,
+                Ok(Some(line)) => {
+                    if let WatchLine::Entry(entry) = &line {
+                        after = entry.seq;
+                    }
+                    display.line(&line)?;
                 }
-                Ok(Some(line)) => display.line(&line)?,
-                Ok(None) => {
-                    broken = Some("the process that worked on it ended".to_owned());
-                    break;
+                Ok(None) | Err(ClientError::Gone(_)) => {
+                    access = attach(global).await?;
+                    lines = access.client.watch(&id.to_string(), after).await?;
                 }
                 Err(error) => {
                     display.finish();
                     return Err(error.into());
                 }
             },
-            _ = &mut interrupt => {
+            () = stop.asked() => {
                 display.finish();
-                return Ok(detach(access, id));
+                return Ok(detach(&access, id));
             }
         }
-    }
+    };
     display.finish();
-    let view = access.client.show(&id.to_string()).await?;
+    let view = match access.client.show(&id.to_string()).await {
+        Err(ClientError::Gone(_)) => {
+            access = attach(global).await?;
+            access.client.show(&id.to_string()).await?
+        }
+        view => view?,
+    };
     let code = match (view.state.as_str(), &broken) {
-        ("COMPLETED" | "ROLLED_BACK", None) if view.state == "COMPLETED" => OK,
+        ("COMPLETED", None) => OK,
         ("STARTING" | "PROCESSING" | "ROLLING_BACK", None) => RESTS,
         _ => FAILED,
     };
@@ -54,7 +65,7 @@ pub async fn watch(access: &Access, id: Uuid, after: u64, global: &Global) -> Re
     } else {
         summary(&view, broken.as_deref())?;
     }
-    stay(access).await;
+    stay(&access).await;
     Ok(code)
 }
 
@@ -62,7 +73,7 @@ fn summary(view: &engine::view::OperationView, broken: Option<&str>) -> Result<(
     let id = short(view.id);
     let took = crate::time::took(view.at_ms.saturating_sub(view.created_at_ms));
     let why = view.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    say(&format!("operation {id} {}{why} (after {took})", view.state.replace('_', " ").to_lowercase()));
+    say(&format!("operation {id} {}{why} (after {took})", show::state_words(&view.state)));
     for (name, value) in &view.outputs {
         put(&format!("{name} = {value}"))?;
     }
@@ -97,9 +108,34 @@ async fn stay(access: &Access) {
     let Some(engine) = &access.owner else { return };
     if engine.busy() > 0 {
         say(&format!("this process holds the store and goes on with {} other operations (Ctrl-C lets go)", engine.busy()));
+        if let Ok(mut stop) = Stop::new() {
+            tokio::select! {
+                () = engine.idle() => {}
+                () = stop.asked() => engine.let_go(),
+            }
+        }
+    }
+}
+
+/// Somebody asks us to stop: Ctrl-C, `kill`, a closed terminal.
+struct Stop {
+    signals: [Signal; 3],
+}
+
+impl Stop {
+    fn new() -> Result<Stop, Problem> {
+        let listen = |kind| signal(kind).map_err(|error| Problem::failed(format!("signals cannot be heard: {error}")));
+        let signals =
+            [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?];
+        Ok(Stop { signals })
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
-            () = engine.idle() => {}
-            _ = tokio::signal::ctrl_c() => engine.let_go(),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 }

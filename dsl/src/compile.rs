@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::eval::Scope;
 use crate::expr::HostProperty;
+use crate::fixed;
 use crate::given::{Given, Reading, Secrets};
 use crate::plan::{Asset, FORMAT, Input, Plan};
 use crate::source::Files;
 use crate::value::{SecretRef, Value};
 use crate::workflow::Workflow;
-use crate::fixed;
 
 /// A plan with what belongs to it and is kept apart from it.
 #[derive(Debug, Clone)]

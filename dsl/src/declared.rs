@@ -133,10 +133,19 @@ pub(crate) enum Scalar<T> {
     Expr(Syntax),
 }
 
+impl<T> Scalar<T> {
+    /// Where it stands.
+    pub(crate) fn span(&self) -> Range<usize> {
+        match self {
+            Scalar::Literal(literal) => literal.span.clone(),
+            Scalar::Expr(syntax) => syntax.span.clone(),
+        }
+    }
+}
+
 /// `retry: (…)`
 #[derive(Debug, Clone)]
 pub(crate) struct RetryDecl {
-    pub(crate) span: Range<usize>,
     pub(crate) times: Option<Scalar<u32>>,
     pub(crate) wait: Option<Scalar<u64>>,
     pub(crate) factor: Option<Scalar<f64>>,

@@ -3,6 +3,8 @@
 //! Every message that the compiler has for a person is one of these. They are data; [`Diagnostic::render`] shows one in
 //! the manner of rustc, [`Diagnostic::to_json`] for programs. No diagnostic ever holds the text of a secret (I8).
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -56,7 +58,8 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(crate) fn error(code: Code, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { code, severity: Severity::Error, message: message.into(), labels: Vec::new(), helps: Vec::new() }
+        let message = printable(message.into());
+        Diagnostic { code, severity: Severity::Error, message, labels: Vec::new(), helps: Vec::new() }
     }
 
     pub(crate) fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
@@ -64,17 +67,17 @@ impl Diagnostic {
     }
 
     pub(crate) fn at(mut self, range: &Range<usize>, text: impl Into<String>) -> Diagnostic {
-        self.labels.push(Label { range: range.clone(), text: text.into() });
+        self.labels.push(Label { range: range.clone(), text: printable(text.into()) });
         self
     }
 
     pub(crate) fn help(mut self, text: impl Into<String>) -> Diagnostic {
-        self.helps.push(text.into());
+        self.helps.push(printable(text.into()));
         self
     }
 
     pub(crate) fn helps(mut self, text: Option<impl Into<String>>) -> Diagnostic {
-        self.helps.extend(text.map(Into::into));
+        self.helps.extend(text.map(|text| printable(text.into())));
         self
     }
 
@@ -106,7 +109,7 @@ impl Diagnostic {
         let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
         let line = 1 + text[..start].matches('\n').count();
-        let snippet = Snippet::source(&text[start..end]).line_start(line).path(source.name.as_str());
+        let snippet = Snippet::source(without_c1(&text[start..end])).line_start(line).path(source.name.as_str());
         Some(snippet.annotations(self.labels.iter().zip(ranges).enumerate().map(|(i, (label, range))| {
             let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let words = (!label.text.is_empty()).then_some(label.text.as_str());
@@ -136,6 +139,21 @@ impl Diagnostic {
     }
 }
 
+/// The renderer shows control characters by signs, but knows only those of ASCII. The others have two bytes, like the dot
+/// that is shown instead of them, so that places stay right.
+fn without_c1(text: &str) -> Cow<'_, str> {
+    let is_c1 = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    if text.contains(is_c1) { Cow::Owned(text.replace(is_c1, "·")) } else { Cow::Borrowed(text) }
+}
+
+/// A text without control characters: whatever a file holds, it cannot write to the terminal.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
 /// The range, cut to what the text has, on borders of characters.
 fn within(text: &str, range: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(range.start);
@@ -155,6 +173,8 @@ fn position(text: &str, at: usize) -> (usize, usize) {
 pub(crate) struct Sink {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
+    /// How many names were compared with wrong ones.
+    compared: Cell<usize>,
 }
 
 impl Sink {
@@ -186,8 +206,12 @@ impl Sink {
         self.diagnostics
     }
 
-    /// The nearest name, unless nobody would read it.
+    /// The nearest name, unless nobody would read it, or so many were looked for that one more would take too long.
     pub(crate) fn nearest<'a>(&self, wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-        if self.is_full() { None } else { crate::nearest::nearest(wrong, names) }
+        if self.is_full() || self.compared.get() > limits::NAMES_COMPARED {
+            return None;
+        }
+        let counted = names.into_iter().inspect(|_| self.compared.set(self.compared.get() + 1));
+        crate::nearest::nearest(wrong, counted)
     }
 }

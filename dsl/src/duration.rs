@@ -73,7 +73,8 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let wrong = || "a size is written such as `512`, `64 MiB` or `1.5 GB`".to_owned();
     let number = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = (&text[..number], text[number..].trim_start());
-    let size = if unit.is_empty() { Some(1) } else { SIZES.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size) };
+    let size =
+        if unit.is_empty() { Some(1) } else { SIZES.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size) };
     let size = size.ok_or_else(wrong)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
     if part.is_empty() || part.len() > 6 {
@@ -104,14 +105,17 @@ mod tests {
         for ms in [1, 999, 1_000, 61_001, 86_400_000, 90_061_001] {
             assert_eq!(parse(&show(ms)), Ok(ms));
         }
-        for wrong in ["", "5", "m", "-5m", "5 m", "5m1h", "1m1m", "5min", "1.5h", "9999999999999999999d", "4000d", "é"] {
+        for wrong in ["", "5", "m", "-5m", "5 m", "5m1h", "1m1m", "5min", "1.5h", "9999999999999999999d", "4000d", "é"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn sizes_are_read_with_binary_and_decimal_units() {
-        for (text, bytes) in [("512", 512), ("64 MiB", 64 << 20), ("64MiB", 64 << 20), ("1.5 GB", 1_500_000_000), ("0", 0)] {
+        for (text, bytes) in
+            [("512", 512), ("64 MiB", 64 << 20), ("64MiB", 64 << 20), ("1.5 GB", 1_500_000_000), ("0", 0)]
+        {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for wrong in ["", "MiB", "1 mib", "1.", ".5", "-1", "1e3", "99999999999 TiB", "1.2.3", "1 é"] {

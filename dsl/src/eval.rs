@@ -124,7 +124,13 @@ impl Eval<'_> {
                 Value::None => value(b),
                 found => Ok(found),
             },
-            Expr::If(condition, yes, no) => if self.truth(condition, depth)? { value(yes) } else { value(no) },
+            Expr::If(condition, yes, no) => {
+                if self.truth(condition, depth)? {
+                    value(yes)
+                } else {
+                    value(no)
+                }
+            }
             Expr::Call(function, arguments) => {
                 let arguments: Vec<Value> = arguments.iter().map(value).collect::<Result<_, _>>()?;
                 self.call(*function, arguments)
@@ -319,7 +325,9 @@ fn calculate(op: Binary, a: Value, b: Value) -> Result<Value, EvalError> {
         (Value::Float(a), Value::Float(b)) => floats(op, a, b),
         (Value::Int(a), Value::Float(b)) => floats(op, a as f64, b),
         (Value::Float(a), Value::Int(b)) => floats(op, a, b as f64),
-        (Value::Int(_) | Value::Float(_) | Value::DurationMs(_), other) | (other, _) => Err(unexpected("a number", &other)),
+        (Value::Int(_) | Value::Float(_) | Value::DurationMs(_), other) | (other, _) => {
+            Err(unexpected("a number", &other))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checked expressions and templates, as a plan stores them.
 //!
-//! Only the compiler makes them, and it has already proved their types, so evaluation ([`crate::eval`]) is total but for
+//! Only the compiler makes them, and it has already proved their types, so evaluation ([`mod@crate::eval`]) is total but for
 //! arithmetic that overflows or divides by zero.
 
 use serde::{Deserialize, Serialize};

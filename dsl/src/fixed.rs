@@ -133,9 +133,19 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
     Ok(())
 }
 
-/// Settles what depends on other fields: the timeout of a `Wait` is longer than what it waits for.
+/// Settles what depends on other fields: the timeout of a `Wait` is longer than what it waits for, and no wait of a retry is
+/// longer than its cap.
 pub(crate) fn settle(lowered: &mut Lowered) -> Result<(), Diagnostic> {
     let step = &mut lowered.step;
+    match &lowered.cap {
+        None => step.retry.cap_ms = step.retry.cap_ms.max(step.retry.wait_ms),
+        Some(span) if step.retry.cap_ms < step.retry.wait_ms => {
+            let (cap, wait) = (duration::show(step.retry.cap_ms), duration::show(step.retry.wait_ms));
+            let message = format!("`cap` is {cap}, which is shorter than `wait`, {wait}");
+            return Err(Diagnostic::error(Code::OutOfLimits, message).at(span, "the first wait is longer already"));
+        }
+        Some(_) => {}
+    }
     if step.retry.times == 1 {
         step.retry.on.clear();
     }

@@ -84,11 +84,7 @@ impl Reading<'_> {
     /// The values of all inputs, by name.
     pub(crate) fn inputs(&mut self, workflow: &Workflow) -> BTreeMap<String, Value> {
         self.report_unknown(workflow);
-        workflow
-            .inputs
-            .iter()
-            .map(|input| (input.name.value.clone(), self.input(input, &input.name.value)))
-            .collect()
+        workflow.inputs.iter().map(|input| (input.name.value.clone(), self.input(input, &input.name.value))).collect()
     }
 
     fn report_unknown(&mut self, workflow: &Workflow) {
@@ -132,9 +128,9 @@ impl Reading<'_> {
         if input.optional && !self.is_given(path) {
             return Value::None;
         }
-        let values = fields.iter().map(|field| {
-            (field.name.value.clone(), self.input(field, &format!("{path}.{}", field.name.value)))
-        });
+        let values = fields
+            .iter()
+            .map(|field| (field.name.value.clone(), self.input(field, &format!("{path}.{}", field.name.value))));
         Value::Record(values.collect())
     }
 
@@ -145,9 +141,12 @@ impl Reading<'_> {
 
     fn report_missing(&mut self, input: &InputDecl, path: &str) {
         let message = format!("the input {} is not given", quote(path));
-        let diagnostic = Diagnostic::error(Code::MissingInput, message).at(&input.name.span, "declared here, without a default");
+        let diagnostic =
+            Diagnostic::error(Code::MissingInput, message).at(&input.name.span, "declared here, without a default");
         self.sink.push(match input.secret {
-            true => diagnostic.help("put the secret into the inventory by reference, or be prompted for it at a terminal"),
+            true => {
+                diagnostic.help("put the secret into the inventory by reference, or be prompted for it at a terminal")
+            }
             false => diagnostic.help(format!("give it: `--input {path}=…`")),
         });
     }
@@ -155,9 +154,10 @@ impl Reading<'_> {
     fn value(&mut self, input: &InputDecl, path: &str, given: &GivenValue) -> Value {
         let Some(kind) = &input.kind else { return Value::None };
         if kind.holds_urls() && has_user_info(&given.text) {
-            let diagnostic = Diagnostic::error(Code::UserInfo, format!("the URL given for {} has user info in it", quote(path)))
-                .at(&input.name.span, "not declared secret")
-                .help("declare the input with `secret: true`, or give the URL without user and password");
+            let diagnostic =
+                Diagnostic::error(Code::UserInfo, format!("the URL given for {} has user info in it", quote(path)))
+                    .at(&input.name.span, "not declared secret")
+                    .help("declare the input with `secret: true`, or give the URL without user and password");
             self.sink.push(diagnostic);
             return Value::None;
         }
@@ -178,7 +178,8 @@ impl Reading<'_> {
                     Kind::Choice(of) => self.sink.nearest(&given.text, of.iter().map(String::as_str)),
                     _ => None,
                 };
-                let diagnostic = Diagnostic::error(code, message).at(&input.name.span, format!("declared here as {}", kind.ty()));
+                let diagnostic =
+                    Diagnostic::error(code, message).at(&input.name.span, format!("declared here as {}", kind.ty()));
                 self.sink.push(diagnostic.helps(nearest.map(|nearest| format!("did you mean `{nearest}`?"))));
                 Value::None
             }
@@ -231,7 +232,11 @@ impl Reading<'_> {
             self.sink.push(Diagnostic::error(Code::UnknownGivenRole, message).help(help));
         }
         let roles = workflow.roles();
-        roles.iter().zip(workflow.roles.iter()).map(|(role, declared)| (role.name.to_owned(), self.role(role.kind, declared))).collect()
+        roles
+            .iter()
+            .zip(workflow.roles.iter())
+            .map(|(role, declared)| (role.name.to_owned(), self.role(role.kind, declared)))
+            .collect()
     }
 
     fn role(&mut self, kind: crate::declared::RoleKind, declared: &crate::declared::RoleDecl) -> crate::plan::Role {
@@ -241,7 +246,9 @@ impl Reading<'_> {
         let (min, max, wanted) = match kind {
             RoleKind::One => (1, 1, "exactly one host".to_owned()),
             RoleKind::Optional => (0, 1, "at most one host".to_owned()),
-            RoleKind::Many { min, max } if max == limits::SLOTS => (min, max, format!("at least {min} and at most {max} hosts")),
+            RoleKind::Many { min, max } if max == limits::SLOTS => {
+                (min, max, format!("at least {min} and at most {max} hosts"))
+            }
             RoleKind::Many { min, max } if min == max => (min, max, format!("exactly {min} hosts")),
             RoleKind::Many { min, max } => (min, max, format!("{min} to {max} hosts")),
         };
@@ -257,9 +264,13 @@ impl Reading<'_> {
         for slot in &slots {
             if !seen.insert(slot.as_str()) {
                 let message = format!("the host {} fills the role {} twice", quote(slot), quote(name));
-                self.sink.push(Diagnostic::error(Code::DuplicateSlot, message).at(&declared.name.span, "declared here"));
+                self.sink
+                    .push(Diagnostic::error(Code::DuplicateSlot, message).at(&declared.name.span, "declared here"));
             }
-            if slot.is_empty() || slot.len() > limits::SLOT_BYTES || slot.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            if slot.is_empty()
+                || slot.len() > limits::SLOT_BYTES
+                || slot.contains(|c: char| c.is_whitespace() || c.is_control())
+            {
                 let message = format!("{} given for the role {} is no name of a host", quote(slot), quote(name));
                 self.sink.push(Diagnostic::error(Code::BadValue, message).at(&declared.name.span, "declared here"));
             }

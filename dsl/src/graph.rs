@@ -69,7 +69,8 @@ fn edges(index: usize, step: &StepDecl, declared: &Declared, sink: &mut Sink) ->
                 names.sort_unstable();
                 let nearest = sink.nearest(&need.value, names);
                 let message = format!("{} needs {}, which no step is called", step.title(), quote(&need.value));
-                let diagnostic = Diagnostic::error(Code::UnknownStep, message).at(&need.span, "not a step of this workflow");
+                let diagnostic =
+                    Diagnostic::error(Code::UnknownStep, message).at(&need.span, "not a step of this workflow");
                 sink.push(diagnostic.helps(nearest.map(|nearest| format!("a step is called `{nearest}`"))));
             }
         }

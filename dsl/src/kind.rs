@@ -206,7 +206,9 @@ fn parse_any(ty: &Type, text: &str) -> Result<Value, String> {
         Type::Address => address(trimmed).map(|()| Value::Text(trimmed.to_owned())),
         Type::Choice(of) if of.iter().any(|choice| choice == trimmed) => Ok(Value::Text(trimmed.to_owned())),
         Type::Choice(of) => Err(format!("one of {} is expected", list_names(of))),
-        Type::List(of) => Ok(Value::List(elements(text)?.iter().map(|text| parse_text(of, text)).collect::<Result<_, _>>()?)),
+        Type::List(of) => {
+            Ok(Value::List(elements(text)?.iter().map(|text| parse_text(of, text)).collect::<Result<_, _>>()?))
+        }
         Type::File | Type::Map(_) | Type::Record(_) => Err(format!("a {ty} cannot be read from a text")),
     }
 }

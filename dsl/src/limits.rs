@@ -32,6 +32,8 @@ limits! {
     NESTING: usize = 32;
     /// Diagnostics that are reported for one file.
     DIAGNOSTICS: usize = 100;
+    /// Names that are compared with wrong ones to suggest the right ones, in one file.
+    NAMES_COMPARED: usize = 50_000;
     /// Bytes of a name: of a workflow, step, input, output, role or variable.
     NAME_BYTES: usize = 64;
     /// Bytes of an `about`.

@@ -10,12 +10,12 @@ use crate::assets::normal_path;
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, Scalar, StepDecl, UntilDecl};
 use crate::diagnostic::{Diagnostic, Sink};
+use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
 use crate::plan::{Action, Edge, EdgeKind, Interrupted, Probe, Retry, RetryOn, Step, Until, UploadFrom};
 use crate::source::{Spanned, quote};
-use crate::expr::Template;
 use crate::typing::{Class, Place, Typing, Used, facts};
 
 /// How long a command or an upload may take where nothing is said.
@@ -35,6 +35,8 @@ pub(crate) struct Lowered {
     pub(crate) fixed: Vec<Fixed>,
     /// Where its `timeout` stands, if it has one.
     pub(crate) timeout: Option<Range<usize>>,
+    /// Where the `cap` of its retry stands, if it has one.
+    pub(crate) cap: Option<Range<usize>>,
 }
 
 /// Checks all steps; gives those that are whole, in the order of the plan.
@@ -75,19 +77,14 @@ impl Lower<'_> {
         self.typing.place = Place::Step { index, undo: true };
         let undo = step.undo.as_ref().map(|undo| self.action(undo));
         self.typing.place = Place::Step { index, undo: false };
-        let env: BTreeMap<String, Template> = step
-            .env
-            .iter()
-            .map(|(name, value)| (name.value.clone(), self.typing.template(value, None)))
-            .collect();
+        let env: BTreeMap<String, Template> =
+            step.env.iter().map(|(name, value)| (name.value.clone(), self.typing.template(value, None))).collect();
         let stdin = step.stdin.as_ref().map(|stdin| self.typing.template(stdin, None));
         let as_user = step.as_user.as_ref().map(|user| self.typing.template(user, Some("be the name of a user")));
         let retry = self.retry(step);
         let timeout_ms = self.scalar(step.timeout.as_ref(), Field::Timeout).unwrap_or(TIMEOUT_MS);
-        let timeout = step.timeout.as_ref().map(|timeout| match timeout {
-            Scalar::Literal(literal) => literal.span.clone(),
-            Scalar::Expr(syntax) => syntax.span.clone(),
-        });
+        let timeout = step.timeout.as_ref().map(Scalar::span);
+        let cap = step.retry.as_ref().and_then(|retry| retry.cap.as_ref()).map(Scalar::span);
         let out = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), out.clone()?))).collect();
         let step = Step {
             id: step.id.as_ref()?.value.clone(),
@@ -116,7 +113,7 @@ impl Lower<'_> {
             stdin,
             as_user,
         };
-        let mut lowered = Lowered { step, fixed: std::mem::take(&mut self.fixed), timeout };
+        let mut lowered = Lowered { step, fixed: std::mem::take(&mut self.fixed), timeout, cap };
         if lowered.fixed.is_empty()
             && let Err(diagnostic) = fixed::settle(&mut lowered)
         {
@@ -137,7 +134,9 @@ impl Lower<'_> {
         let diagnostic = Diagnostic::error(Code::UnknownRole, message).at(&role.span, "not a role of this workflow");
         self.typing.sink.push(match nearest {
             Some(nearest) => diagnostic.help(format!("a role is called `{nearest}`")),
-            None if known.is_empty() => diagnostic.help(format!("declare it: `roles: {{ \"{}\": One }}`", crate::source::plain(&role.value))),
+            None if known.is_empty() => {
+                diagnostic.help(format!("declare it: `roles: {{ \"{}\": One }}`", crate::source::plain(&role.value)))
+            }
             None => diagnostic.help(crate::source::there_are(known)),
         });
     }
@@ -152,8 +151,11 @@ impl Lower<'_> {
         };
         if !there {
             let message = format!("{} has `interrupted: {word}`, but no `{field}`", step.title());
-            let diagnostic = Diagnostic::error(Code::NeedsCompanion, message).at(&interrupted.span, format!("needs `{field}`"));
-            self.typing.sink.push(diagnostic.help(format!("add `{field}: …`, or choose `Rerun` where repeating does no harm")));
+            let diagnostic =
+                Diagnostic::error(Code::NeedsCompanion, message).at(&interrupted.span, format!("needs `{field}`"));
+            self.typing
+                .sink
+                .push(diagnostic.help(format!("add `{field}: …`, or choose `Rerun` where repeating does no harm")));
         }
     }
 
@@ -201,27 +203,26 @@ impl Lower<'_> {
 
     fn retry(&mut self, step: &StepDecl) -> Retry {
         let Some(retry) = &step.retry else {
-            return Retry { times: 1, wait_ms: RETRY_WAIT_MS, factor: RETRY_FACTOR, cap_ms: RETRY_CAP_MS, on: Vec::new() };
+            return Retry {
+                times: 1,
+                wait_ms: RETRY_WAIT_MS,
+                factor: RETRY_FACTOR,
+                cap_ms: RETRY_CAP_MS,
+                on: Vec::new(),
+            };
         };
         let times = self.scalar(retry.times.as_ref(), Field::RetryTimes);
-        let wait_ms = self.scalar(retry.wait.as_ref(), Field::RetryWait).unwrap_or(RETRY_WAIT_MS);
-        let lowered = Retry {
+        Retry {
             times: times.unwrap_or(1),
-            wait_ms,
+            wait_ms: self.scalar(retry.wait.as_ref(), Field::RetryWait).unwrap_or(RETRY_WAIT_MS),
             factor: self.scalar(retry.factor.as_ref(), Field::RetryFactor).unwrap_or(RETRY_FACTOR),
-            cap_ms: self.scalar(retry.cap.as_ref(), Field::RetryCap).unwrap_or(RETRY_CAP_MS.max(wait_ms)),
+            cap_ms: self.scalar(retry.cap.as_ref(), Field::RetryCap).unwrap_or(RETRY_CAP_MS),
             on: match &retry.on {
                 Some(on) => on.clone(),
                 None if times == Some(1) => Vec::new(),
                 None => vec![RetryOn::Connection, RetryOn::Timeout],
             },
-        };
-        let literal = |scalar: &Option<Scalar<u64>>| matches!(scalar, Some(Scalar::Literal(_)));
-        if literal(&retry.wait) && literal(&retry.cap) && lowered.cap_ms < lowered.wait_ms {
-            let message = "`cap` is shorter than `wait`, so the first wait would be over it";
-            self.typing.sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&retry.span, "in here"));
         }
-        lowered
     }
 
     fn templates(&mut self, list: &[TemplateSyntax]) -> Vec<Template> {
@@ -289,9 +290,21 @@ impl Lower<'_> {
 }
 
 /// Checks the outputs of the workflow.
-pub(crate) fn outputs(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> BTreeMap<String, Template> {
-    let mut typing =
-        Typing { declared, position: &graph.position, place: Place::Output, facts: Vec::new(), condition: false, used, sink };
+pub(crate) fn outputs(
+    declared: &Declared,
+    graph: &Graph,
+    used: &mut Used,
+    sink: &mut Sink,
+) -> BTreeMap<String, Template> {
+    let mut typing = Typing {
+        declared,
+        position: &graph.position,
+        place: Place::Output,
+        facts: Vec::new(),
+        condition: false,
+        used,
+        sink,
+    };
     let mut outputs = BTreeMap::new();
     for (Spanned { value: name, .. }, template) in &declared.outputs {
         if let Some(template) = template {

@@ -21,11 +21,8 @@ use fields::{Fields, Shape};
 pub(crate) use scalars::within_ms;
 use scalars::{Reader, name};
 
-const WORKFLOW: Shape = Shape {
-    name: "Workflow",
-    fields: &["name", "about", "inputs", "roles", "steps", "outputs"],
-    positional: None,
-};
+const WORKFLOW: Shape =
+    Shape { name: "Workflow", fields: &["name", "about", "inputs", "roles", "steps", "outputs"], positional: None };
 const MANY: Shape = Shape { name: "Many", fields: &["min", "max"], positional: None };
 
 /// Reads a whole workflow.
@@ -127,7 +124,8 @@ impl Reader<'_, '_> {
     pub(super) fn about(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node, "about")?;
         if text.value.len() > limits::ABOUT_BYTES {
-            let message = format!("`about` has {}; {} are allowed", count(text.value.len(), "byte"), limits::ABOUT_BYTES);
+            let message =
+                format!("`about` has {}; {} are allowed", count(text.value.len(), "byte"), limits::ABOUT_BYTES);
             self.sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&node.span, "too long"));
             return None;
         }

@@ -21,7 +21,9 @@ pub enum PlanError {
         newest: u32,
     },
     /// It was written by an engine that is too old.
-    #[error("the plan has format {found}, but this engine reads formats from {oldest} on: continue it with an older engine")]
+    #[error(
+        "the plan has format {found}, but this engine reads formats from {oldest} on: continue it with an older engine"
+    )]
     TooOld {
         /// The plan's format.
         found: u32,
@@ -78,7 +80,18 @@ impl Plan {
             if step.retry.times == 0 || !step.retry.factor.is_finite() || step.retry.factor < 1.0 {
                 return wrong("has an impossible retry");
             }
-            step.exprs(&mut |expr| self.validate_expr(expr)).or_else(|what| wrong(&what))?;
+            step.exprs(&mut |expr| {
+                match expr {
+                    // Its own values are there when it is undone.
+                    Expr::Out { step: read, .. } | Expr::StepState(read)
+                        if *read != index && !step.needs.iter().any(|edge| edge.step == *read) =>
+                    {
+                        Err("reads a step that it does not wait for".to_owned())
+                    }
+                    expr => self.validate_expr(expr),
+                }
+            })
+            .or_else(|what| wrong(&what))?;
             for asset in step.assets() {
                 if !self.assets.contains_key(asset) {
                     return wrong("names an unknown file");
@@ -119,7 +132,9 @@ impl Step {
     /// The files of the workflow that the step uses.
     pub fn assets(&self) -> impl Iterator<Item = &str> {
         self.actions().filter_map(|action| match action {
-            Action::Script { asset, .. } | Action::Upload { from: UploadFrom::Asset(asset), .. } => Some(asset.as_str()),
+            Action::Script { asset, .. } | Action::Upload { from: UploadFrom::Asset(asset), .. } => {
+                Some(asset.as_str())
+            }
             Action::Run { .. } | Action::Shell { .. } | Action::Upload { .. } | Action::Wait { .. } => None,
         })
     }
@@ -175,7 +190,9 @@ fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::Role { .. }
         | Expr::OperationId => Ok(()),
         Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
-        Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => [a, b].into_iter().try_for_each(|x| walk(x, visit)),
+        Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {
+            [a, b].into_iter().try_for_each(|x| walk(x, visit))
+        }
         Expr::If(a, b, c) => [a, b, c].into_iter().try_for_each(|x| walk(x, visit)),
         Expr::Call(_, list) | Expr::List(list) => list.iter().try_for_each(|x| walk(x, visit)),
     }

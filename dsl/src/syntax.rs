@@ -11,17 +11,20 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::{limits, source};
 
 mod lexer;
+mod node;
 mod text;
 mod tree;
 
+pub(crate) use node::{Kind, Node, Struct};
 pub(crate) use text::Text;
-pub(crate) use tree::{Kind, Node, Struct};
 
 /// Reads a source into a tree. `None` where nothing of it could be read; errors are in the sink.
 pub(crate) fn parse(source: &str, sink: &mut Sink) -> Option<Node> {
     if source.len() > limits::SOURCE_BYTES {
         let message = format!("the file has {} bytes; {} are allowed", source.len(), limits::SOURCE_BYTES);
-        sink.push(Diagnostic::error(Code::TooLarge, message).help("scripts and large texts belong into files of their own"));
+        sink.push(
+            Diagnostic::error(Code::TooLarge, message).help("scripts and large texts belong into files of their own"),
+        );
         return None;
     }
     let lexed = lexer::lex(source, sink);

@@ -31,6 +31,8 @@ pub(crate) struct Typed {
     pub(crate) narrowed: bool,
     /// It is computed from a secret, which is declared there.
     pub(crate) secret: Option<Range<usize>>,
+    /// Whether it is there depends on the value of a secret, which is declared there. That a secret itself is there is public.
+    pub(crate) presence: Option<Range<usize>>,
     /// Its value may be a secret itself, which is known by name only, and not just computed from one.
     pub(crate) sealed: bool,
 }
@@ -108,11 +110,27 @@ pub(crate) struct Typing<'a> {
 
 impl Typed {
     fn new(expr: Expr, ty: Type) -> Typed {
-        Typed { expr, shape: Shape::Of(ty), optional: false, narrowed: false, secret: None, sealed: false }
+        Typed {
+            expr,
+            shape: Shape::Of(ty),
+            optional: false,
+            narrowed: false,
+            secret: None,
+            presence: None,
+            sealed: false,
+        }
     }
 
     fn unknown() -> Typed {
-        Typed { expr: Expr::Literal(Value::None), shape: Shape::Unknown, optional: false, narrowed: false, secret: None, sealed: false }
+        Typed {
+            expr: Expr::Literal(Value::None),
+            shape: Shape::Unknown,
+            optional: false,
+            narrowed: false,
+            secret: None,
+            presence: None,
+            sealed: false,
+        }
     }
 
     fn class(&self) -> Option<Class> {
@@ -152,6 +170,7 @@ impl Typing<'_> {
                 optional: true,
                 narrowed: false,
                 secret: None,
+                presence: None,
                 sealed: false,
             },
             SyntaxKind::Bool(b) => literal(Value::Bool(*b), Type::Bool),
@@ -201,7 +220,8 @@ impl Typing<'_> {
             if self.condition {
                 diagnostic = diagnostic.help(format!("or ask first whether it is there: `{path} != none && …`"));
             } else if let Place::Step { .. } = self.place {
-                diagnostic = diagnostic.help(format!("or run the step only where it is there: `when: \"{path} != none\"`"));
+                diagnostic =
+                    diagnostic.help(format!("or run the step only where it is there: `when: \"{path} != none\"`"));
             }
         }
         self.sink.push(diagnostic);
@@ -219,7 +239,8 @@ impl Typing<'_> {
             None => None,
             Some(_) => {
                 let message = format!("`when` is {}, but Bool is needed", typed.show());
-                let diagnostic = Diagnostic::error(Code::TypeMismatch, message).at(&syntax.span, "neither true nor false");
+                let diagnostic =
+                    Diagnostic::error(Code::TypeMismatch, message).at(&syntax.span, "neither true nor false");
                 let example = syntax.path_text().map(|path| format!("compare it: `{path} == …`"));
                 self.sink.push(diagnostic.helps(example));
                 None
@@ -283,7 +304,8 @@ impl Typing<'_> {
                     Some(Class::Map) => "take the value of one host: `…['name'] ?? 'fallback'`",
                     _ => "use one of its fields",
                 };
-                self.sink.push(Diagnostic::error(Code::NoText, message).at(&syntax.span, "has no text form").help(help));
+                self.sink
+                    .push(Diagnostic::error(Code::NoText, message).at(&syntax.span, "has no text form").help(help));
                 Typed::unknown()
             }
             _ => typed,
@@ -306,9 +328,7 @@ pub(crate) fn facts(syntax: &Syntax, truth: bool) -> Vec<String> {
             }
             let Some(path) = compared.path() else { return Vec::new() };
             // What is present is in something that is present.
-            (2..=path.len())
-                .map(|n| path[..n].iter().map(|name| name.value).collect::<Vec<_>>().join("."))
-                .collect()
+            (2..=path.len()).map(|n| path[..n].iter().map(|name| name.value).collect::<Vec<_>>().join(".")).collect()
         }
         (SyntaxKind::Unary(Unary::Not, operand), truth) => facts(operand, !truth),
         _ => Vec::new(),

@@ -70,6 +70,7 @@ fn build(source: &Source, files: &dyn Files, sink: &mut Sink) -> Option<Workflow
     let graph = graph::build(&declared, sink);
     let mut used = Used::default();
     let steps = lower::steps(&declared, &graph, &mut used, sink);
+    debug_assert!(sink.has_errors() || steps.len() == declared.steps.len(), "a step was dropped without a word");
     let outputs = lower::outputs(&declared, &graph, &mut used, sink);
     if !sink.has_errors() {
         syntax::judge(&source.text, sink);

@@ -72,6 +72,11 @@ impl std::error::Error for Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Error {
-        Error::new(Kind::Store, format!("the store: {error}")).source(error)
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let hint = match error.kind() {
+            store::ErrorKind::Io { .. } => Some("check the disk, and that the data folder may be read and written"),
+            _ => error.hint(),
+        };
+        Error { hint: hint.map(str::to_owned), ..Error::new(Kind::Store, format!("the store: {error}{cause}")) }.source(error)
     }
 }

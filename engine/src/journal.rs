@@ -126,13 +126,13 @@ pub fn plan(store: &Store, digest: &str) -> Result<Plan, Error> {
         Error::new(Kind::Quarantined, format!("its plan cannot be read: {error}"))
             .hint("restore the blob from a backup of the data folder")
     })?;
-    let format = serde_json::from_slice::<serde_json::Value>(&bytes).ok().and_then(|plan| plan["format"].as_u64());
-    if format.is_some_and(|format| format > u64::from(dsl::plan::FORMAT)) {
-        return Err(Error::new(Kind::NeedsEngine, "its plan was made by a newer Anneal")
-            .hint("use that version, or a later one"));
-    }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Error::new(Kind::Quarantined, "its plan is damaged").source(error))
+    Plan::from_json(&bytes).map_err(|error| match error {
+        dsl::PlanError::NeedsEngine { .. } => {
+            Error::new(Kind::NeedsEngine, format!("its plan: {error}")).hint("use that version of Anneal, or a later one")
+        }
+        _ => Error::new(Kind::Quarantined, format!("its plan: {error}"))
+            .hint("restore the blob from a backup of the data folder"),
+    })
 }
 
 /// An operation as its journal tells of it.
@@ -145,7 +145,7 @@ pub fn load(store: &Store, id: Uuid) -> Result<Operation, Error> {
     let entries = all_entries(store, id)?;
     let Some(Entry { event: Event::Created { plan: digest, .. }, .. }) = entries.first() else {
         return Err(if entries.is_empty() {
-            Error::new(Kind::NotFound, format!("there is no operation {id}"))
+            Error::new(Kind::NotFound, format!("there is no operation `{id}`")).hint("`anneal ops` lists them")
         } else {
             Error::new(Kind::Quarantined, "its journal does not begin with `created`")
         });
@@ -163,12 +163,39 @@ pub fn summaries(store: &Store) -> Result<Vec<Summary>, Error> {
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = store.scan(OPERATIONS, after.as_deref(), PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(all) };
+        let Some((last, _)) = page.last() else {
+            quarantine(store, &mut all);
+            return Ok(all);
+        };
         after = Some(last.clone());
         for (key, row) in &page {
             let id = key.strip_prefix(OPERATIONS).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default();
             // I11: one that cannot be read is shown as such, and the others as they are.
             all.push(decode(id, "its summary", &row.value).unwrap_or_else(|error: Error| Summary::quarantined(id, &error)));
+        }
+    }
+}
+
+/// Whether an operation may still go on. One that cannot be read may: nothing of it is thrown away.
+pub fn is_open(store: &Store, id: Uuid) -> Result<bool, Error> {
+    let damaged = store.damaged().iter().any(|damage| damage.operation.is_none_or(|of| of == *id.as_bytes()));
+    match store.get(&summary_key(id))? {
+        None => Ok(damaged),
+        Some(row) => Ok(decode::<Summary>(id, "its summary", &row.value).map_or(true, |summary| summary.open)),
+    }
+}
+
+/// Marks the operations whose journal is damaged; one whose summary was lost with it is added (I11).
+fn quarantine(store: &Store, all: &mut Vec<Summary>) {
+    for id in store.damaged().iter().filter_map(|damage| damage.operation).map(Uuid::from_bytes) {
+        let error = Error::new(Kind::Quarantined, "its journal is damaged");
+        let quarantined = Summary::quarantined(id, &error);
+        match all.binary_search_by_key(&id, |summary| summary.id) {
+            Ok(at) => {
+                let Summary { workflow, created_at_ms, by, .. } = all[at].clone();
+                all[at] = Summary { workflow, created_at_ms, by, ..quarantined };
+            }
+            Err(at) => all.insert(at, quarantined),
         }
     }
 }

@@ -13,6 +13,7 @@ mod hosts;
 mod live;
 mod task;
 
+pub use clock::now_ms;
 pub use call::{Call, Ready, Task, UploadSource, Work};
 pub use context::Context;
 pub use engine::{Create, Engine, Options};

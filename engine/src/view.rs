@@ -55,7 +55,7 @@ pub struct NodeView {
     pub attempts: u32,
     /// When the last attempt was started, UTC milliseconds.
     pub started_at_ms: Option<u64>,
-    /// How long the last attempt took, or has taken, to the last event; milliseconds.
+    /// How long the last attempt took, or has taken; milliseconds.
     pub took_ms: Option<u64>,
     /// Why it is in that state.
     pub why: Option<String>,
@@ -64,8 +64,10 @@ pub struct NodeView {
 }
 
 impl OperationView {
-    /// The view of an operation.
-    pub fn of(operation: &Operation, in_hand: bool) -> OperationView {
+    /// The view of an operation at a time; `in_hand` says whether a process works on it now.
+    pub fn of(operation: &Operation, in_hand: bool, now_ms: u64) -> OperationView {
+        // What nobody works on takes no time that we know of.
+        let now_ms = if in_hand { now_ms.max(operation.at_ms) } else { operation.at_ms };
         OperationView {
             id: operation.id,
             workflow: operation.plan.workflow.clone(),
@@ -79,7 +81,7 @@ impl OperationView {
             events: operation.seq,
             in_hand,
             hosts: operation.hosts.iter().map(|(slot, host)| (slot.clone(), host.address().to_owned())).collect(),
-            nodes: operation.nodes.iter().map(|node| NodeView::of(operation, node)).collect(),
+            nodes: operation.nodes.iter().map(|node| NodeView::of(operation, node, now_ms)).collect(),
             outputs: match &operation.life {
                 Life::Completed { outputs } => outputs.clone(),
                 Life::Processing(_)
@@ -114,12 +116,12 @@ fn why(operation: &Operation) -> Option<String> {
 }
 
 impl NodeView {
-    fn of(operation: &Operation, node: &Node) -> NodeView {
+    fn of(operation: &Operation, node: &Node, now_ms: u64) -> NodeView {
         let (why, hint) = explain(&node.state);
         let started = (node.started_ms > 0).then_some(node.started_ms);
         let end = match node.state {
             NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::AwaitingApproval { .. } => {
-                operation.at_ms
+                now_ms
             }
             _ => node.since_ms,
         };

@@ -46,7 +46,17 @@ async fn exit_codes_and_output_come_back() {
             })
             .await;
         }
-        both(&host, &name, shell("kill -9 $$; sleep 60"), |_, _| ()).await;
+        // `$$` is the job, as everywhere: a daemon writes it down and is stopped by it.
+        both(&host, &name, shell("kill -9 $$; sleep 60"), |name, end| assert_eq!(end.exit, 137, "{name}")).await;
+        let pid = "echo $$; exec sh -c 'echo $$ $#'";
+        both(&host, &name, shell(pid), |name, end| {
+            let (_, out, _) = text(&end);
+            let (first, second) = out.split_once('\n').unwrap();
+            assert_eq!(format!("{first} 0\n"), second, "{name}");
+        })
+        .await;
+        let long = format!("#{}\necho $# $0 \"${{ANNEAL_TEXT-none}}\"", "x".repeat(200 << 10));
+        both(&host, &name, shell(&long), |name, end| assert!(end.stdout.head.ends_with(b"none\n"), "{name}")).await;
     }
 }
 

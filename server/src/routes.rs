@@ -97,7 +97,7 @@ async fn create(State(app): State<Arc<App>>, Json(request): Json<CreateRequest>)
 async fn show(State(app): State<Arc<App>>, Path(part): Path<String>) -> Result<Json<OperationView>, Failure> {
     let id = app.engine.find(&part).await?;
     let operation = app.engine.load(id).await?;
-    Ok(Json(OperationView::of(&operation, app.engine.in_hand(id))))
+    Ok(Json(OperationView::of(&operation, app.engine.in_hand(id), engine::runner::now_ms())))
 }
 
 #[derive(Deserialize)]

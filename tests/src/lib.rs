@@ -1,3 +1,15 @@
-//! What the tests share: the simulation of the core, and the real hosts that end-to-end tests work on.
+//! What the tests share: the simulation of the core, the real binary, and the real hosts that it works on.
+//!
+//! A test that needs something that this machine does not have fails and says what is missing; none is ever skipped.
 
+pub mod anneal;
+pub mod binary;
+pub mod canary;
+pub mod journal;
+pub mod mounted;
+pub mod registry;
+pub mod running;
 pub mod sim;
+pub mod snapshot;
+pub mod testbed;
+pub mod until;

@@ -13,16 +13,22 @@ set -eu
 }
 port=$1 image=$2 data=$3 name=$4
 
-# What is and what should be, as one line each. The four functions stand in run-registry.sh too.
+# What is and what should be, as one line each. The functions down to never_restarted stand in run-registry.sh too.
 actual() {
   docker container inspect --format \
     '{{.State.Status}} {{.Image}} {{.HostConfig.RestartPolicy.Name}} {{json .HostConfig.PortBindings}} {{json .HostConfig.Binds}}' "$name"
 }
 wanted() { printf 'running %s always {"5000/tcp":[{"HostIp":"","HostPort":"%s"}]} ["%s:/var/lib/registry"]' "$image_id" "$port" "$data"; }
 
-# A container that ends again and again is running at times: `docker wait` returns when it ends, else its time is up.
-stays_up() { ! timeout 2 docker wait "$name" >/dev/null 2>&1 </dev/null; }
-never_restarted() { [ "$(docker container inspect --format '{{.RestartCount}}' "$name" 2>/dev/null)" = 0 ]; }
+# A container that ends again and again is running at times. One that stays up runs two seconds later, since the same moment.
+# (`docker wait` returns early when it ends; where it was restarting already, only the moment tells.)
+state() { docker container inspect --format "$1" "$name" 2>/dev/null; }
+stays_up() {
+  since=$(state '{{.State.StartedAt}}') || return 1
+  timeout 2 docker wait "$name" >/dev/null 2>&1 </dev/null && return 1
+  [ "$(state '{{.State.Status}} {{.State.StartedAt}}')" = "running $since" ]
+}
+never_restarted() { [ "$(state '{{.RestartCount}}')" = 0 ]; }
 
 # Without Docker nothing runs in it.
 command -v docker >/dev/null 2>&1 || exit 1

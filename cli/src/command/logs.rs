@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use engine::operation::{Event, NodeId};
-use server::{Access, OutputView, WatchLine};
+use server::{Access, ClientError, OutputView, WatchLine};
 
 use super::attach;
 use crate::args::{Global, Logs};
@@ -23,23 +23,35 @@ pub async fn run(args: &Logs, global: &Global) -> Result<u8, Problem> {
         }
     }
     if args.follow && !global.json {
-        follow(args, &access, &id, view.events).await?;
+        follow(args, access, &id, view.events, global).await?;
     }
     Ok(OK)
 }
 
-/// Live output as it comes; where there was none, the whole output at the end.
-async fn follow(args: &Logs, access: &Access, id: &str, after: u64) -> Result<(), Problem> {
+/// Live output as it comes; where there was none, the whole output at the end. Where the process that works on the
+/// operation ends, with it or before, the rest is read from the store.
+async fn follow(args: &Logs, mut access: Access, id: &str, mut after: u64, global: &Global) -> Result<(), Problem> {
     let wanted = |node: &NodeId| args.step.as_ref().is_none_or(|step| node.step == *step || node.to_string() == *step);
     let mut shown: HashMap<(NodeId, u32), String> = HashMap::new();
     let mut lines = access.client.watch(id, after).await?;
-    while let Some(line) = lines.next().await? {
+    loop {
+        let line = match lines.next().await {
+            Ok(Some(line)) => line,
+            Ok(None) | Err(ClientError::Gone(_)) => {
+                access = attach(global).await?;
+                lines = access.client.watch(id, after).await?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         match line {
+            WatchLine::End { .. } => return Ok(()),
             WatchLine::Tail(tail) if wanted(&tail.node) => {
                 write(&tail.text, false)?;
                 shown.entry((tail.node, tail.attempt)).or_default().push_str(&tail.text);
             }
             WatchLine::Entry(entry) => {
+                after = entry.seq;
                 let (Event::Succeeded { node, attempt, output: Some(_), .. }
                 | Event::Failed { node, attempt, output: Some(_), .. }) = entry.event
                 else {
@@ -49,7 +61,13 @@ async fn follow(args: &Logs, access: &Access, id: &str, after: u64) -> Result<()
                     continue;
                 }
                 let shown = shown.remove(&(node.clone(), attempt)).unwrap_or_default();
-                let all = access.client.output(id, Some(&node.to_string())).await?;
+                let all = match access.client.output(id, Some(&node.to_string())).await {
+                    Err(ClientError::Gone(_)) => {
+                        access = attach(global).await?;
+                        access.client.output(id, Some(&node.to_string())).await?
+                    }
+                    all => all?,
+                };
                 if let Some(output) = all.iter().find(|output| output.attempt == attempt) {
                     match output.stdout.strip_prefix(&shown) {
                         Some(_) if shown.is_empty() => print(output, args.step.is_none())?,
@@ -58,10 +76,9 @@ async fn follow(args: &Logs, access: &Access, id: &str, after: u64) -> Result<()
                     }
                 }
             }
-            WatchLine::Tail(_) | WatchLine::End { .. } => {}
+            WatchLine::Tail(_) => {}
         }
     }
-    Ok(())
 }
 
 fn print(output: &OutputView, named: bool) -> Result<(), Problem> {

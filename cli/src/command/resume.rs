@@ -26,7 +26,7 @@ pub async fn run(args: &Resume, global: &Global) -> Result<u8, Problem> {
     }
     let request = ResumeRequest { decisions, by: by(), why: args.reason.clone() };
     let id = access.client.resume(&view.id.to_string(), &request).await?;
-    watch::watch(&access, id, view.events, global).await
+    watch::watch(access, id, view.events, global).await
 }
 
 /// The undecided nodes that a name means: one, or all of a step.

@@ -42,7 +42,7 @@ pub async fn run(run: &Run, global: &Global) -> Result<u8, Problem> {
     let access = attach(global).await?;
     let id = access.client.create(&request).await?;
     drop(request);
-    watch::watch(&access, id, 0, global).await
+    watch::watch(access, id, 0, global).await
 }
 
 /// Short secrets cannot be told from ordinary words in output (D9).

@@ -13,6 +13,9 @@ pub(super) enum Token {
     Sign(&'static str),
 }
 
+/// Tokens with the bytes of the text that they stand in.
+pub(super) type Tokens = Vec<(Token, Range<usize>)>;
+
 /// What is wrong, and which bytes of the text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wrong {
@@ -23,12 +26,12 @@ pub(super) struct Wrong {
 
 /// Signs, longer ones before those that they begin with.
 const SIGNS: [&str; 25] = [
-    "==", "!=", "<=", ">=", "&&", "||", "??", "<", ">", "!", "?", ":", "+", "-", "*", "/", "(", ")", "[", "]", ",", ".",
-    "%", "=", "&",
+    "==", "!=", "<=", ">=", "&&", "||", "??", "<", ">", "!", "?", ":", "+", "-", "*", "/", "(", ")", "[", "]", ",",
+    ".", "%", "=", "&",
 ];
 
 /// Reads the tokens of `text` from byte `from` up to `}}`, or to the end. Gives where the expression ends.
-pub(super) fn lex(text: &str, from: usize) -> Result<(Vec<(Token, Range<usize>)>, usize), Wrong> {
+pub(super) fn lex(text: &str, from: usize) -> Result<(Tokens, usize), Wrong> {
     let (mut tokens, mut at) = (Vec::new(), from);
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -84,7 +87,8 @@ fn quoted(text: &str, at: usize) -> Result<(Token, usize), Wrong> {
                 other => {
                     let end = other.map_or(i + 1, |(i, c)| i + c.len_utf8());
                     let message = "there is no such escape".to_owned();
-                    let help = Some("there are \\', \\\\, \\n and \\t; in a quoted text of RON the backslash is doubled");
+                    let help =
+                        Some("there are \\', \\\\, \\n and \\t; in a quoted text of RON the backslash is doubled");
                     return Err(Wrong { range: at + i..at + end, message, help });
                 }
             },

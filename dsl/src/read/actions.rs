@@ -170,12 +170,12 @@ pub(crate) fn parse_mode(text: &str) -> Option<u32> {
 fn wait(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
     let mut fields = Fields::open(node, &WAIT, "`Wait`", reader.sink)?;
     let until = fields.required("until", reader.sink).and_then(|node| until(node, reader));
-    let within = fields.required("within", reader.sink).and_then(|node| {
-        reader.duration_or_expr(node, "within", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)
-    });
-    let every = fields.optional("every").and_then(|node| {
-        reader.duration_or_expr(node, "every", limits::EVERY_MIN_MS, limits::EVERY_MAX_MS)
-    });
+    let within = fields
+        .required("within", reader.sink)
+        .and_then(|node| reader.duration_or_expr(node, "within", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS));
+    let every = fields
+        .optional("every")
+        .and_then(|node| reader.duration_or_expr(node, "every", limits::EVERY_MIN_MS, limits::EVERY_MAX_MS));
     Some(ActionKind::Wait { until, within, every })
 }
 

@@ -35,7 +35,9 @@ impl<'t> Fields<'t> {
             Kind::Broken => return None,
             _ => {
                 let message = format!("{what} is {}, but `{}(…)` is expected", node.describe(), shape.name);
-                sink.push(Diagnostic::error(Code::WrongShape, message).at(&node.head(), "not a struct").help(example()));
+                sink.push(
+                    Diagnostic::error(Code::WrongShape, message).at(&node.head(), "not a struct").help(example()),
+                );
                 return None;
             }
         };
@@ -46,7 +48,9 @@ impl<'t> Fields<'t> {
                 return None;
             }
             let message = format!("{what} begins with {}, but `{}` is expected", quote(&name.value), shape.name);
-            sink.push(Diagnostic::error(Code::UnknownVariant, message).at(&name.span, format!("write `{}`", shape.name)));
+            sink.push(
+                Diagnostic::error(Code::UnknownVariant, message).at(&name.span, format!("write `{}`", shape.name)),
+            );
             return None;
         }
         let fields = Fields { this, what: what.to_owned(), head: node.head() };
@@ -54,9 +58,10 @@ impl<'t> Fields<'t> {
         for (name, _) in &this.fields {
             if !shape.fields.contains(&name.value.as_str()) {
                 let nearest = sink.nearest(&name.value, shape.fields.iter().copied());
-                let diagnostic = Diagnostic::error(Code::UnknownField, format!("{what} has no field {}", quote(&name.value)))
-                    .at(&name.span, "no such field")
-                    .helps(nearest.map(|nearest| format!("did you mean `{nearest}`?")));
+                let diagnostic =
+                    Diagnostic::error(Code::UnknownField, format!("{what} has no field {}", quote(&name.value)))
+                        .at(&name.span, "no such field")
+                        .helps(nearest.map(|nearest| format!("did you mean `{nearest}`?")));
                 sink.push(diagnostic.help(there_are(shape.fields)));
             }
         }
@@ -104,7 +109,10 @@ impl<'t> Fields<'t> {
         // Where something could not be read, or has no name, it may well be this field: enough is said of it.
         if found.is_none() && !self.this.broken && self.this.positional.is_empty() {
             let message = format!("{} has no `{name}`", self.what);
-            sink.push(Diagnostic::error(Code::MissingField, message).at(&self.head, format!("`{name}: …` is missing in here")));
+            sink.push(
+                Diagnostic::error(Code::MissingField, message)
+                    .at(&self.head, format!("`{name}: …` is missing in here")),
+            );
         }
         found
     }
@@ -113,11 +121,6 @@ impl<'t> Fields<'t> {
     pub(super) fn place(&self, name: &str) -> Range<usize> {
         let found = self.this.fields.iter().find(|(field, _)| field.value == name);
         found.map_or(self.head.clone(), |(field, _)| field.span.clone())
-    }
-
-    /// Where the struct begins.
-    pub(super) fn head(&self) -> Range<usize> {
-        self.head.clone()
     }
 
     /// Whether something in it could not be read.

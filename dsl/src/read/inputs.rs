@@ -226,7 +226,8 @@ fn record(node: &Node, depth: usize, reader: &mut Reader) -> Option<Kind> {
         }
         return None;
     }
-    Some(Kind::Record(fields))
+    // Where a field could not be read, nothing is said about what the record has.
+    fields.iter().all(|field| field.kind.is_some()).then_some(Kind::Record(fields))
 }
 
 fn choices(node: &Node, reader: &mut Reader) -> Option<Kind> {
@@ -261,7 +262,9 @@ fn bounds<T: PartialOrd + Copy>(
         && least > most
     {
         let diagnostic = Diagnostic::error(Code::OutOfLimits, "`min` is more than `max`");
-        reader.sink.push(diagnostic.at(&fields.place("min"), "no value is so large").at(&fields.place("max"), "and so small"));
+        reader
+            .sink
+            .push(diagnostic.at(&fields.place("min"), "no value is so large").at(&fields.place("max"), "and so small"));
         return Bounds { min: None, max: None };
     }
     Bounds { min, max }

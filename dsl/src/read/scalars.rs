@@ -86,7 +86,11 @@ impl<'s> Reader<'s, '_> {
         };
         if text.value.len() > limits::TEXT_BYTES {
             let size = count(text.value.len(), "byte");
-            self.out_of_limits(&text.span, format!("`{field}` has {size}; {} are allowed", limits::TEXT_BYTES), "too long");
+            self.out_of_limits(
+                &text.span,
+                format!("`{field}` has {size}; {} are allowed", limits::TEXT_BYTES),
+                "too long",
+            );
             return None;
         }
         if let Some(at) = text.value.find('\0') {
@@ -182,9 +186,7 @@ impl<'s> Reader<'s, '_> {
         let text = self.text(node, field)?;
         match self.only_expression(text, field)? {
             Some(expr) => Some(expr),
-            None => {
-                Some(Scalar::Literal(Spanned::new(self.duration(text, field, min, max)?, text.span.clone())))
-            }
+            None => Some(Scalar::Literal(Spanned::new(self.duration(text, field, min, max)?, text.span.clone()))),
         }
     }
 
@@ -267,10 +269,12 @@ impl<'s> Reader<'s, '_> {
             (_, "") => format!("{what} is expected here, not {}", node.describe()),
             (_, word) => format!("{} is not {what}", quote(word)),
         };
-        let nearest = self.sink.nearest(word, known.iter().copied());
-        let diagnostic = Diagnostic::error(Code::UnknownVariant, message)
-            .at(&node.head(), "not one of them")
-            .helps(nearest.map(|nearest| format!("did you mean `{nearest}`?")));
+        let help = match found {
+            Some(found) => Some(format!("write it without quotation marks: `{found}`")),
+            None => self.sink.nearest(word, known.iter().copied()).map(|nearest| format!("did you mean `{nearest}`?")),
+        };
+        let diagnostic =
+            Diagnostic::error(Code::UnknownVariant, message).at(&node.head(), "not one of them").helps(help);
         self.sink.push(diagnostic.help(there_are(known)));
         None
     }

@@ -16,8 +16,22 @@ use crate::{kind, limits};
 const STEP: Shape = Shape {
     name: "Step",
     fields: &[
-        "id", "about", "on", "needs", "when", "probe", "do", "undo", "interrupted", "retry", "timeout", "on_failure",
-        "out", "env", "stdin", "as_user",
+        "id",
+        "about",
+        "on",
+        "needs",
+        "when",
+        "probe",
+        "do",
+        "undo",
+        "interrupted",
+        "retry",
+        "timeout",
+        "on_failure",
+        "out",
+        "env",
+        "stdin",
+        "as_user",
     ],
     positional: None,
 };
@@ -68,9 +82,9 @@ fn step(node: &Node, reader: &mut Reader) -> Option<StepDecl> {
         undo: None,
         interrupted: fields.optional("interrupted").and_then(|node| interrupted(node, reader)),
         retry: fields.optional("retry").and_then(|node| retry(node, reader)),
-        timeout: fields.optional("timeout").and_then(|node| {
-            reader.duration_or_expr(node, "timeout", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)
-        }),
+        timeout: fields
+            .optional("timeout")
+            .and_then(|node| reader.duration_or_expr(node, "timeout", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)),
         on_failure: OnFailure::Stop,
         out: Vec::new(),
         env: Vec::new(),
@@ -212,7 +226,7 @@ fn retry(node: &Node, reader: &mut Reader) -> Option<RetryDecl> {
         Scalar::Literal(Spanned { value, span }) => Scalar::Literal(Spanned::new(value.unsigned_abs() as u32, span)),
         Scalar::Expr(syntax) => Scalar::Expr(syntax),
     });
-    Some(RetryDecl { span: fields.head(), times, wait, factor, cap, on })
+    Some(RetryDecl { times, wait, factor, cap, on })
 }
 
 fn factor(node: &Node, reader: &mut Reader) -> Option<Scalar<f64>> {
@@ -290,7 +304,8 @@ fn env(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, crate::express
         let good = name.chars().all(ok) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
         if !good || name.len() > limits::NAME_BYTES || name.starts_with("ANNEAL_") {
             let message = format!("{} is no name of a variable", quote(name));
-            let why = if good { "names that begin with `ANNEAL_` are the engine's own" } else { "letters, digits and `_`" };
+            let why =
+                if good { "names that begin with `ANNEAL_` are the engine's own" } else { "letters, digits and `_`" };
             reader.sink.push(Diagnostic::error(Code::BadName, message).at(&key.span, why));
         }
         let value = reader.text(node, name).and_then(|text| template(text, reader.sink));

@@ -143,9 +143,9 @@ impl Lexer<'_, '_> {
     fn typographic(&mut self, open: char) {
         let rest = &self.rest()[open.len_utf8()..];
         let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
-        let close = line.find(['”', '“', '»', '«', '"']).map_or(0, |at| {
-            at + line[at..].chars().next().map_or(0, char::len_utf8)
-        });
+        let close = line
+            .find(['”', '“', '»', '«', '"'])
+            .map_or(0, |at| at + line[at..].chars().next().map_or(0, char::len_utf8));
         let span = self.at..self.at + open.len_utf8() + close;
         let help = Some("texts are written in straight quotation marks: \"…\"");
         self.syntax(span.clone(), "typographic quotation marks cannot stand here", "not a text", help);

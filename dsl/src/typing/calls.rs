@@ -19,7 +19,8 @@ const FUNCTIONS: [(&str, Function, &str, usize, Type); 4] = [
 impl Typing<'_> {
     pub(super) fn call(&mut self, name: &Spanned<String>, arguments: &[Syntax], whole: &Syntax) -> Typed {
         let typed: Vec<Typed> = arguments.iter().map(|argument| self.argument(argument)).collect();
-        let Some((_, function, example, takes, gives)) = FUNCTIONS.iter().find(|(known, ..)| *known == name.value) else {
+        let Some((_, function, example, takes, gives)) = FUNCTIONS.iter().find(|(known, ..)| *known == name.value)
+        else {
             let names = FUNCTIONS.map(|(name, ..)| name);
             let nearest = self.sink.nearest(&name.value, names);
             let message = format!("there is no function {}", quote(&name.value));

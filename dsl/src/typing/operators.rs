@@ -56,9 +56,7 @@ impl Typing<'_> {
         let (fits, needed) = match (op, typed.class()) {
             (_, None) => return Typed::unknown(),
             (Unary::Not, found) => (found == Some(Class::Bool), "`!` needs a Bool"),
-            (Unary::Negate, found) => {
-                (matches!(found, Some(Class::Whole | Class::Float)), "`-` needs a number")
-            }
+            (Unary::Negate, found) => (matches!(found, Some(Class::Whole | Class::Float)), "`-` needs a number"),
         };
         if !fits {
             let message = format!("{needed}, not {}", typed.show());
@@ -68,7 +66,15 @@ impl Typing<'_> {
             (Unary::Negate, Some(Class::Whole)) => Shape::Of(Type::Int),
             _ => typed.shape,
         };
-        Typed { expr: Expr::Unary(op, Box::new(typed.expr)), shape, optional: false, narrowed: false, secret: typed.secret, sealed: false }
+        Typed {
+            expr: Expr::Unary(op, Box::new(typed.expr)),
+            shape,
+            optional: false,
+            narrowed: false,
+            secret: typed.secret,
+            presence: None,
+            sealed: false,
+        }
     }
 
     pub(super) fn binary(&mut self, op: Binary, left: &Syntax, right: &Syntax, whole: &Syntax) -> Typed {
@@ -124,8 +130,10 @@ impl Typing<'_> {
                 let message = format!("{what} is never `none`");
                 return self.mismatch(compared, message, "always there");
             }
-            // Whether something is there is public.
-            return Typed::new(Expr::Binary(op, Box::new(a.expr), Box::new(b.expr)), Type::Bool);
+            // Whether a secret is there is public; what is there or not by the value of a secret tells about it.
+            let secret = value.presence.clone();
+            let expr = Expr::Binary(op, Box::new(a.expr), Box::new(b.expr));
+            return Typed { secret, ..Typed::new(expr, Type::Bool) };
         }
         let (a, b) = (self.operand(left), self.operand(right));
         let (a, b) = self.same_unit(a, b, left, right);
@@ -220,6 +228,7 @@ impl Typing<'_> {
             shape,
             optional: a.optional && b.optional,
             narrowed: false,
+            presence: a.presence.or(b.presence),
             sealed: a.sealed || b.sealed,
             secret: a.secret.or(b.secret),
         }
@@ -244,6 +253,7 @@ impl Typing<'_> {
             shape,
             optional: a.optional || b.optional,
             narrowed: false,
+            presence: test.secret.clone().or(a.presence).or(b.presence),
             sealed: a.sealed || b.sealed,
             secret: test.secret.or(a.secret).or(b.secret),
         }
@@ -299,6 +309,7 @@ impl Typing<'_> {
             shape: Shape::Of(element),
             optional: true,
             narrowed: false,
+            presence: b.secret.clone(),
             sealed: a.secret.is_some(),
             secret: a.secret.or(b.secret),
         }
@@ -341,7 +352,9 @@ fn arithmetic(op: Binary, a: Class, b: Class) -> Option<Type> {
         (_, Whole, Whole) => Some(Type::Int),
         (_, Whole | Float, Whole | Float) => Some(Type::Float),
         (Binary::Add | Binary::Subtract, Duration, Duration) => Some(Type::Duration),
-        (Binary::Multiply | Binary::Divide, Duration, Whole) | (Binary::Multiply, Whole, Duration) => Some(Type::Duration),
+        (Binary::Multiply | Binary::Divide, Duration, Whole) | (Binary::Multiply, Whole, Duration) => {
+            Some(Type::Duration)
+        }
         _ => None,
     }
 }

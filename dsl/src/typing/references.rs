@@ -38,13 +38,15 @@ impl Typing<'_> {
             _ => {
                 let nearest = self.sink.nearest(root.value, ROOTS);
                 let message = format!("there is nothing called {}", quote(root.value));
-                let mut diagnostic = Diagnostic::error(Code::UnknownReference, message).at(&root.span, "not known here");
+                let mut diagnostic =
+                    Diagnostic::error(Code::UnknownReference, message).at(&root.span, "not known here");
                 if self.declared.inputs.get(root.value).is_some() {
                     diagnostic = diagnostic.help(format!("an input is called so: `inputs.{}`", root.value));
                 } else if let Some(nearest) = nearest {
                     diagnostic = diagnostic.help(format!("did you mean `{nearest}`?"));
                 } else {
-                    diagnostic = diagnostic.help(format!("names begin with {}; texts stand in single quotes", list_names(ROOTS)));
+                    diagnostic = diagnostic
+                        .help(format!("names begin with {}; texts stand in single quotes", list_names(ROOTS)));
                 }
                 self.sink.push(diagnostic);
                 Typed::unknown()
@@ -108,8 +110,9 @@ impl Typing<'_> {
             shape: Shape::Of(field.ty.clone()),
             optional: base.optional || field.optional,
             narrowed: false,
+            presence: base.presence,
             sealed: base.sealed || field.secret,
-            secret: base.secret,
+            secret: base.secret.or_else(|| field.secret.then(|| name.span.clone())),
         }
     }
 
@@ -127,13 +130,14 @@ impl Typing<'_> {
             shape: Shape::Of(field.ty),
             optional: field.optional,
             narrowed: false,
+            presence: None,
             sealed: field.secret,
             secret: field.secret.then(|| input.name.span.clone()),
         };
         let typed = self.narrow(typed, &path);
         let typed = self.fields(typed, path, fields);
         let secret = declared_secret(input, fields);
-        Typed { secret: typed.secret.clone().or(secret), ..typed }
+        Typed { secret: secret.or(typed.secret.clone()), ..typed }
     }
 
     fn step(&mut self, root: &Name, rest: &[Name]) -> Typed {
@@ -232,10 +236,12 @@ impl Typing<'_> {
             Some(RoleKind::One) => {}
             None => return Typed::unknown(),
             Some(RoleKind::Optional | RoleKind::Many { .. }) => {
-                let diagnostic = Diagnostic::error(Code::NotOneHost, format!("role {} is not one host", quote(name.value)))
-                    .at(&name.span, "may have none or several")
-                    .at(&role.name.span, "declared here");
-                self.sink.push(diagnostic.help("in a step that runs on it, `host.address` is the address of its own host"));
+                let diagnostic =
+                    Diagnostic::error(Code::NotOneHost, format!("role {} is not one host", quote(name.value)))
+                        .at(&name.span, "may have none or several")
+                        .at(&role.name.span, "declared here");
+                self.sink
+                    .push(diagnostic.help("in a step that runs on it, `host.address` is the address of its own host"));
                 return Typed::unknown();
             }
         }

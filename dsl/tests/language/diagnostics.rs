@@ -54,7 +54,9 @@ fn the_same_facts_come_as_json() {
     let (start, end) = (label["start"].as_u64().unwrap() as usize, label["end"].as_u64().unwrap() as usize);
     assert_eq!(&outcome.source.text[start..end], "\"runn\"");
     let line = outcome.source.text.lines().nth(label["line"].as_u64().unwrap() as usize - 1).unwrap();
-    assert!(line.chars().skip(label["column"].as_u64().unwrap() as usize - 1).collect::<String>().starts_with("\"runn\""));
+    assert!(
+        line.chars().skip(label["column"].as_u64().unwrap() as usize - 1).collect::<String>().starts_with("\"runn\"")
+    );
 }
 
 #[test]

@@ -6,5 +6,5 @@ mod order;
 mod plans;
 mod robustness;
 mod secrets;
+mod soundness;
 mod values;
-mod tmp_timing;

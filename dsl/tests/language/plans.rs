@@ -17,7 +17,7 @@ fn plans_are_as_expected() {
             if let Some(compiled) = &outcome.compiled {
                 let stored = compiled.plan.to_json().expect("to store the plan");
                 assert_eq!(Plan::from_json(&stored).expect("to read the plan"), compiled.plan);
-                found.push_str(&summary(&compiled.plan));
+                found.push_str(&summary(&compiled.plan).expect("a text takes everything"));
                 let secrets: Vec<_> = compiled.secrets.keys().map(ToString::to_string).collect();
                 writeln!(found, "secrets: {}", secrets.join(", ")).unwrap();
             }
@@ -35,7 +35,10 @@ fn a_newer_plan_needs_another_engine_and_a_damaged_one_is_refused() {
     let newer = stored.replace("\"format\":1", "\"format\":2");
     let error = Plan::from_json(newer.as_bytes()).unwrap_err();
     assert!(matches!(error, dsl::PlanError::NeedsEngine { found: 2, newest: 1 }));
-    assert_eq!(error.to_string(), "the plan has format 2, but this engine reads formats up to 1: install a newer engine");
+    assert_eq!(
+        error.to_string(),
+        "the plan has format 2, but this engine reads formats up to 1: install a newer engine"
+    );
     // Even where all else is unknown.
     assert!(matches!(Plan::from_json(br#"{"format": 9, "new": 1}"#), Err(dsl::PlanError::NeedsEngine { .. })));
     assert!(matches!(Plan::from_json(br#"{"format": 0}"#), Err(dsl::PlanError::TooOld { .. })));
@@ -51,17 +54,17 @@ fn a_newer_plan_needs_another_engine_and_a_damaged_one_is_refused() {
     assert!(matches!(Plan::from_json(&damaged.to_json().unwrap()), Err(dsl::PlanError::Invalid(_))));
 }
 
-fn summary(plan: &Plan) -> String {
+fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
     let mut text = format!("workflow {}: {}\n", plan.workflow, plan.about);
     for (name, input) in &plan.inputs {
         let optional = if input.field.optional { " optional" } else { "" };
-        writeln!(text, "input {name}: {}{optional} = {:?}", input.field.ty, input.value).unwrap();
+        writeln!(text, "input {name}: {}{optional} = {:?}", input.field.ty, input.value)?;
     }
     for (name, role) in &plan.roles {
-        writeln!(text, "role {name}: {}{:?}", if role.one { "one " } else { "" }, role.slots).unwrap();
+        writeln!(text, "role {name}: {}{:?}", if role.one { "one " } else { "" }, role.slots)?;
     }
     for (index, step) in plan.steps.iter().enumerate() {
-        writeln!(text, "{index} {} on {}", step.id, step.role).unwrap();
+        writeln!(text, "{index} {} on {}", step.id, step.role)?;
         for edge in &step.needs {
             let kind = match edge.kind {
                 EdgeKind::Keyed => "host by host",
@@ -71,39 +74,39 @@ fn summary(plan: &Plan) -> String {
                 EdgeOrigin::Needs => "needs",
                 EdgeOrigin::Reference => "reads",
             };
-            writeln!(text, "  {origin} {} {} ({kind})", edge.step, plan.steps[edge.step].id).unwrap();
+            writeln!(text, "  {origin} {} {} ({kind})", edge.step, plan.steps[edge.step].id)?;
         }
         if let Some(when) = &step.when {
-            writeln!(text, "  when {when:?}").unwrap();
+            writeln!(text, "  when {when:?}")?;
         }
         if let Some(probe) = &step.probe {
-            writeln!(text, "  probe {}", action(&probe.action)).unwrap();
+            writeln!(text, "  probe {}", action(&probe.action))?;
         }
-        writeln!(text, "  do {}", action(&step.action)).unwrap();
+        writeln!(text, "  do {}", action(&step.action))?;
         if let Some(undo) = &step.undo {
-            writeln!(text, "  undo {}", action(undo)).unwrap();
+            writeln!(text, "  undo {}", action(undo))?;
         }
         for (name, value) in &step.env {
-            writeln!(text, "  env {name}={}", template(value)).unwrap();
+            writeln!(text, "  env {name}={}", template(value))?;
         }
         if let Some(stdin) = &step.stdin {
-            writeln!(text, "  stdin {}", template(stdin)).unwrap();
+            writeln!(text, "  stdin {}", template(stdin))?;
         }
         for (name, out) in &step.out {
-            writeln!(text, "  out {name} = {out:?}").unwrap();
+            writeln!(text, "  out {name} = {out:?}")?;
         }
         let user = step.as_user.as_ref().map_or(String::new(), |user| format!(", as {}", template(user)));
         let (interrupted, failure, timeout) = (step.interrupted, step.on_failure, dsl::duration::show(step.timeout_ms));
-        writeln!(text, "  {interrupted:?}, {failure:?}, {timeout}{user}").unwrap();
-        writeln!(text, "  {:?}", step.retry).unwrap();
+        writeln!(text, "  {interrupted:?}, {failure:?}, {timeout}{user}")?;
+        writeln!(text, "  {:?}", step.retry)?;
     }
     for (name, value) in &plan.outputs {
-        writeln!(text, "output {name} = {}", template(value)).unwrap();
+        writeln!(text, "output {name} = {}", template(value))?;
     }
     for (path, asset) in &plan.assets {
-        writeln!(text, "asset {path}: {} bytes, {}…", asset.size_bytes, &asset.sha256[..8]).unwrap();
+        writeln!(text, "asset {path}: {} bytes, {}…", asset.size_bytes, &asset.sha256[..8])?;
     }
-    text
+    Ok(text)
 }
 
 fn template(template: &Template) -> String {

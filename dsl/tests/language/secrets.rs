@@ -25,6 +25,14 @@ const LEAKS: &[&str] = &[
     "inputs.names[len(inputs.password)] ?? 'x'",
     "inputs.opt ?? inputs.password",
     "inputs.url",
+    "(inputs.password == 'x' ? none : inputs.name) == none",
+    "(inputs.password == 'x' ? none : inputs.name) ?? 'x'",
+    "((inputs.password == 'x' ? none : inputs.opt) ?? inputs.opt) != none",
+    "inputs.names[len(inputs.password)] != none",
+    "(inputs.flag ? inputs.login : inputs.login).token",
+    "[inputs.login][0].token ?? 'x'",
+    "(inputs.other ?? inputs.login).token",
+    "(inputs.password == 'x' ? inputs.other : none).token == none",
     "inputs.pin",
     "inputs.wait ?? '5m'",
     "!(inputs.password == 'x')",
@@ -48,6 +56,7 @@ fn source(step: &str, output: &str) -> Source {
                 "password": Text(secret: true), "url": Url(secret: true), "pin": Int(secret: true),
                 "wait": Duration(secret: true, optional: true), "flag": Bool(default: true), "opt": Text(optional: true),
                 "name": Text(default: "n"), "names": List(of: Text, default: ["a"]), "image": File(optional: true),
+                "other": Record(optional: true, fields: {{ "user": Text(secret: true, optional: true), "token": Text(secret: true) }}),
                 "login": Record(fields: {{ "user": Text(secret: true, optional: true), "token": Text(secret: true) }}),
             }},
             steps: [Step(id: "s", on: "vm", {step})],
@@ -97,7 +106,8 @@ fn a_secret_goes_into_the_environment_and_standard_input() {
         let value = format!("${{{{ {expression} }}}}");
         let source = source(&format!("do: Run([\"true\"]), env: {{ \"A\": \"{value}\" }}, stdin: \"x{value}\""), "");
         let checked = check(&source, &TestFiles);
-        let shown: String = checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();
+        let shown: String =
+            checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();
         assert!(checked.workflow.is_some(), "{shown}");
     }
 }
@@ -108,7 +118,8 @@ fn whether_a_secret_is_there_is_public() {
         for (place, source) in places(expression) {
             if ["condition", "argument", "output", "user", "URL"].contains(&place) {
                 let checked = check(&source, &TestFiles);
-                let shown: String = checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();
+                let shown: String =
+                    checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();
                 assert!(checked.workflow.is_some(), "{place}: {shown}");
             }
         }
@@ -131,14 +142,18 @@ fn given(origin: Origin, changed: &[(&str, &str)]) -> Given {
 
 #[test]
 fn no_text_of_a_secret_is_in_a_plan_or_in_what_debug_shows() {
-    let source = source("do: Run([\"true\"]), env: { \"A\": \"${{ inputs.password }}${{ inputs.url }}${{ inputs.login.token }}\" }", "");
+    let source = source(
+        "do: Run([\"true\"]), env: { \"A\": \"${{ inputs.password }}${{ inputs.url }}${{ inputs.login.token }}\" }",
+        "",
+    );
     let workflow = check(&source, &TestFiles).workflow.expect("a workflow");
     let given = given(Origin::Elsewhere, &[]);
     assert!(!format!("{given:?}").contains(CANARY));
     let compiled = workflow.compile(&given, &TestFiles).expect("a plan");
     assert!(!format!("{compiled:?}").contains(CANARY));
     assert!(!String::from_utf8(compiled.plan.to_json().unwrap()).unwrap().contains(CANARY));
-    let texts: Vec<(String, &str)> = compiled.secrets.iter().map(|(name, text)| (name.to_string(), text.expose())).collect();
+    let texts: Vec<(String, &str)> =
+        compiled.secrets.iter().map(|(name, text)| (name.to_string(), text.expose())).collect();
     let password = format!("{CANARY} \"quoted\"\n");
     let url = format!("https://user:{CANARY}@host/");
     assert_eq!(
@@ -159,7 +174,10 @@ fn no_message_repeats_a_secret() {
     let workflow = check(&source, &TestFiles).workflow.expect("a workflow");
     let wrong = [
         given(Origin::CommandLine, &[]),
-        given(Origin::Elsewhere, &[("pin", CANARY), ("url", CANARY), ("wait", CANARY), ("password", "canary-4f1d9c\0")]),
+        given(
+            Origin::Elsewhere,
+            &[("pin", CANARY), ("url", CANARY), ("wait", CANARY), ("password", "canary-4f1d9c\0")],
+        ),
         given(Origin::Elsewhere, &[("passwort", CANARY), ("login", CANARY), ("login.user", CANARY), ("flag", "maybe")]),
     ];
     for given in wrong {

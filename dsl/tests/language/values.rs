@@ -78,7 +78,9 @@ fn plan(expression: &str, given: &[(&str, &str)]) -> (Plan, Scene) {
     let given = Given {
         inputs: given
             .iter()
-            .map(|(name, text)| ((*name).to_owned(), GivenValue { text: (*text).to_owned(), origin: Origin::Elsewhere }))
+            .map(|(name, text)| {
+                ((*name).to_owned(), GivenValue { text: (*text).to_owned(), origin: Origin::Elsewhere })
+            })
             .collect(),
         roles: [("vm".to_owned(), vec!["vm1".to_owned()])].into(),
     };
@@ -185,7 +187,11 @@ fn calculations_are_checked() {
         let expression = expression.replace("'2m'", "inputs.wait * 2");
         assert_eq!(rendered(&expression, &[]), Err(wanted), "{expression}");
     }
-    assert_eq!(rendered("false && inputs.n / 0 == 1", &[]).as_deref(), Ok("false"), "what does not count is not computed");
+    assert_eq!(
+        rendered("false && inputs.n / 0 == 1", &[]).as_deref(),
+        Ok("false"),
+        "what does not count is not computed"
+    );
     assert_eq!(rendered("true || inputs.n / 0 == 1", &[]).as_deref(), Ok("true"));
 }
 
@@ -224,7 +230,11 @@ fn a_secret_without_its_text_can_only_be_passed_on() {
         let (plan, mut scene) = self::plan(&format!("${{{{ {expression} }}}}"), &given);
         let template = &plan.steps[1].env["VALUE"];
         let [dsl::expr::Part::Expr(expr)] = template.parts.as_slice() else { panic!("one expression") };
-        assert_eq!(template.secret, !expression.contains("none ==") && !expression.ends_with("!= none"), "{expression}");
+        assert_eq!(
+            template.secret,
+            !expression.contains("none ==") && !expression.ends_with("!= none"),
+            "{expression}"
+        );
         let texts = std::mem::take(&mut scene.secrets);
         assert_eq!(eval(expr, &scene), wanted, "{expression}");
         scene.secrets = texts;
@@ -243,12 +253,10 @@ fn an_expression_that_no_compiler_made_is_an_error_and_no_panic() {
     let wrong = Expr::Call(dsl::expr::Function::Join, Vec::new());
     assert_eq!(eval(&wrong, &Scene::default()), Err(EvalError::Unexpected("a list", "none")));
     let file = Value::File(FileRef { path: "/a".to_owned(), size_bytes: 1, sha256: String::new() });
-    let wrong = Expr::Binary(dsl::expr::Binary::Less, Box::new(Expr::Literal(file)), Box::new(Expr::Literal(Value::None)));
+    let wrong =
+        Expr::Binary(dsl::expr::Binary::Less, Box::new(Expr::Literal(file)), Box::new(Expr::Literal(Value::None)));
     assert!(matches!(eval(&wrong, &Scene::default()), Err(EvalError::Unexpected(..))));
-    let huge = Template {
-        parts: vec![dsl::expr::Part::Text("x".repeat(2 << 20))],
-        secret: false,
-    };
+    let huge = Template { parts: vec![dsl::expr::Part::Text("x".repeat(2 << 20))], secret: false };
     assert_eq!(render(&huge, &Scene::default()), Err(EvalError::TooLong));
 }
 

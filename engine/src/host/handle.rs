@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use super::error::{Error, ErrorKind};
 use super::exec::Exec;
 use super::job_script::{Place, Script, is_user_name, quote_line};
 use super::ssh_connection::{self, Connection, Want};
-use super::{KnownHosts, Reach, SshSpec, local};
+use super::{KnownHosts, Reach, SshSpec, limits, local};
 
 /// One slot in one generation: a machine, reached over SSH or this one. Clones share the connection.
 #[derive(Clone)]
@@ -25,10 +26,17 @@ pub(super) struct Inner {
     pub(super) reach: Reach,
     known: Arc<KnownHosts>,
     login: String,
-    shell: String,
+    pub(super) settings: Settings,
     link: tokio::sync::Mutex<Link>,
     /// Users for whom sudo is known to ask for a password here.
     pub(super) asking: Mutex<HashSet<String>>,
+}
+
+/// What tests may want otherwise.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) shell: String,
+    pub(super) watchdog_over: Duration,
 }
 
 #[derive(Default)]
@@ -64,7 +72,7 @@ impl Host {
             reach,
             known,
             login,
-            shell: "sh".into(),
+            settings: Settings { shell: "sh".into(), watchdog_over: limits::WATCHDOG_OVER },
             link: tokio::sync::Mutex::default(),
             asking: Mutex::default(),
         }))
@@ -73,6 +81,16 @@ impl Host {
     /// The same machine with another shell than its `sh` for our scripts: for tests of the scripts.
     #[doc(hidden)]
     pub fn with_shell(self, shell: &str) -> Self {
+        self.with(Settings { shell: shell.to_owned(), ..self.0.settings.clone() })
+    }
+
+    /// The same machine, with another limit than [`limits::WATCHDOG_OVER`]: for tests that cannot wait for a minute.
+    #[doc(hidden)]
+    pub fn with_watchdog_over(self, deadline: Duration) -> Self {
+        self.with(Settings { watchdog_over: deadline, ..self.0.settings.clone() })
+    }
+
+    fn with(&self, settings: Settings) -> Self {
         let Inner { slot, generation, reach, known, login, .. } = &*self.0;
         Self(Arc::new(Inner {
             slot: slot.clone(),
@@ -80,7 +98,7 @@ impl Host {
             reach: reach.clone(),
             known: Arc::clone(known),
             login: login.clone(),
-            shell: shell.to_owned(),
+            settings,
             link: tokio::sync::Mutex::default(),
             asking: Mutex::default(),
         }))
@@ -133,7 +151,7 @@ impl Host {
         let spec = match &self.0.reach {
             Reach::Local => {
                 let mut words = sudo(as_whom);
-                words.extend([self.0.shell.as_str(), "-c", script.text()]);
+                words.extend([self.0.settings.shell.as_str(), "-c", script.text()]);
                 let started = local::start(&words);
                 return Ok((started.map_err(|error| ErrorKind::Io { said: format!("{}: {error}", words[0]) })?, None));
             }
@@ -143,7 +161,7 @@ impl Host {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(&format!("{} -c {}", self.0.shell, quote_line(script.text())));
+        line.push_str(&format!("{} -c {}", self.0.settings.shell, quote_line(script.text())));
         let mut connection = self.connection(spec).await?;
         let (channel, permit) = match connection.channel(want).await {
             Ok(channel) => channel,

@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 
 use super::{Job, JobId, Program, Supervise, limits};
 
+/// Runs text that was handed over in the environment, and hands it no further.
+const RUN_TEXT: &str = r#"'set -- "$ANNEAL_TEXT"; unset ANNEAL_TEXT; eval "shift; $1"'"#;
+
 macro_rules! script {
     ($($part:literal),+) => {
         LazyLock::new(|| compact(concat!($(include_str!(concat!("shell/", $part, ".sh"))),+)))
@@ -137,8 +140,8 @@ pub(super) fn plain(id: &JobId, place: Place<'_>, more: &str) -> Orders {
     orders
 }
 
-/// Orders for [`Script::Supervise`] or [`Script::Bare`].
-pub(super) fn job(job: &Job, place: Place<'_>) -> Result<Orders, String> {
+/// Orders for [`Script::Supervise`] or [`Script::Bare`]. `watchdog`: whether the host keeps the deadline itself.
+pub(super) fn job(job: &Job, place: Place<'_>, watchdog: bool) -> Result<Orders, String> {
     check(job)?;
     let bare = job.supervise == Supervise::Never;
     let mut files = Line::default();
@@ -156,7 +159,15 @@ pub(super) fn job(job: &Job, place: Place<'_>) -> Result<Orders, String> {
                 text.push(&[" ", &quote(word)]);
             }
         }
-        Program::Shell(shell) => text.push(&["set --; eval ", &quote(shell)]),
+        Program::Shell(shell) if bare => text.push(&["set --; eval ", &quote(shell)]),
+        // A shell of its own, for `$$` must be the job. The text goes by the environment, which others cannot read.
+        Program::Shell(shell) if shell.len() <= limits::ENVIRONMENT_TEXT_BYTES => {
+            text.push(&["export ANNEAL_TEXT=", &quote(shell), "; exec /bin/sh -c ", RUN_TEXT]);
+        }
+        Program::Shell(shell) => {
+            files.push(&["printf %s ", &quote(shell), " >\"$a_f.sh\" && "]);
+            text.push(&["exec /bin/sh \"$a_f.sh\""]);
+        }
         Program::Script { text: script, args } => {
             let interpreter = Interpreter::of(script);
             match (bare, interpreter.is_sh()) {
@@ -200,7 +211,8 @@ pub(super) fn job(job: &Job, place: Place<'_>) -> Result<Orders, String> {
     files.push(&[":\n"]);
     text.push(&["\n"]);
     let timeout_s = job.timeout.as_secs() + u64::from(job.timeout.subsec_nanos() > 0);
-    let more = format!("a_t={timeout_s} a_bulk={} a_size={}", bulk.extension, bulk.bytes.len());
+    let dog = if watchdog { "yes" } else { "" };
+    let more = format!("a_t={timeout_s} a_dog={dog} a_bulk={} a_size={}", bulk.extension, bulk.bytes.len());
     let mut orders = header(&job.id, place, &more);
     orders.reserve_exact(files.0.len() + text.0.len() + bulk.bytes.len());
     orders.extend_from_slice(files.0.as_bytes());
@@ -316,4 +328,53 @@ pub(super) fn check_id(id: &JobId) -> Result<(), String> {
         return Err(format!("`{}` is no node name for a file", id.node));
     }
     if id.attempt == 0 { Err("attempts count from 1".into()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_text_is_one_line_and_one_word() {
+        let cases = [
+            ("", "''"),
+            ("plain", "'plain'"),
+            ("it's", "'it'\\''s'"),
+            ("a\nb", "'a'\"$a_N\"'b'"),
+            ("$x `y` \\ \"", "'$x `y` \\ \"'"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(quote(text), expected);
+        }
+    }
+
+    #[test]
+    fn only_plain_names_go_after_sudo() {
+        for name in ["root", "www-data", "_apt", "a1", "u".repeat(32).as_str()] {
+            assert!(is_user_name(name), "{name}");
+        }
+        for name in ["", "-u", "Root", "a b", "a;b", "a.b", "1a", "a$", "é", "u".repeat(33).as_str()] {
+            assert!(!is_user_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_of_a_script_is_read_as_the_kernel_reads_it() {
+        let words = |text| Interpreter::of(text).words().collect::<Vec<_>>();
+        assert_eq!(words("echo"), ["/bin/sh"]);
+        assert_eq!(words("#!\n"), ["/bin/sh"]);
+        assert_eq!(words("#!/bin/bash"), ["/bin/bash"]);
+        assert_eq!(words("#! /usr/bin/env \t python3 -u \nx"), ["/usr/bin/env", "python3 -u"]);
+        assert_eq!(words(" #!/bin/bash"), ["/bin/sh"]);
+    }
+
+    #[test]
+    fn a_script_is_short_and_carries_no_comments() {
+        for script in [Script::Supervise, Script::Bare, Script::Reattach, Script::Kill, Script::Fetch, Script::Sweep, Script::Upload] {
+            let text = script.text();
+            assert!(text.lines().all(|line| !line.starts_with(['#', ' ']) && !line.is_empty()), "{script:?}");
+            // Room in the one argument that Linux limits to 128 KiB is no question; the length is what each job carries.
+            assert!(text.len() < 8 << 10, "{script:?} has {} bytes", text.len());
+        }
+    }
 }

@@ -248,3 +248,83 @@ impl Gather {
 pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_begin_line_is_found_however_it_is_cut() {
+        let text = b"noise\nno newline\nanneal-begin 4711\nout";
+        for cut in 0..text.len() {
+            let mut preamble = Preamble::default();
+            let begun = preamble.push(&text[..cut]).or_else(|| preamble.push(&text[cut..]));
+            let (pid, rest) = begun.unwrap();
+            assert_eq!(pid, 4711);
+            assert!(b"out".starts_with(&rest[..]) && preamble.over);
+        }
+        let mut endless = Preamble::default();
+        for _ in 0..1000 {
+            assert!(endless.push(&[b'x'; 1000]).is_none());
+        }
+        assert!(endless.seen.len() <= limits::PREAMBLE_BYTES);
+        assert!(endless.push(b"\nanneal-begin 1\n").is_some());
+    }
+
+    #[test]
+    fn the_last_end_line_counts_and_must_be_whole() {
+        let exit = End::Exit { code: 3, how: How::Late, out_cut: true, err_cut: false };
+        let cases: [(&[u8], Option<(&[u8], End)>); 9] = [
+            (b"", None),
+            (b"out", None),
+            (b"out\nanneal-end exit 3 late o", None),
+            (b"out\nanneal-end exit 3 late o\n", Some((b"out", exit))),
+            (b"\nanneal-end fenced\n", Some((b"", End::Fenced))),
+            (b"\nanneal-end never\n\nanneal-end fenced\n", Some((b"\nanneal-end never\n", End::Fenced))),
+            (b"\nanneal-end exit x - -\n", None),
+            (b"\nanneal-end killed running all\n", Some((b"", End::Killed { was: Was::Running, saw_all: true }))),
+            (
+                b"\nanneal-end error /d cat: write error: No space left on device (free KB: 0)\n",
+                Some((
+                    b"",
+                    End::Failed { path: "/d".into(), said: "cat: write error: No space left on device (free KB: 0)".into() },
+                )),
+            ),
+        ];
+        for (answer, expected) in cases {
+            assert_eq!(split_end(answer), expected, "{}", String::from_utf8_lossy(answer));
+        }
+    }
+
+    #[test]
+    fn frames_are_shown_and_what_follows_them_is_kept() {
+        let text = b".\nout\n 68 69\n 0a\nerr\n 21\n.\nfinal\nraw\nout\n 68";
+        for cut in 0..text.len() {
+            let (mut frames, mut out, mut err) = (Frames::default(), Vec::new(), Vec::new());
+            let mut show = |stream, bytes: &[u8]| match stream {
+                Stream::Stdout => out.extend_from_slice(bytes),
+                Stream::Stderr => err.extend_from_slice(bytes),
+            };
+            let mut rest = frames.push(&text[..cut], &mut show);
+            rest.extend(frames.push(&text[cut..], &mut show));
+            assert_eq!((out.as_slice(), err.as_slice(), rest.as_slice()), (&b"hi\n"[..], &b"!"[..], &b"raw\nout\n 68"[..]));
+        }
+    }
+
+    #[test]
+    fn gathered_output_keeps_both_ends() {
+        for (size, chunk) in [(0, 1), (100, 7), (2 * limits::OUTPUT_END_BYTES, 4096), (5_000_001, 9973), (3_000_000, 3_000_000)] {
+            let all: Vec<u8> = (0..size).map(|n: usize| (n % 251) as u8).collect();
+            let mut gather = Gather::default();
+            all.chunks(chunk).for_each(|chunk| gather.push(chunk));
+            let output = gather.finish();
+            let end = limits::OUTPUT_END_BYTES;
+            if size <= 2 * end {
+                assert!(output.head == all && output.tail.is_empty() && output.dropped_bytes == 0);
+            } else {
+                assert!(output.head == all[..end] && output.tail == all[size - end..]);
+                assert_eq!(output.dropped_bytes, (size - 2 * end) as u64);
+            }
+        }
+    }
+}

@@ -270,3 +270,96 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
+    // Made by `ssh-keygen -H` out of `h.example A` and `[h.example]:2222 B`.
+    const HASHED: &str = include_str!("known_hosts_hashed.txt");
+
+    fn verdict(own: &str, also: &str, address: &str, port: u16) -> String {
+        let folder = std::env::temp_dir().join(format!("anneal-known-{}-{:?}", std::process::id(), std::thread::current().id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (first, second) = (folder.join("own"), folder.join("also"));
+        let keyed = |text: &str| text.replace("KEY_A", A).replace("KEY_B", B);
+        std::fs::write(&first, keyed(own)).unwrap();
+        std::fs::write(&second, keyed(also)).unwrap();
+        let asker = Asker { slot: "web", generation: 2, address, port };
+        let known = KnownHosts::new(first, vec![second, folder.join("missing")]);
+        let verdict = known.judge(asker, &PublicKey::from_openssh(A).unwrap()).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        match verdict {
+            Verdict::Known => "known".into(),
+            Verdict::Unknown => "unknown".into(),
+            Verdict::Changed(at) => format!("changed {}", at.rsplit_once('/').unwrap().1.trim_end_matches(')')),
+            Verdict::Revoked(at) => format!("revoked {}", at.rsplit_once('/').unwrap().1),
+        }
+    }
+
+    #[test]
+    fn lines_are_read_as_openssh_reads_them() {
+        let cases = [
+            ("", "h.example", 22, "unknown"),
+            ("h.example KEY_A", "h.example", 22, "known"),
+            ("H.Example KEY_A", "h.eXample", 22, "known"),
+            ("h.example KEY_A a comment", "h.example", 22, "known"),
+            ("  h.example\tKEY_A", "h.example", 22, "known"),
+            ("h.example KEY_B", "h.example", 22, "changed own:1"),
+            ("# h.example KEY_B\n\nh.example KEY_B", "h.example", 22, "changed own:3"),
+            ("h.example KEY_B\nh.example KEY_A", "h.example", 22, "known"),
+            ("other KEY_B", "h.example", 22, "unknown"),
+            ("h.example,10.0.0.1 KEY_A", "10.0.0.1", 22, "known"),
+            // A port that is not 22 is part of the name.
+            ("h.example KEY_A", "h.example", 2222, "unknown"),
+            ("[h.example]:2222 KEY_A", "h.example", 2222, "known"),
+            ("[h.example]:2222 KEY_B", "h.example", 22, "unknown"),
+            ("[::1]:2222 KEY_A", "::1", 2222, "known"),
+            // Patterns.
+            ("*.example KEY_A", "h.example", 22, "known"),
+            ("h?example KEY_A", "h.example", 22, "known"),
+            ("*ex*le KEY_A", "h.example", 22, "known"),
+            ("*.example,!h.example KEY_B", "h.example", 22, "unknown"),
+            ("!h.example,*.example KEY_B", "h.example", 22, "unknown"),
+            ("!h.example KEY_A", "other", 22, "unknown"),
+            ("* KEY_B", "h.example", 22, "changed own:1"),
+            // Markers.
+            ("h.example KEY_A\n@revoked * KEY_A", "h.example", 22, "revoked own:2"),
+            ("@revoked h.example KEY_A\nh.example KEY_A", "h.example", 22, "revoked own:1"),
+            ("@revoked other KEY_A\nh.example KEY_A", "h.example", 22, "known"),
+            ("@revoked * KEY_B", "h.example", 22, "unknown"),
+            ("@cert-authority * KEY_A", "h.example", 22, "unknown"),
+            ("@cert-authority * KEY_B\nh.example KEY_A", "h.example", 22, "known"),
+            // What is not understood is passed over.
+            ("h.example", "h.example", 22, "unknown"),
+            ("h.example ssh-ed25519 garbage\nh.example KEY_A", "h.example", 22, "known"),
+            ("h.example ssh-unknown AAAA", "h.example", 22, "unknown"),
+            // Generations: what we recorded for an earlier machine of this slot is history.
+            ("h.example KEY_B anneal slot=web generation=1", "h.example", 22, "unknown"),
+            ("h.example KEY_B anneal slot=web generation=2", "h.example", 22, "changed own:1"),
+            ("h.example KEY_B anneal slot=db generation=1", "h.example", 22, "changed own:1"),
+            ("@revoked * KEY_A anneal slot=web generation=1", "h.example", 22, "revoked own:1"),
+        ];
+        for (text, address, port, expected) in cases {
+            assert_eq!(verdict(text, "", address, port), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_files_count() {
+        assert_eq!(verdict("", "h.example KEY_A", "h.example", 22), "known");
+        assert_eq!(verdict("h.example KEY_B", "h.example KEY_A", "h.example", 22), "known");
+        assert_eq!(verdict("h.example KEY_A", "@revoked h.example KEY_A", "h.example", 22), "revoked also:1");
+        assert_eq!(verdict("", "h.example KEY_B", "h.example", 22), "changed also:1");
+    }
+
+    #[test]
+    fn hashed_names_match() {
+        assert_eq!(verdict(HASHED, "", "h.example", 22), "known");
+        assert_eq!(verdict(HASHED, "", "h.example", 2222), "changed own:2");
+        assert_eq!(verdict(HASHED, "", "other", 22), "unknown");
+        assert_eq!(verdict("|1|no base64|x KEY_A\n|1| KEY_A", "", "h.example", 22), "unknown");
+    }
+}

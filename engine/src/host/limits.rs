@@ -26,7 +26,7 @@ pub const FOREIGN_PROMPT: Duration = Duration::from_secs(3);
 pub const PREAMBLE_BYTES: usize = 64 << 10;
 /// Live output starts after this long, so that short jobs do not pay for it.
 pub const LIVE_AFTER: Duration = Duration::from_millis(1000);
-/// A deadline over this is also kept on the host, by the supervisor's watchdog (`supervisor.sh` knows the number too).
+/// A deadline over this is also kept on the host, by the supervisor's watchdog.
 pub const WATCHDOG_OVER: Duration = Duration::from_secs(60);
 /// How much later than the host's watchdog the engine acts.
 pub const WATCHDOG_GRACE: Duration = Duration::from_secs(20);
@@ -42,6 +42,8 @@ pub const OUTPUT_BYTES: usize = 2 * OUTPUT_END_BYTES;
 pub const SCRIPT_BYTES: usize = 1 << 20;
 /// Scripts and inputs up to this come with the job's text; larger ones are copied on the host by `cat`, which costs a fork.
 pub const INLINE_BYTES: usize = 4 << 10;
+/// Shell text up to this goes by the environment, where Linux allows 128 KiB a string.
+pub const ENVIRONMENT_TEXT_BYTES: usize = 100 << 10;
 /// Standard input of a job.
 pub const STDIN_BYTES: usize = 16 << 20;
 /// Arguments and environment together; Linux allows about 2 MiB and 128 KiB each.

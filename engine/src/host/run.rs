@@ -112,10 +112,11 @@ impl Host {
 
     async fn supervised(&self, job: &Job, live: &dyn Live) -> Result<JobEnd, ErrorKind> {
         let as_user = job.as_user.as_deref();
-        let orders = job_script::job(job, self.place(as_user)?).map_err(|why| ErrorKind::Invalid { why })?;
+        let watchdog = job.timeout > self.0.settings.watchdog_over;
+        let orders = job_script::job(job, self.place(as_user)?, watchdog).map_err(|why| ErrorKind::Invalid { why })?;
         let running = self.begin(Script::Supervise, as_user, Input::All(orders), Want::InTurn).await?;
-        // Over a minute the host keeps the deadline itself; we come after it.
-        let grace = if job.timeout > limits::WATCHDOG_OVER { limits::WATCHDOG_GRACE } else { Duration::ZERO };
+        // Where the host keeps the deadline itself, we come after it.
+        let grace = if watchdog { limits::WATCHDOG_GRACE } else { Duration::ZERO };
         let deadline = Instant::now() + job.timeout + grace;
         let wait = Wait { id: &job.id, as_user, timeout: job.timeout, deadline, live, frames: None };
         match self.until_end(wait, running).await? {
@@ -194,7 +195,7 @@ impl Host {
     /// A program that lives and dies with its channel.
     async fn bare(&self, job: &Job, live: &dyn Live) -> Result<JobEnd, ErrorKind> {
         let as_user = job.as_user.as_deref();
-        let orders = job_script::job(job, self.place(as_user)?).map_err(|why| ErrorKind::Invalid { why })?;
+        let orders = job_script::job(job, self.place(as_user)?, false).map_err(|why| ErrorKind::Invalid { why })?;
         let mut running = self.begin(Script::Bare, as_user, Input::All(orders), Want::InTurn).await?;
         let deadline = Instant::now() + job.timeout;
         let (mut out, mut err, mut exited) = (Gather::default(), Gather::default(), None);

@@ -234,7 +234,7 @@ impl Connection {
         loop {
             match self.handle.channel_open_session().await {
                 Ok(channel) => return Ok((channel, permit)),
-                Err(russh::Error::ChannelOpenFailure(reason)) if want == Want::IfRoom || Instant::now() > deadline => {
+                Err(russh::Error::ChannelOpenFailure(reason)) if want != Want::InTurn || Instant::now() > deadline => {
                     return Err(ErrorKind::Io { said: format!("the server gives no more sessions ({reason:?})") });
                 }
                 Err(russh::Error::ChannelOpenFailure(_)) => {

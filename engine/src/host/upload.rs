@@ -89,7 +89,11 @@ impl Host {
             FirstWord::End(end) => return Err(Trouble::Kind(meaning(end, upload, size))),
         };
         let sent = match via {
-            Via::Sftp => self.by_sftp(upload, &temporary, size, progress).await,
+            // Requests that are on their way when the connection breaks would be waited for; the script's end is heard.
+            Via::Sftp => tokio::select! {
+                sent = self.by_sftp(upload, &temporary, size, progress) => sent,
+                () = running.heard() => Err(Trouble::Kind(ErrorKind::Lost { said: "during the transfer".into() })),
+            },
             Via::Channel => by_channel(&mut running, upload, size, progress).await,
         };
         // Also after a failure the script is heard, for it knows best what is wrong; and it removes what came.
@@ -104,8 +108,12 @@ impl Host {
         }
         match (running.answer(upload.timeout).await, sent) {
             (Ok(Answer { end: End::Done, .. }), _) => Ok(()),
-            (Ok(Answer { end: End::Failed { .. }, .. }), Err(trouble)) => Err(trouble),
-            (Ok(answer), _) => Err(Trouble::Kind(meaning(answer.end, upload, size))),
+            (Ok(answer), sent) => Err(Trouble::Kind(match (meaning(answer.end, upload, size), sent) {
+                (kind @ ErrorKind::DiskFull { .. }, _) | (kind, Ok(()) | Err(Trouble::NoSftp)) => kind,
+                // The script only says why it stopped listening; or it only knows that something is missing.
+                (kind, Err(Trouble::Kind(ErrorKind::Lost { .. }))) => kind,
+                (_, Err(Trouble::Kind(kind))) => kind,
+            })),
             (Err(_), Err(trouble)) => Err(trouble),
             (Err(kind), Ok(())) => Err(Trouble::Kind(kind)),
         }

@@ -420,7 +420,7 @@ impl Driver {
     }
 
     fn outputs(&self) -> Result<BTreeMap<String, String>, String> {
-        let scope = CoreScope { operation: &self.operation, key: None };
+        let scope = CoreScope { operation: &self.operation, node: None };
         let plan = &self.operation.plan;
         plan.outputs
             .iter()

@@ -281,7 +281,7 @@ fn nothing_left(operation: &Operation) -> bool {
 fn when_is_false(operation: &Operation, index: usize) -> bool {
     let node = &operation.nodes[index];
     let Some(when) = &operation.step_of(node).when else { return false };
-    matches!(eval(when, &CoreScope { operation, key: Some(&node.id.key) }), Ok(Value::Bool(false)))
+    matches!(eval(when, &CoreScope { operation, node: Some(node) }), Ok(Value::Bool(false)))
 }
 
 /// How long to wait before the next attempt, or nothing where the failure is final.

@@ -153,7 +153,7 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     let known = operation.node(node).ok_or_else(|| other(format!("the plan has no node `{node}`")))?;
     let step = operation.step_of(known);
     let gone_ms = now_ms.saturating_sub(known.started_ms);
-    let core = CoreScope { operation, key: Some(&node.key) };
+    let core = CoreScope { operation, node: Some(known) };
     let renderer = Renderer {
         scope: EdgeScope { core, vault: &context.vault },
         plan: &operation.plan,
@@ -206,7 +206,15 @@ impl Renderer<'_> {
     }
 
     fn as_user(&self) -> Result<Option<String>, Failure> {
-        self.step.as_user.as_ref().map(|user| self.text("`as_user`", user)).transpose()
+        match self.step.as_user.as_ref().map(|user| self.text("`as_user`", user)).transpose()? {
+            Some(user) if user.is_empty() => Err(other("`as_user` is empty here".to_owned())),
+            user => Ok(user),
+        }
+    }
+
+    fn absolute(&self, to: &Template) -> Result<String, Failure> {
+        let path = self.text("`to`", to)?;
+        if path.starts_with('/') { Ok(path) } else { Err(other(format!("`to` is not an absolute path: `{path}`"))) }
     }
 
     fn program(&self, action: &Action) -> Result<Program, Failure> {
@@ -249,7 +257,7 @@ impl Renderer<'_> {
             }
             Action::Upload { from, to, mode } => Work::Upload {
                 from: self.upload(from)?,
-                to: self.text("`to`", to)?,
+                to: self.absolute(to)?,
                 mode: *mode,
             },
             Action::Wait { until, within_ms, every_ms } => Work::Wait {

@@ -102,6 +102,7 @@ impl Engine {
     /// Opens the store; no operation goes on by that alone.
     pub fn open(options: Options) -> Result<(Engine, OpenReport), Error> {
         let opened = Store::open(&options.data_dir)?;
+        forget_secrets(&opened.store)?;
         let known = Arc::new(known_hosts(&options.data_dir, options.home.as_deref()));
         let shared = Shared {
             store: opened.store,
@@ -151,7 +152,10 @@ impl Engine {
         if create.hosts.len() > HOSTS {
             return Err(Error::new(Kind::Invalid, format!("{} hosts; the limit is {HOSTS}", create.hosts.len())));
         }
-        let plan = serde_json::to_vec(&create.plan)
+        create.plan.validate().map_err(|error| Error::new(Kind::Invalid, format!("the plan cannot be run: {error}")))?;
+        let plan = create
+            .plan
+            .to_json()
             .map_err(|error| Error::new(Kind::Internal, "the plan cannot be written").source(error))?;
         for (path, asset) in &create.plan.assets {
             let Some(bytes) = create.assets.get(path) else {
@@ -328,6 +332,16 @@ impl Engine {
     pub fn let_go(&self) {
         self.shared.closing.send_replace(true);
     }
+}
+
+/// Deletes sealed secrets that no operation needs any more: it ended, or never came to be, when an engine was killed (D9).
+fn forget_secrets(store: &Store) -> Result<(), Error> {
+    for id in store.sealed().operations()? {
+        if !journal::is_open(store, id)? {
+            store.sealed().delete(&id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Does what waits for the disk where waiting harms nobody.

@@ -246,7 +246,7 @@ impl Hand {
             .iter()
             .filter(|node| node.attempts > 0)
             .map(|node| {
-                let scope = crate::operation::CoreScope { operation: self.driver.operation(), key: Some(&node.id.key) };
+                let scope = crate::operation::CoreScope { operation: self.driver.operation(), node: Some(node) };
                 let user = self.driver.operation().step_of(node).as_user.as_ref();
                 let user = user.and_then(|user| dsl::eval::render(user, &scope).ok());
                 (node.id.key.clone(), user.map(|user| user.text.to_string()))

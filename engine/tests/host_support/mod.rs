@@ -37,6 +37,37 @@ impl Drop for Folder {
     }
 }
 
+/// The password of every user of [`Sshd::with_users`].
+pub const PASSWORD: &str = "p4ss 'of\\$all\"";
+
+/// Lays a private `/etc` over the machine's, with users in it, and becomes the server.
+const USERS: &str = r#"
+    view=$FOLDER/etc
+    mkdir -p "$view" "$FOLDER/home"
+    mount -t tmpfs tmpfs "$view"
+    mkdir "$view/upper" "$view/work"
+    mount -t overlay overlay -o "lowerdir=/etc,upperdir=$view/upper,workdir=$view/work" /etc
+    uid=47110
+    for user in plain asked denied ptyed other; do
+        uid=$((uid + 1))
+        mkdir -p "$FOLDER/home/$user"
+        chown $uid:$uid "$FOLDER/home/$user"
+        echo "$user:x:$uid:$uid::$FOLDER/home/$user:/bin/bash" >>/etc/passwd
+        echo "$user:x:$uid:" >>/etc/group
+        echo "$user:*:19000:0:99999:7:::" >>/etc/shadow
+        printf '%s:%s\n' "$user" "p4ss 'of\\\$all\"" | chpasswd -c SHA512
+    done
+    chmod 0755 "$FOLDER"
+    cat >/etc/sudoers.d/anneal-test <<'END'
+plain ALL=(ALL) NOPASSWD: ALL
+asked ALL=(ALL) ALL
+ptyed ALL=(ALL) NOPASSWD: ALL
+Defaults:ptyed use_pty
+END
+    chmod 0440 /etc/sudoers.d/anneal-test
+    exec "$0" "$@"
+"#;
+
 /// A server of our own, for root with a key; ended with its sessions.
 pub struct Sshd {
     pub folder: Folder,
@@ -51,6 +82,27 @@ impl Sshd {
 
     /// `more`: lines for its configuration.
     pub fn with(more: &str) -> Self {
+        Self::launch(more, None)
+    }
+
+    /// With users and a sudo of its own, in a private view of `/etc`: nothing of this machine changes.
+    ///
+    /// `plain` may become anybody; `asked` after its password; `denied` nobody; `ptyed` by a sudo that gives it a terminal.
+    pub fn with_users(more: &str) -> Self {
+        Self::launch(&format!("UsePAM yes\nPasswordAuthentication yes\n{more}"), Some(USERS))
+    }
+
+    /// A server without SFTP.
+    pub fn without_sftp() -> Self {
+        Self::launch("Subsystem sftp /bin/false", None)
+    }
+
+    /// The same, where a password is asked for by keyboard-interactive only.
+    pub fn with_users_asking() -> Self {
+        Self::launch("UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes", Some(USERS))
+    }
+
+    fn launch(more: &str, users: Option<&str>) -> Self {
         let server = Path::new("/usr/sbin/sshd");
         assert!(server.exists(), "these tests run their own SSH server: install openssh-server");
         assert!(rustix::process::geteuid().is_root(), "sshd must be started by root");
@@ -64,16 +116,26 @@ impl Sshd {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let config = format!(
                 "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {authorized}\nPidFile none\n\
-                 StrictModes no\nPermitRootLogin yes\nUsePAM no\nSetEnv SHLVL=3\nPasswordAuthentication no\nMaxStartups 100\n\
-                 {more}\nSubsystem sftp internal-sftp\n",
+                 StrictModes no\nPermitRootLogin yes\nMaxStartups 100\n\
+                 {more}\nSetEnv SHLVL=3\nUsePAM no\nPasswordAuthentication no\n{sftp}",
+                sftp = if more.contains("Subsystem") { "" } else { "Subsystem sftp internal-sftp\n" },
                 host = folder.path("host").display(),
                 authorized = folder.path("authorized").display(),
             );
             std::fs::write(folder.path("sshd_config"), config).unwrap();
             let log = std::fs::File::create(folder.path("log")).unwrap();
-            let mut child = Command::new(server)
+            let mut command = match users {
+                None => Command::new(server),
+                Some(script) => {
+                    let mut command = Command::new("unshare");
+                    command.args(["--mount", "--propagation", "private", "sh", "-ec", script, server.to_str().unwrap()]);
+                    command
+                }
+            };
+            let mut child = command
                 .args(["-D", "-e", "-f"])
                 .arg(folder.path("sshd_config"))
+                .env("FOLDER", &folder.0)
                 .stdin(Stdio::null())
                 .stderr(log)
                 .spawn()
@@ -104,6 +166,15 @@ impl Sshd {
 
     pub fn host(&self) -> Host {
         Host::new("web", 1, Reach::Ssh(self.spec()), self.known())
+    }
+
+    /// As one of the users, with a password.
+    pub fn as_user(&self, user: &str, password: &str) -> SshSpec {
+        SshSpec { user: user.into(), auth: vec![Auth::Password(secret(password))], ..self.spec() }
+    }
+
+    pub fn host_with(&self, spec: SshSpec) -> Host {
+        Host::new("web", 1, Reach::Ssh(spec), self.known())
     }
 
     /// Processes of sshd that serve a connection.

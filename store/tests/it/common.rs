@@ -61,10 +61,10 @@ pub fn segment(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("log/1/{number:08}.log"))
 }
 
-/// The bytes of a segment, without the zeros at its end.
+/// The bytes of a segment up to the end of its last frame, which may be zeros too.
 pub fn log_bytes(dir: &Path, number: u64) -> Vec<u8> {
     let mut bytes = fs::read(segment(dir, number)).unwrap();
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    let end = frames(&bytes).last().map_or(64, |last| last + frame_size(&bytes, *last));
     bytes.truncate(end);
     bytes
 }
@@ -75,9 +75,13 @@ pub fn frames(bytes: &[u8]) -> Vec<usize> {
     let mut frames = Vec::new();
     while bytes.get(at..at + 4) == Some(b"ANfr") {
         frames.push(at);
-        at += 52 + u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        at += frame_size(bytes, at);
     }
     frames
+}
+
+fn frame_size(bytes: &[u8], at: usize) -> usize {
+    52 + u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize
 }
 
 pub fn flip(path: &Path, offset: usize) {

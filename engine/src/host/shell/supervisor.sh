@@ -44,7 +44,7 @@ r_pgrp=$a_pgrp r_sess=$a_sess
 # watchdog has set its own, and it would outlive a short job. Its descriptors are those of a subshell, for a function's
 # are kept aside and would hold the channel open.
 a_k=
-if [ "$a_t" -gt 60 ]; then
+if [ "$a_dog" ]; then
     ( a_watch ) </dev/null >/dev/null 3>&- &
     a_k=$!
 fi

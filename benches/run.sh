@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# make bench: every benchmark, one after the other, on a release build. Fails when a figure is over its bound.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo build --quiet --release -p anneal -p anneal-benches
+code=0
+host=$(tests/testbed/testbed up bench1)
+trap 'tests/testbed/testbed down bench1 >/dev/null 2>&1 || true' EXIT
+target/release/commands target/release/anneal "$host" || code=1
+# Not /tmp, which may be memory: the disk is what is measured.
+target/release/chain "${BENCH_DIR:-target}" || code=1
+exit $code

@@ -1,0 +1,164 @@
+//! A chain of 2,000 steps that do nothing, each durable before the next begins, against the same disk's own rate of
+//! appending 4 KiB and `fdatasync`, alternating in one run.
+//!
+//! Usage: `chain [FOLDER]`; the folder decides which disk.
+#![allow(clippy::print_stdout, reason = "a benchmark's table is what it is for")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anneal_benches::{Bound, Fallible, Row, head, median};
+use dsl::expr::Template;
+use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, FORMAT, Interrupted, OnFailure, Plan, Retry, Role, Step};
+use engine::operation::{NodeOutcome, ReachRecord};
+use engine::runner::{Context, Executor, Options, Reporter, Task};
+use engine::{Create, Engine, HostSpec};
+use futures::future::BoxFuture;
+
+const STEPS: usize = 2_000;
+const ROUNDS: usize = 5;
+
+struct Nothing;
+
+impl Executor for Nothing {
+    fn perform(&self, _: Arc<Context>, _: Task, _: Reporter) -> BoxFuture<'static, Option<NodeOutcome>> {
+        Box::pin(async { Some(NodeOutcome::Succeeded { out: BTreeMap::new(), output: None }) })
+    }
+}
+
+struct Chain {
+    per_second: f64,
+    syncs_a_step: f64,
+    bytes_a_step: f64,
+    cpu_us_a_step: f64,
+}
+
+fn main() -> Fallible<()> {
+    let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = folder.join(format!("anneal-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let done = measure(&folder);
+    fs::remove_dir_all(&folder)?;
+    if done? { Ok(()) } else { Err("a figure is over its bound".into()) }
+}
+
+fn measure(folder: &Path) -> Fallible<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        raw.push(append(&folder.join("raw"))?);
+        ours.push(runtime.block_on(chain(&folder.join(format!("data{round}"))))?);
+    }
+    let rate = median(ours.iter().map(|chain| chain.per_second).collect());
+    let disk = median(raw);
+    let syncs = median(ours.iter().map(|chain| chain.syncs_a_step).collect());
+    let bytes = median(ours.iter().map(|chain| chain.bytes_a_step).collect());
+    let cpu = median(ours.iter().map(|chain| chain.cpu_us_a_step).collect());
+    head();
+    let flushes = Row {
+        what: format!("chain of {STEPS} steps: device flushes a step"),
+        ours: format!("{syncs:.3}"),
+        peer: "-".to_owned(),
+        figure: syncs,
+        bound: Bound::AtMost(1.05),
+    };
+    let speed = Row {
+        what: format!("chain of {STEPS} steps: steps/s against the disk"),
+        ours: format!("{rate:.0}/s"),
+        peer: format!("{disk:.0} appends/s"),
+        figure: rate / disk,
+        bound: Bound::AtLeast(0.66),
+    };
+    let kept = [flushes.print(), speed.print()];
+    println!("(not bounded here: {bytes:.0} bytes of log and {cpu:.0} us of CPU a step)");
+    Ok(kept.iter().all(|kept| *kept))
+}
+
+/// Appends of 4 KiB, each followed by `fdatasync`, a second.
+fn append(path: &Path) -> Fallible<f64> {
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
+    let block = [7u8; 4096];
+    let began = Instant::now();
+    for _ in 0..STEPS {
+        file.write_all(&block)?;
+        file.sync_data()?;
+    }
+    Ok(STEPS as f64 / began.elapsed().as_secs_f64())
+}
+
+async fn chain(data_dir: &Path) -> Fallible<Chain> {
+    let mut options = Options::new(data_dir);
+    options.executor = Arc::new(Nothing);
+    let (engine, _) = Engine::open(options)?;
+    let create = Create {
+        plan: plan(),
+        assets: BTreeMap::new(),
+        hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
+        secrets: BTreeMap::new(),
+        by: "benchmark".to_owned(),
+    };
+    let before = engine.store().stats();
+    let (began, cpu) = (Instant::now(), cpu_us()?);
+    let id = engine.create(create).await?;
+    engine.idle().await;
+    let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_us()? - cpu);
+    let after = engine.store().stats();
+    let operation = engine.load(id).await?;
+    if !operation.life.is_final() || operation.progress().0 != STEPS {
+        return Err(format!("the chain did not complete: {:?}", operation.life).into());
+    }
+    let steps = STEPS as f64;
+    Ok(Chain {
+        per_second: steps / took,
+        syncs_a_step: (after.syncs - before.syncs) as f64 / steps,
+        bytes_a_step: (after.log_bytes - before.log_bytes) as f64 / steps,
+        cpu_us_a_step: cpu / steps,
+    })
+}
+
+/// User and system time of this process (proc(5), `/proc/self/stat` fields 14 and 15, in ticks of 10 ms).
+fn cpu_us() -> Fallible<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+    let tick = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok((tick(11) + tick(12)) * 10_000.0)
+}
+
+fn plan() -> Plan {
+    let step = |index: usize| Step {
+        id: format!("s{index}"),
+        about: None,
+        role: "host".to_owned(),
+        needs: index
+            .checked_sub(1)
+            .map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs })
+            .into_iter()
+            .collect(),
+        when: None,
+        probe: None,
+        action: Action::Run { argv: vec![Template::literal("true")] },
+        undo: None,
+        interrupted: Interrupted::Rerun,
+        retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
+        timeout_ms: 60_000,
+        on_failure: OnFailure::Stop,
+        out: BTreeMap::new(),
+        env: BTreeMap::new(),
+        stdin: None,
+        as_user: None,
+    };
+    Plan {
+        format: FORMAT,
+        workflow: "chain".to_owned(),
+        about: String::new(),
+        inputs: BTreeMap::new(),
+        roles: BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]),
+        steps: (0..STEPS).map(step).collect(),
+        outputs: BTreeMap::new(),
+        assets: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,283 @@
+//! Bringing files to hosts: whole or not at all, whoever owns them, and again after an interruption.
+
+mod host_support;
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use engine::host::{Content, ErrorKind, Host, Progress, Upload};
+use host_support::{Folder, PASSWORD, Sshd, eventually, id, local};
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn upload(bytes: Vec<u8>, to: &Path) -> Upload {
+    Upload {
+        id: id("put"),
+        sha256: sha256(&bytes),
+        from: Content::Bytes(bytes),
+        to: to.to_str().unwrap().into(),
+        mode: None,
+        as_user: None,
+        timeout: Duration::from_secs(120),
+    }
+}
+
+fn bytes(count: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let step = |state: &mut u64| {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    };
+    let mut out: Vec<u8> = std::iter::repeat_with(|| step(&mut state).to_le_bytes()).take(count / 8 + 1).flatten().collect();
+    out.truncate(count);
+    out
+}
+
+/// Nothing but the files that belong there.
+fn entries(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[derive(Default)]
+struct Told(Mutex<Vec<(u64, u64)>>);
+
+impl Progress for Told {
+    fn sent(&self, bytes: u64, of: u64) {
+        self.0.lock().unwrap().push((bytes, of));
+    }
+}
+
+#[tokio::test]
+async fn a_file_arrives_whole_with_its_mode_in_a_folder_that_is_made() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("upload"));
+    for (name, host) in [("ssh", sshd.host()), ("here", local())] {
+        for size in [0, 1, 70_000, 3_000_000] {
+            let to = folder.path(&format!("{name}/it's a \"deep\" $folder/{size}"));
+            let mut file = upload(bytes(size), &to);
+            let told = Told::default();
+            host.upload(&file, &told).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(std::fs::read(&to).unwrap() == bytes(size), "{name} {size}");
+            assert_eq!(std::fs::metadata(&to).unwrap().mode() & 0o7777, 0o644, "{name}");
+            assert_eq!(std::fs::metadata(to.parent().unwrap()).unwrap().mode() & 0o7777, 0o755, "{name}");
+            if size > 0 {
+                assert_eq!(told.0.lock().unwrap().last(), Some(&(size as u64, size as u64)), "{name}");
+            }
+            // Over an existing file, with another mode.
+            file = upload(bytes(size + 5), &to);
+            file.mode = Some(0o4750);
+            host.upload(&file, &()).await.unwrap();
+            assert!(std::fs::read(&to).unwrap() == bytes(size + 5), "{name}");
+            let before = std::fs::metadata(&to).unwrap();
+            assert_eq!(before.mode() & 0o7777, 0o4750, "{name}");
+            // The same once more does nothing.
+            host.upload(&file, &()).await.unwrap();
+            let after = std::fs::metadata(&to).unwrap();
+            assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()), "{name}");
+            // Another mode alone, or a link in its place, is reason enough.
+            file.mode = Some(0o600);
+            host.upload(&file, &()).await.unwrap();
+            assert_eq!(std::fs::metadata(&to).unwrap().mode() & 0o7777, 0o600, "{name}");
+        }
+        let made = folder.path(&format!("{name}/it's a \"deep\" $folder"));
+        assert_eq!(entries(&made), ["0", "1", "3000000", "70000"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_arrive_from_a_file() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("upload"));
+    let from = folder.path("from");
+    let content = bytes(100 << 20);
+    std::fs::write(&from, &content).unwrap();
+    let mut file = upload(Vec::new(), &folder.path("to"));
+    file.sha256 = sha256(&content);
+    file.from = Content::Path(from);
+    sshd.host().upload(&file, &()).await.unwrap();
+    assert!(std::fs::read(folder.path("to")).unwrap() == content);
+    assert_eq!(entries(&folder.0), ["from", "to"]);
+}
+
+#[tokio::test]
+async fn without_sftp_the_bytes_go_through_the_shell() {
+    let (sshd, folder) = (Sshd::without_sftp(), Folder::new("upload"));
+    let file = upload(bytes(5 << 20), &folder.path("to"));
+    sshd.host().upload(&file, &()).await.unwrap();
+    assert!(std::fs::read(folder.path("to")).unwrap() == bytes(5 << 20));
+    assert_eq!(entries(&folder.0), ["to"]);
+}
+
+#[tokio::test]
+async fn another_users_file_is_that_users() {
+    let (sshd, folder) = (Sshd::with_users(""), Folder::new("upload"));
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let asked = engine::host::SshSpec {
+        sudo_password: Some(host_support::secret(PASSWORD)),
+        ..sshd.as_user("asked", PASSWORD)
+    };
+    let hosts = [
+        ("plain", sshd.host_with(sshd.as_user("plain", PASSWORD))),
+        ("asked", sshd.host_with(asked)),
+        ("ptyed", sshd.host_with(sshd.as_user("ptyed", PASSWORD))),
+    ];
+    for (name, host) in hosts {
+        for (user, uid) in [(Some("root"), 0), (Some("other"), 47115), (None, 0)] {
+            let to = folder.path(&format!("{name}-{user:?}"));
+            let mut file = upload(bytes(4 << 20), &to);
+            file.as_user = user.map(Into::into);
+            file.mode = Some(0o640);
+            for _ in 0..2 {
+                host.upload(&file, &()).await.unwrap_or_else(|error| panic!("{name} {user:?}: {error}"));
+            }
+            assert!(std::fs::read(&to).unwrap() == bytes(4 << 20), "{name} {user:?}");
+            let metadata = std::fs::metadata(&to).unwrap();
+            assert_eq!(metadata.mode() & 0o7777, 0o640, "{name} {user:?}");
+            if user.is_some() {
+                assert_eq!(metadata.uid(), uid, "{name} {user:?}");
+            }
+        }
+    }
+    let unallowed = upload(bytes(10), Path::new("/etc/anneal-not-allowed"));
+    let error = sshd.host_with(sshd.as_user("plain", PASSWORD)).upload(&unallowed, &()).await.unwrap_err();
+    assert!(matches!(&error.kind, ErrorKind::Io { said } if said.contains("Permission denied")), "{error}");
+}
+
+/// Cuts the connection when so much has been sent.
+struct CutAt<'a>(&'a Sshd, u64);
+
+impl Progress for CutAt<'_> {
+    fn sent(&self, bytes: u64, _of: u64) {
+        if bytes >= self.1 {
+            self.0.cut();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_upload_leaves_the_old_file_and_can_be_repeated() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("upload"));
+    let to = folder.path("to");
+    std::fs::write(&to, "old").unwrap();
+    let host = sshd.host();
+    let mut file = upload(bytes(40 << 20), &to);
+    for attempt in 1..=3 {
+        file.id.attempt = attempt;
+        let error = host.upload(&file, &CutAt(&sshd, 10 << 20)).await.unwrap_err();
+        assert!(matches!(error.kind, ErrorKind::Lost { .. }), "{error}");
+        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+    }
+    // What a killed script could not clean up.
+    let target = &sha256(to.to_str().unwrap().as_bytes())[..8];
+    let stale = folder.path(&format!(".anneal-{}.put.{target}.1", file.id.operation));
+    std::fs::write(&stale, "half").unwrap();
+    file.id.attempt = 4;
+    host.upload(&file, &()).await.unwrap();
+    assert!(std::fs::read(&to).unwrap() == bytes(40 << 20));
+    eventually("the temporary files to be gone", || entries(&folder.0) == ["to"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_content_never_takes_the_files_place() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("upload"));
+    for (name, host) in [("ssh", sshd.host()), ("here", local())] {
+        for size in [10, 3 << 20] {
+            let to = folder.path("to");
+            std::fs::write(&to, "old").unwrap();
+            let mut file = upload(bytes(size), &to);
+            file.sha256 = sha256(b"something else");
+            let error = host.upload(&file, &()).await.unwrap_err();
+            let ErrorKind::Differs { expected, got } = &error.kind else { panic!("{name}: {error}") };
+            assert_eq!((expected, got), (&file.sha256, &sha256(&bytes(size))), "{name}");
+            assert_eq!(entries(&folder.0), ["to"], "{name}");
+            assert_eq!(std::fs::read(&to).unwrap(), b"old", "{name}");
+        }
+    }
+}
+
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(at: PathBuf, size: &str) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        let options = format!("size={size},mode=0777");
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&at).status().unwrap();
+        assert!(done.success(), "mounting a tmpfs needs CAP_SYS_ADMIN");
+        Self(at)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Fills the disk when so much has been sent.
+struct FillAt<'a>(&'a Path, u64);
+
+impl Progress for FillAt<'_> {
+    fn sent(&self, bytes: u64, _of: u64) {
+        let filler = self.0.join("filler");
+        if bytes >= self.1 && !filler.exists() {
+            // It fails in the end: the disk is full.
+            let _ = std::fs::write(filler, vec![0; 64 << 20]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_with_what_is_free_and_needed() {
+    let folder = Folder::new("upload");
+    // Before the server, whose view of the mounts is its own.
+    let disk = Tmpfs::mount(folder.path("disk"), "24m");
+    let sshd = Sshd::with_users("");
+    let plain = || sshd.host_with(sshd.as_user("plain", PASSWORD));
+    let hosts: [(&str, Host, Option<&str>); 4] =
+        [("ssh", sshd.host(), None), ("here", local(), None), ("sudo", plain(), Some("root")), ("user", plain(), None)];
+    for (name, host, user) in hosts {
+        let _ = std::fs::remove_file(disk.0.join("filler"));
+        let to = disk.0.join("to");
+        let mut file = upload(bytes(30 << 20), &to);
+        file.as_user = user.map(Into::into);
+        let error = host.upload(&file, &()).await.unwrap_err();
+        let ErrorKind::DiskFull { path, free, needed } = &error.kind else { panic!("{name}: {error}") };
+        assert_eq!((path.as_str(), *needed), (disk.0.to_str().unwrap(), Some(30 << 20)), "{name}");
+        assert!(free.is_some_and(|free| free <= 24 << 20 && free > 20 << 20), "{name}: {error}");
+        assert_eq!(entries(&disk.0), [] as [String; 0], "{name}: nothing was sent");
+        // There was room, and then there was not.
+        let mut file = upload(bytes(20 << 20), &to);
+        file.as_user = user.map(Into::into);
+        let error = host.upload(&file, &FillAt(&disk.0, 4 << 20)).await.unwrap_err();
+        assert!(matches!(&error.kind, ErrorKind::DiskFull { path, .. } if path == disk.0.to_str().unwrap()), "{name}: {error}");
+        eventually("the temporary file to be gone", || entries(&disk.0) == ["filler"]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_uploaded_is_refused() {
+    let (host, folder) = (local(), Folder::new("upload"));
+    let folder_in_the_way = upload(bytes(3), &folder.0);
+    let error = host.upload(&folder_in_the_way, &()).await.unwrap_err();
+    assert!(matches!(&error.kind, ErrorKind::Io { said } if said.ends_with("is a folder")), "{error}");
+    let mut relative = upload(bytes(3), Path::new("relative"));
+    let mut digest = upload(bytes(3), &folder.path("to"));
+    digest.sha256 = "abc".into();
+    let mut missing = upload(bytes(3), &folder.path("to"));
+    missing.from = Content::Path(folder.path("missing"));
+    relative.mode = Some(0o644);
+    for (file, invalid) in [(relative, true), (digest, true), (missing, false)] {
+        let error = host.upload(&file, &()).await.unwrap_err();
+        assert_eq!(matches!(error.kind, ErrorKind::Invalid { .. }), invalid, "{error}");
+    }
+    assert_eq!(entries(&folder.0), [] as [String; 0]);
+}

@@ -1,0 +1,22 @@
+//! The binary under test: the one that cargo built into the same folder as the test.
+
+use std::path::{Path, PathBuf};
+
+/// `target/<profile>/anneal`, beside the running test (`target/<profile>/deps/…`).
+///
+/// # Panics
+/// When it is not built.
+pub fn path() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent);
+    let binary = folder.unwrap_or(Path::new(".")).join("anneal");
+    assert!(binary.is_file(), "{} is missing: build it with `cargo build -p anneal` (`make test` does)", binary.display());
+    binary
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path).canonicalize().unwrap_or_else(|error| {
+        panic!("the repository has no {path}: {error}");
+    })
+}
