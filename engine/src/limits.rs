@@ -1,50 +1,38 @@
 //! The limits of the engine, in one place. The table in the docs is generated from [`table`].
 
-/// Nodes of one operation.
-pub const NODES: usize = 100_000;
-/// Hosts of one operation.
-pub const HOSTS: usize = 10_000;
-/// Executors at work at once, over all operations.
-pub const EXECUTORS: usize = 512;
-/// Reports that may queue up for one operation before its executors wait.
-pub const REPORTS: usize = 1_024;
-/// Bytes of output that a journal entry holds itself; more goes into a blob (D3).
-pub const INLINE_OUTPUT_BYTES: usize = 16 * 1024;
-/// Bytes of one `out` value.
-pub const OUT_BYTES: usize = 64 * 1024;
-/// Bytes of live output kept in memory for each running node.
-pub const LIVE_BYTES: usize = 64 * 1024;
-/// Bytes of an answer that `Wait(until: Http(…))` reads before it lets go.
-pub const HTTP_BODY_BYTES: usize = 64 * 1024;
-/// Secrets shorter than this are protected by structure only, not by filtering (D9).
-pub const FILTERED_SECRET_BYTES: usize = 8;
-/// Milliseconds that the job folders of an operation that has ended may take to be removed.
-pub const SWEEP_MS: u64 = 10_000;
-
 /// A limit as the docs show it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// Its name.
+    /// Its name in the code.
     pub name: &'static str,
     /// Its value.
     pub value: u64,
     /// Its unit.
     pub unit: &'static str,
+    /// What it limits.
+    pub about: &'static str,
 }
 
-/// All limits of this crate.
-pub fn table() -> Vec<Limit> {
-    let limit = |name, value: usize, unit| Limit { name, value: value as u64, unit };
-    vec![
-        limit("nodes of one operation", NODES, "nodes"),
-        limit("hosts of one operation", HOSTS, "hosts"),
-        limit("executors at work at once", EXECUTORS, "executors"),
-        limit("reports queued for one operation", REPORTS, "reports"),
-        limit("output held in a journal entry", INLINE_OUTPUT_BYTES, "bytes"),
-        limit("one `out` value", OUT_BYTES, "bytes"),
-        limit("live output kept for a running node", LIVE_BYTES, "bytes"),
-        limit("answer read by `Wait(until: Http(…))`", HTTP_BODY_BYTES, "bytes"),
-        limit("shortest secret that output is filtered for", FILTERED_SECRET_BYTES, "bytes"),
-        Limit { name: "removing the job folders of an ended operation", value: SWEEP_MS, unit: "ms" },
-    ]
+macro_rules! limits {
+    ($($name:ident: $ty:ty = $value:expr, $unit:literal, $about:literal;)*) => {
+        $(#[doc = $about] #[doc = concat!("\n\nUnit: ", $unit, ".")] pub const $name: $ty = $value;)*
+
+        /// All limits, in the order of this file.
+        pub fn table() -> Vec<Limit> {
+            vec![$(Limit { name: stringify!($name), value: $name as u64, unit: $unit, about: $about }),*]
+        }
+    };
+}
+
+limits! {
+    NODES: usize = 100_000, "nodes", "Nodes of one operation.";
+    HOSTS: usize = 10_000, "hosts", "Hosts of one operation.";
+    EXECUTORS: usize = 512, "executors", "Executors at work at once, over all operations.";
+    REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
+    INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
+    OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";
+    LIVE_BYTES: usize = 64 * 1024, "bytes", "Live output kept in memory for each running node.";
+    HTTP_BODY_BYTES: usize = 64 * 1024, "bytes", "What `Wait(until: Http(…))` reads of an answer before it lets go.";
+    FILTERED_SECRET_BYTES: usize = 8, "bytes", "The shortest secret that output is filtered for; shorter ones are protected by structure only.";
+    SWEEP_MS: u64 = 10_000, "ms", "How long removing the job folders of an operation that has ended may take.";
 }

@@ -1,4 +1,4 @@
-//! The binary under test: the one that cargo built into the same folder as the test.
+//! The binary under test: the one that cargo built into the same folder as the test, or the one that `ANNEAL_BINARY` names.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// When it is not built.
 pub fn path() -> PathBuf {
+    if let Some(other) = std::env::var_os("ANNEAL_BINARY") {
+        return other.into();
+    }
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent);
     let binary = folder.unwrap_or(Path::new(".")).join("anneal");

@@ -114,7 +114,8 @@ impl Host {
         let as_user = job.as_user.as_deref();
         let watchdog = job.timeout > self.0.settings.watchdog_over;
         let orders = job_script::job(job, self.place(as_user)?, watchdog).map_err(|why| ErrorKind::Invalid { why })?;
-        let running = self.begin(Script::Supervise, as_user, Input::All(orders), Want::InTurn).await?;
+        let script = if watchdog { Script::Watch } else { Script::Supervise };
+        let running = self.begin(script, as_user, Input::All(orders), Want::InTurn).await?;
         // Where the host keeps the deadline itself, we come after it.
         let grace = if watchdog { limits::WATCHDOG_GRACE } else { Duration::ZERO };
         let deadline = Instant::now() + job.timeout + grace;

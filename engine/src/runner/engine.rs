@@ -23,6 +23,9 @@ use crate::limits::{EXECUTORS, HOSTS, NODES};
 use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, NodeId, Operation, OutputRef, Verb};
 use crate::vault::Vault;
 
+/// How often a verb is tried on an operation whose task ends under it.
+const VERB_TRIES: usize = 3;
+
 /// How an engine is opened.
 #[derive(Clone)]
 pub struct Options {
@@ -184,25 +187,40 @@ impl Engine {
 
     /// Goes on with an operation: one that a killed engine left, one that failed, one that waits (see [`Verb::Resume`]).
     pub async fn verb(&self, id: Uuid, verb: Verb, by: &str, why: &str) -> Result<(), Error> {
-        let (reply, answer) = oneshot::channel();
-        let message = Message { verb, by: by.to_owned(), why: why.to_owned(), reply };
-        let in_hand = self.shared.hands().get(&id).cloned();
-        match in_hand {
-            Some(hand) => {
-                if hand.messages.send(message).await.is_err() {
-                    return Err(Error::new(Kind::Refused, "the operation ended this moment").hint("look with `anneal show`"));
+        // A task that ends in the same moment takes the message with it; then the operation is taken in hand anew.
+        for _ in 0..VERB_TRIES {
+            let (reply, answer) = oneshot::channel();
+            let message = Message { verb: verb.clone(), by: by.to_owned(), why: why.to_owned(), reply };
+            let in_hand = self.shared.hands().get(&id).cloned();
+            match in_hand {
+                Some(hand) => {
+                    if hand.messages.send(message).await.is_err() {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                }
+                None => {
+                    let (operation, vault) = self.read(id).await?;
+                    self.take(operation, vault, Vec::new(), Some(message)).await?;
                 }
             }
-            None => {
-                let store = self.shared.store.clone();
-                let operation = blocking(move || journal::load(&store, id)).await?;
-                let store = self.shared.store.clone();
-                let secrets = blocking(move || Ok(store.sealed().read(&id)?)).await?.unwrap_or_default();
-                let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
-                self.take(operation, vault, Vec::new(), Some(message)).await?;
+            if let Ok(answer) = answer.await {
+                return answer;
             }
         }
-        answer.await.map_err(|_| Error::new(Kind::Internal, "the operation's task ended without an answer"))?
+        Err(Error::new(Kind::Refused, "the operation ended this moment").hint("look with `anneal show`, then try again"))
+    }
+
+    /// An operation and its secrets, from the store.
+    async fn read(&self, id: Uuid) -> Result<(Operation, Vault), Error> {
+        let store = self.shared.store.clone();
+        blocking(move || {
+            let operation = journal::load(&store, id)?;
+            let secrets = store.sealed().read(&id)?.unwrap_or_default();
+            let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
+            Ok((operation, vault))
+        })
+        .await
     }
 
     /// Takes an operation in hand and lets a task work on it.

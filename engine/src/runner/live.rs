@@ -106,7 +106,7 @@ impl Live for Sink {
 
 impl crate::host::Progress for Sink {
     fn sent(&self, bytes: u64, of: u64) {
-        let percent = if of == 0 { 100 } else { bytes.saturating_mul(100) / of };
+        let percent = bytes.saturating_mul(100).checked_div(of).unwrap_or(100);
         self.board.append(&self.node, self.attempt, format!("{bytes} of {of} bytes, {percent} %\n").as_bytes());
     }
 }

@@ -111,7 +111,8 @@ impl Hand {
                 Err(error) => break Standing::Broken(error.to_string()),
             }
         };
-        if self.driver.operation().life.is_final() {
+        // Asked of an operation that had ended before, a verb changes nothing, and there is nothing to clean up.
+        if self.summary.is_some() && self.driver.operation().life.is_final() {
             self.clean_up().await;
         }
         self.executors.shutdown().await;

@@ -18,15 +18,6 @@ a_folder() {
     return 1
 }
 
-# a_find CANDIDATE...: the folder that has this attempt's claim.
-a_find() {
-    for a_p in "$@"; do
-        a_d=$a_p/$a_op a_f=$a_p/$a_op/$a_n
-        [ -e "$a_f.pid" ] && [ -O "$a_p" ] && return 0
-    done
-    return 1
-}
-
 # Why nothing can be written: builtins do not tell, cat does.
 a_why() {
     a_e=$( { echo | cat >|"$a_f.why"; } 2>&1 ) && a_e="cannot write in $a_d"
@@ -43,14 +34,8 @@ a_stat() {
     a_state=$1 a_ppid=$2 a_pgrp=$3 a_sess=$4 a_start=${20}
 }
 
-# This start of the machine: the kernel's boot id, and when process 1 began, for a container that is restarted keeps
-# the kernel.
-a_boot() {
-    read -r a_b </proc/sys/kernel/random/boot_id
-    a_start=0
-    a_stat 1
-    a_b=$a_b/$a_start
-}
+# This start of the kernel.
+a_boot() { read -r a_b </proc/sys/kernel/random/boot_id; }
 
 # a_claim RECORD: the attempt is ours, or somebody has it already (1), or it cannot be written (2).
 a_claim() {
@@ -62,25 +47,6 @@ a_claim() {
     return 2
 }
 
-# The claim as written: $r_boot $r_pid $r_start $r_pgrp $r_sess. False while it is not complete.
-a_record() {
-    r_end=
-    read -r r_boot r_pid r_start r_pgrp r_sess r_end <"$a_f.pid"
-    [ "$r_end" = . ]
-}
-
-a_alive() { a_stat "$r_pid" && [ "$a_start" = "$r_start" ] && [ "$a_state" != Z ]; }
-
-# Whether the job's end is on record: $a_rc, and $a_how: -, late (its deadline) or killed.
-a_ended() {
-    a_rc= a_how= a_x=
-    [ -e "$a_f.exit" ] && read -r a_rc a_how a_x <"$a_f.exit"
-    [ "$a_x" = . ] && return 0
-    a_y=
-    { read -r a_x; read -r a_x a_rc a_how a_y; } <"$a_f.pid"
-    [ "$a_x$a_y" = exit. ]
-}
-
 # The output as it lies there, up to the limit, and the end. The rest of a larger one is asked for on its own.
 a_deliver() {
     [ -s "$a_f.out" ] && dd bs=65536 count=8 <"$a_f.out" 2>/dev/null
@@ -90,5 +56,3 @@ a_deliver() {
     [ -e "$a_f.err.cut" ] && a_c=${a_c}e
     a_end exit "$a_rc" "$a_how" "$a_c"
 }
-
-a_nap() { sleep 0.2 2>/dev/null || sleep 1; }

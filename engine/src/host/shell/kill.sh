@@ -24,13 +24,12 @@ else
         a_tries=$((a_tries + 1))
         a_nap
     done
-    a_boot
     if a_ended; then
         [ "$a_how" = - ] && a_end killed ended -
         a_was=$a_how
     fi
     [ "$r_boot" = void ] && a_end killed void -
-    [ "$r_boot" = "$a_b" ] || a_end killed gone -
+    a_rebooted && a_end killed gone -
     a_pg=$r_pgrp a_se=$r_sess
     a_kin=' '
     a_alive && a_kinsfolk "$r_pid"

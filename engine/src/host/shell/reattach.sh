@@ -42,12 +42,13 @@ case $r_boot in
     void) a_final; a_end never ;;
     gone) a_final; a_end vanished ;;
 esac
-a_boot
 a_oat=0 a_eat=0 a_missed= a_pace=0
 while ! a_ended; do
-    [ "$a_b" = "$r_boot" ] || { a_final; a_end rebooted; }
     if a_alive; then
         a_missed=
+    elif a_rebooted; then
+        a_final
+        a_end rebooted
     elif [ "$a_missed" ]; then
         a_final
         a_end vanished

@@ -1,0 +1,189 @@
+//! The durable runner with a real store and an executor that does what a test tells it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use dsl::expr::Template;
+use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, FORMAT, Interrupted, OnFailure, Plan, Retry, Role, Step};
+use dsl::value::SecretRef;
+use engine::operation::{Effect, Event, Life, NodeOutcome, ReachRecord, Verb};
+use engine::runner::{Context, Executor, Options, Reporter, Standing, Task};
+use engine::{Create, Engine, HostSpec, Kind};
+use futures::future::BoxFuture;
+use store::Secret;
+use tokio::sync::Semaphore;
+
+/// Every step succeeds as soon as there is a permit for it; what was asked is written down.
+struct Told {
+    permits: Arc<Semaphore>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Executor for Told {
+    fn perform(&self, _: Arc<Context>, task: Task, _: Reporter) -> BoxFuture<'static, Option<NodeOutcome>> {
+        let permits = Arc::clone(&self.permits);
+        let word = match &task.effect {
+            Effect::Do { node, attempt } => format!("do {node} {attempt}"),
+            Effect::Reattach { node, attempt, .. } => format!("reattach {node} {attempt}"),
+            other => format!("{other:?}"),
+        };
+        self.asked.lock().unwrap().push(word);
+        Box::pin(async move {
+            permits.acquire().await.unwrap().forget();
+            Some(NodeOutcome::Succeeded { out: BTreeMap::new(), output: None })
+        })
+    }
+}
+
+struct World {
+    engine: Engine,
+    permits: Arc<Semaphore>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+fn open(folder: &Path) -> World {
+    let (permits, asked) = (Arc::new(Semaphore::new(0)), Arc::default());
+    let mut options = Options::new(folder);
+    options.home = None;
+    options.executor = Arc::new(Told { permits: Arc::clone(&permits), asked: Arc::clone(&asked) });
+    let (engine, _) = Engine::open(options).unwrap();
+    World { engine, permits, asked }
+}
+
+fn chain(steps: usize) -> Create {
+    let step = |index: usize| Step {
+        id: format!("s{index}"),
+        about: None,
+        role: "host".to_owned(),
+        needs: index
+            .checked_sub(1)
+            .map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs })
+            .into_iter()
+            .collect(),
+        when: None,
+        probe: None,
+        action: Action::Run { argv: vec![Template::literal("true")] },
+        undo: None,
+        interrupted: Interrupted::Rerun,
+        retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
+        timeout_ms: 60_000,
+        on_failure: OnFailure::Stop,
+        out: BTreeMap::new(),
+        env: BTreeMap::new(),
+        stdin: None,
+        as_user: None,
+    };
+    Create {
+        plan: Plan {
+            format: FORMAT,
+            workflow: "chain".to_owned(),
+            about: String::new(),
+            inputs: BTreeMap::new(),
+            roles: BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]),
+            steps: (0..steps).map(step).collect(),
+            outputs: BTreeMap::new(),
+            assets: BTreeMap::new(),
+        },
+        assets: BTreeMap::new(),
+        hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
+        secrets: BTreeMap::from([(SecretRef("inputs.s".to_owned()), Secret::from("canary-4711"))]),
+        by: "test".to_owned(),
+    }
+}
+
+fn resume() -> Verb {
+    Verb::Resume { decisions: BTreeMap::new() }
+}
+
+/// Waits until the journal has an event that `is` it.
+async fn until(engine: &Engine, id: uuid::Uuid, is: impl Fn(&Event) -> bool) {
+    let mut seen = engine.watch(id).unwrap();
+    while !engine.entries(id, 0, 10_000).await.unwrap().iter().any(|entry| is(&entry.event)) {
+        seen.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_result_and_the_intents_of_what_it_makes_ready_share_a_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = open(folder.path());
+    world.permits.add_permits(1_000);
+    let before = world.engine.store().stats().commits;
+    let id = world.engine.create(chain(100)).await.unwrap();
+    world.engine.idle().await;
+    assert!(matches!(world.engine.load(id).await.unwrap().life, Life::Completed { .. }));
+    let commits = world.engine.store().stats().commits - before;
+    assert_eq!(commits, 101, "one for `created` and the first intent, one a step"); // D12
+}
+
+#[tokio::test]
+async fn an_engine_that_let_go_goes_on_where_it_was_and_repeats_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let id = first.engine.create(chain(3)).await.unwrap();
+    first.permits.add_permits(1);
+    until(&first.engine, id, |event| matches!(event, Event::Started { node, .. } if node.step == "s1")).await;
+    first.engine.let_go();
+    let mut seen = first.engine.watch(id).unwrap();
+    while seen.changed().await.is_ok() {}
+    first.engine.store().clone().close().await.unwrap();
+    drop(first);
+
+    let second = open(folder.path());
+    assert!(!second.engine.in_hand(id), "opening alone sets nothing going");
+    second.permits.add_permits(10);
+    second.engine.verb(id, resume(), "test", "").await.unwrap();
+    second.engine.idle().await;
+    assert_eq!(*second.asked.lock().unwrap(), ["reattach s1@host 1", "do s2@host 1"]); // I2, I4
+    assert!(matches!(second.engine.load(id).await.unwrap().life, Life::Completed { .. }));
+    assert_eq!(second.engine.store().sealed().read(&id).unwrap(), None, "its secrets are gone with its end"); // D9
+}
+
+#[tokio::test]
+async fn one_broken_operation_does_not_stop_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = open(folder.path());
+    let broken = world.engine.create(chain(2)).await.unwrap();
+    let whole = world.engine.create(chain(3)).await.unwrap();
+    world.engine.let_go();
+    let digest = world.engine.load(broken).await.unwrap().plan_digest.parse().unwrap();
+    world.engine.store().blobs().remove(&digest).unwrap();
+
+    let error = world.engine.load(broken).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Quarantined);
+    assert!(error.to_string().contains("backup"), "it says what to do: {error}");
+    assert_eq!(world.engine.list().await.unwrap().len(), 2);
+    assert!(world.engine.load(whole).await.is_ok()); // I11
+}
+
+#[tokio::test]
+async fn verbs_that_make_no_sense_now_are_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = open(folder.path());
+    world.permits.add_permits(10);
+    let id = world.engine.create(chain(1)).await.unwrap();
+    world.engine.idle().await;
+    let error = world.engine.verb(id, resume(), "test", "").await.unwrap_err();
+    assert_eq!((error.kind, error.to_string().as_str()), (Kind::Refused, "the operation has completed; there is nothing to resume"));
+    let events = world.engine.load(id).await.unwrap().seq;
+    let error = world.engine.verb(uuid::Uuid::now_v7(), resume(), "test", "").await.unwrap_err();
+    assert_eq!(error.kind, Kind::NotFound);
+    assert_eq!(world.engine.load(id).await.unwrap().seq, events, "a refusal leaves no trace");
+}
+
+#[tokio::test]
+async fn operations_are_found_by_any_part_of_their_id_that_is_theirs_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = open(folder.path());
+    let one = world.engine.create(chain(1)).await.unwrap();
+    let two = world.engine.create(chain(1)).await.unwrap();
+    let text = one.to_string();
+    assert_eq!(world.engine.find(&text).await.unwrap(), one);
+    assert_eq!(world.engine.find(&text[28..]).await.unwrap(), one);
+    let shared = text.chars().zip(two.to_string().chars()).take_while(|(a, b)| a == b).count();
+    assert_eq!(world.engine.find(&text[..=shared]).await.unwrap(), one);
+    assert_eq!(world.engine.find(&text[..shared]).await.unwrap_err().kind, Kind::Ambiguous);
+    assert_eq!(world.engine.find("zzz").await.unwrap_err().kind, Kind::NotFound);
+    assert!(matches!(world.engine.watch(one).unwrap().borrow().rest, Standing::Busy));
+}
