@@ -35,7 +35,7 @@ lint:
 	cargo clippy --workspace --all-targets -- -D warnings
 
 sim:
-	cargo run --quiet --profile sim -p anneal-tests --bin sim -- $(SEEDS) $(FIRST)
+	cargo run --quiet -p anneal-tests --bin sim -- $(SEEDS) $(FIRST)
 
 bench: setup release
 	benches/run.sh

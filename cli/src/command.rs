@@ -7,32 +7,27 @@ mod resume;
 mod run;
 mod show;
 
-use crate::args::{Args, Command, Global};
-use crate::data_dir::data_dir;
-use crate::report::{Problem, say};
+use crate::args::{Args, Command};
+use crate::report::Problem;
+use crate::session::Session;
 
 /// Runs one command; its exit code.
 pub async fn run(args: Args) -> Result<u8, Problem> {
     let global = &args.global;
-    match &args.command {
+    let mut session = Session::new(global);
+    let code = match &args.command {
         Command::Check(check) => check::run(check, global),
-        Command::Run(run) => run::run(run, global).await,
-        Command::Ops => ops::run(global).await,
-        Command::Show(show) => show::run(show, global).await,
-        Command::Logs(logs) => logs::run(logs, global).await,
-        Command::Resume(resume) => resume::run(resume, global).await,
-    }
-}
-
-/// Access to the store, by whoever holds it; what opening it mended is said.
-pub async fn attach(global: &Global) -> Result<server::Access, Problem> {
-    let access = server::attach(engine::Options::new(data_dir(global)?)).await?;
-    if access.owner.is_some() {
-        for note in access.client.about().await?.notes {
-            say(&format!("note: {note}"));
-        }
-    }
-    Ok(access)
+        Command::Run(run) => run::run(run, global, &mut session).await,
+        Command::Ops => ops::run(global, &mut session).await,
+        Command::Show(show) => show::run(show, global, &mut session).await,
+        Command::Logs(logs) => logs::run(logs, global, &mut session).await,
+        Command::Resume(resume) => resume::run(resume, global, &mut session).await,
+    };
+    // However it went: whoever else is served by us is not left in the middle.
+    let ended = session.end().await;
+    let code = code?;
+    ended?;
+    Ok(code)
 }
 
 /// Who asks: `user@machine`.

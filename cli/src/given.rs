@@ -1,6 +1,6 @@
 //! What a workflow is run with: from the command line and the inventory to hosts, inputs and secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use dsl::{Given, GivenValue, Origin, RoleKind, Workflow};
@@ -43,7 +43,8 @@ impl Gathering<'_> {
         let mut from_flags: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for flag in &self.run.hosts {
             let (role, target) = flag.split_once('=').filter(|(role, target)| !role.is_empty() && !target.is_empty()).ok_or_else(|| {
-                Problem::usage(format!("--host {flag}: a role is missing")).hint("write --host ROLE=USER@ADDRESS or --host ROLE=local")
+                // It may hold a password that was meant otherwise: it is not repeated.
+                Problem::usage("--host: a role is missing").hint("write --host ROLE=USER@ADDRESS or --host ROLE=local")
             })?;
             from_flags.entry(role.to_owned()).or_default().push(target);
         }
@@ -60,6 +61,7 @@ impl Gathering<'_> {
             }
             self.everything.given.roles.insert(role.clone(), slots);
         }
+        let from_flag_slots: BTreeSet<String> = self.everything.hosts.keys().cloned().collect();
         let only = match inventory.hosts.0.len() {
             1 => inventory.hosts.0.keys().next(),
             _ => None,
@@ -76,6 +78,10 @@ impl Gathering<'_> {
                 (None, false, _) => continue,
             };
             for slot in &slots {
+                if from_flag_slots.contains(slot) {
+                    return Err(Problem::usage(format!("`{slot}` is a host of the inventory, and of --host too"))
+                        .hint("name the role's hosts in one of the two places only"));
+                }
                 self.inventory_host(role.name, slot, inventory)?;
             }
             self.everything.given.roles.insert(role.name.to_owned(), slots);
@@ -178,7 +184,9 @@ impl Gathering<'_> {
         for (name, input) in &inventory.inputs.0 {
             let source = match input {
                 Input::Value(text) => {
-                    self.everything.given.inputs.insert(name.clone(), elsewhere(text.clone()));
+                    // As plain as on the command line: no place for a secret.
+                    let value = GivenValue { text: text.clone(), origin: Origin::CommandLine };
+                    self.everything.given.inputs.insert(name.clone(), value);
                     continue;
                 }
                 Input::Env(name) => SecretSource::Env(name.clone()),

@@ -9,7 +9,9 @@ mod inventory;
 mod prompt;
 mod report;
 mod secret_source;
+mod session;
 mod show;
+mod stop;
 mod time;
 mod watch;
 

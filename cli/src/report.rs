@@ -61,6 +61,8 @@ impl From<server::ClientError> for Problem {
                 let usage = matches!(error.kind.as_str(), "invalid" | "not_found" | "ambiguous");
                 Problem { code: if usage { USAGE } else { FAILED }, message: error.message, hint: error.hint }
             }
+            protocol @ server::ClientError::Protocol(_) => Problem::failed(protocol.to_string())
+                .hint("end that process, or use the version of Anneal that it is of"),
             gone @ server::ClientError::Gone(_) => Problem::failed(gone.to_string())
                 .hint("the operation itself is safe: `anneal ops` shows it, `anneal resume` goes on with it"),
         }
@@ -69,6 +71,9 @@ impl From<server::ClientError> for Problem {
 
 /// Says it on stderr.
 pub fn error(problem: &Problem) {
+    if problem.message.is_empty() {
+        return; // Whoever read our output has seen enough.
+    }
     say(&format!("error: {}", problem.message));
     if let Some(hint) = &problem.hint {
         say(&format!("  help: {hint}"));

@@ -1,60 +1,63 @@
 //! Watching an operation: on a terminal one live line per running node, plain lines elsewhere, lines of JSON with `--json`.
 //!
-//! Ctrl-C detaches (D5): what runs on hosts goes on, and how to go on is said.
+//! Ctrl-C detaches (D5): what runs on hosts goes on, and how to go on is said. Where the process that works on the operation
+//! ends before it, the operation is gone on with: whoever watches has asked for it.
 
 mod display;
 
+use std::collections::BTreeMap;
+
 use display::Display;
-use server::{Access, ClientError, WatchLine};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use engine::view::OperationView;
+use server::{ClientError, Lines, ResumeRequest, WatchLine};
 use uuid::Uuid;
 
 use crate::args::Global;
-use crate::command::attach;
 use crate::report::{FAILED, OK, Problem, RESTS, put, put_json, say};
+use crate::session::Session;
 use crate::show::{self, short};
+use crate::stop::Stop;
 
-/// Watches an operation from entry `after` on, until it rests; the exit code.
-///
-/// The process that works on it may end: with the operation, or before. What it did is in the store, so the rest is read
-/// from there.
-pub async fn watch(mut access: Access, id: Uuid, mut after: u64, global: &Global) -> Result<u8, Problem> {
-    let mut lines = access.client.watch(&id.to_string(), after).await?;
-    let mut display = if global.json { Display::json() } else { Display::people(id) };
+/// What is watched.
+pub struct Watched {
+    /// The operation.
+    pub id: Uuid,
+    /// From which entry of its journal on.
+    pub after: u64,
+    /// Who watches, for the journal.
+    pub by: String,
+}
+
+/// Watches an operation until it rests; the exit code.
+pub async fn watch(watched: Watched, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let mut stop = Stop::new()?;
-    let broken = loop {
-        tokio::select! {
-            line = lines.next() => match line {
-                Ok(Some(WatchLine::End { broken })) => break broken,
-                Ok(Some(line)) => {
-                    if let WatchLine::Entry(entry) = &line {
-                        after = entry.seq;
-                    }
-                    display.line(&line)?;
-                }
-                Ok(None) | Err(ClientError::Gone(_)) => {
-                    access = attach(global).await?;
-                    lines = access.client.watch(&id.to_string(), after).await?;
-                }
-                Err(error) => {
-                    display.finish();
-                    return Err(error.into());
-                }
-            },
-            () = stop.asked() => {
+    let Watched { id, mut after, by } = watched;
+    let mut display = if global.json { Display::json() } else { Display::people(id) };
+    let end = loop {
+        let mut lines = session.ask(async |client| client.watch(&id.to_string(), after).await).await?;
+        let end = tokio::select! {
+            end = show_lines(&mut lines, &mut after, &mut display) => end,
+            () = stop.asked() => Ok(End::Asked),
+        };
+        match end {
+            Ok(End::Gone) => {}
+            Ok(end) => break end,
+            Err(problem) => {
                 display.finish();
-                return Ok(detach(&access, id));
+                // Nobody reads what we show: that is no reason to drop the operation without a word.
+                session.let_go(id).await;
+                return Err(if problem.code == OK { Problem { code: RESTS, ..problem } } else { problem });
             }
         }
+        go_on(session, id, &by).await?;
     };
     display.finish();
-    let view = match access.client.show(&id.to_string()).await {
-        Err(ClientError::Gone(_)) => {
-            access = attach(global).await?;
-            access.client.show(&id.to_string()).await?
-        }
-        view => view?,
+    let broken = match end {
+        End::Asked => return Ok(detach(session, id).await),
+        End::Rests { broken } => broken,
+        End::Gone => None,
     };
+    let view = session.ask(async |client| client.show(&id.to_string()).await).await?;
     let code = match (view.state.as_str(), &broken) {
         ("COMPLETED", None) => OK,
         ("STARTING" | "PROCESSING" | "ROLLING_BACK", None) => RESTS,
@@ -65,11 +68,48 @@ pub async fn watch(mut access: Access, id: Uuid, mut after: u64, global: &Global
     } else {
         summary(&view, broken.as_deref())?;
     }
-    stay(&access).await;
     Ok(code)
 }
 
-fn summary(view: &engine::view::OperationView, broken: Option<&str>) -> Result<(), Problem> {
+enum End {
+    /// The operation rests.
+    Rests { broken: Option<String> },
+    /// The process that works on it ended.
+    Gone,
+    /// Somebody asks us to stop.
+    Asked,
+}
+
+async fn show_lines(lines: &mut Lines, after: &mut u64, display: &mut Display) -> Result<End, Problem> {
+    loop {
+        match lines.next().await {
+            Ok(Some(WatchLine::End { broken })) => return Ok(End::Rests { broken }),
+            Ok(Some(line)) => {
+                if let WatchLine::Entry(entry) = &line {
+                    *after = entry.seq;
+                }
+                display.line(&line)?;
+            }
+            Ok(None) | Err(ClientError::Gone(_)) => return Ok(End::Gone),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Takes the operation in hand again, after the process that worked on it ended under us.
+async fn go_on(session: &mut Session<'_>, id: Uuid, by: &str) -> Result<(), Problem> {
+    let id = id.to_string();
+    let view = session.ask(async |client| client.show(&id).await).await?;
+    let live = matches!(view.state.as_str(), "STARTING" | "PROCESSING" | "ROLLING_BACK");
+    if !live || view.in_hand || view.why.is_some() {
+        return Ok(());
+    }
+    let why = "the process that worked on it ended".to_owned();
+    let request = ResumeRequest { decisions: BTreeMap::new(), by: by.to_owned(), why };
+    session.ask(async |client| client.resume(&id, &request).await).await.map(drop)
+}
+
+fn summary(view: &OperationView, broken: Option<&str>) -> Result<(), Problem> {
     let id = short(view.id);
     let took = crate::time::took(view.at_ms.saturating_sub(view.created_at_ms));
     let why = view.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -91,51 +131,13 @@ fn summary(view: &engine::view::OperationView, broken: Option<&str>) -> Result<(
 }
 
 /// Lets go of the operation, and says how to go on.
-fn detach(access: &Access, id: Uuid) -> u8 {
-    let id = short(id);
-    match &access.owner {
-        Some(engine) => {
-            engine.let_go();
-            say(&format!("detached: what runs on hosts goes on; nothing new is started until `anneal resume {id}`"));
-        }
-        None => say(&format!("detached: another process goes on with it; `anneal logs {id} --follow` watches it")),
+async fn detach(session: &Session<'_>, id: Uuid) -> u8 {
+    let short = short(id);
+    if session.is_owner() {
+        session.let_go(id).await;
+        say(&format!("detached: what runs on hosts goes on; nothing new is started until `anneal resume {short}`"));
+    } else {
+        say(&format!("detached: another process goes on with it; `anneal logs {short} --follow` watches it"));
     }
     RESTS
-}
-
-/// The process that holds the store stays as long as others' operations need it.
-async fn stay(access: &Access) {
-    let Some(engine) = &access.owner else { return };
-    if engine.busy() > 0 {
-        say(&format!("this process holds the store and goes on with {} other operations (Ctrl-C lets go)", engine.busy()));
-        if let Ok(mut stop) = Stop::new() {
-            tokio::select! {
-                () = engine.idle() => {}
-                () = stop.asked() => engine.let_go(),
-            }
-        }
-    }
-}
-
-/// Somebody asks us to stop: Ctrl-C, `kill`, a closed terminal.
-struct Stop {
-    signals: [Signal; 3],
-}
-
-impl Stop {
-    fn new() -> Result<Stop, Problem> {
-        let listen = |kind| signal(kind).map_err(|error| Problem::failed(format!("signals cannot be heard: {error}")));
-        let signals =
-            [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?];
-        Ok(Stop { signals })
-    }
-
-    async fn asked(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }

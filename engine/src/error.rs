@@ -41,6 +41,11 @@ impl Error {
         Error { kind, message: message.into(), hint: None, source: None }
     }
 
+    /// The same error for somebody else; the cause beneath it stays with the first.
+    pub fn again(&self) -> Error {
+        Error { kind: self.kind, message: self.message.clone(), hint: self.hint.clone(), source: None }
+    }
+
     /// Adds what a person can do.
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.hint = Some(hint.into());

@@ -12,7 +12,7 @@ use store::{Batch, Digest, Store};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind};
-use crate::operation::{Entry, Event, Operation, replay};
+use crate::operation::{Entry, Event, JOURNAL_FORMAT, Operation, replay};
 
 /// What lists show of an operation without reading its journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,9 @@ impl Summary {
     }
 }
 
+/// Bytes and entries of one commit, well below the store's own limits.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const BATCH_ENTRIES: usize = 1_024;
 /// Entries of one page of a scan.
 const PAGE: usize = store::limits::SCAN_ENTRIES as usize;
 
@@ -83,20 +86,35 @@ fn entry_key(id: Uuid, seq: u64) -> Vec<u8> {
     [journal_prefix(id).as_slice(), &seq.to_be_bytes()].concat()
 }
 
-fn summary_key(id: Uuid) -> Vec<u8> {
+pub(crate) fn summary_key(id: Uuid) -> Vec<u8> {
     [OPERATIONS, id.as_bytes()].concat()
 }
 
-/// The batch that makes `entries` durable, with the summary where it changed.
-pub fn batch(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result<Batch, Error> {
-    let mut batch = Batch::new(Some(*id.as_bytes()));
+/// The batches that make `entries` durable, with the summary where it changed: one, unless they are many or large.
+///
+/// The summary goes with the first of them where that creates the operation, so that no journal is without one, and else with
+/// the last.
+pub fn batches(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result<Vec<Batch>, Error> {
+    let new = || Batch::new(Some(*id.as_bytes()));
+    let (mut done, mut batch, mut bytes) = (Vec::new(), new(), 0);
     for entry in entries {
-        batch = batch.expect_absent(entry_key(id, entry.seq)).put(entry_key(id, entry.seq), encode(entry)?);
+        let (key, value) = (entry_key(id, entry.seq), encode(entry)?);
+        if !batch.is_empty() && (bytes + value.len() > BATCH_BYTES || batch.len() >= BATCH_ENTRIES) {
+            done.push(std::mem::replace(&mut batch, new()));
+            bytes = 0;
+        }
+        bytes += value.len();
+        batch = batch.expect_absent(&key).put(key, value);
     }
+    done.push(batch);
+    let creates = entries.first().is_some_and(|entry| entry.seq == 1);
+    let at = if creates { 0 } else { done.len() - 1 };
     if let Some(summary) = summary {
-        batch = batch.put(summary_key(id), encode(summary)?);
+        let batch = std::mem::replace(&mut done[at], new());
+        done[at] = batch.put(summary_key(id), encode(summary)?);
     }
-    Ok(batch)
+    done.retain(|batch| !batch.is_empty());
+    Ok(done)
 }
 
 /// Entries of a journal after `seq`, at most `limit`.
@@ -151,6 +169,12 @@ pub fn load(store: &Store, id: Uuid) -> Result<Operation, Error> {
         });
     };
     let plan = plan(store, digest)?;
+    if let Some(Entry { event: Event::Created { format, .. }, .. }) = entries.first()
+        && *format > JOURNAL_FORMAT
+    {
+        return Err(Error::new(Kind::NeedsEngine, format!("its journal has format {format}, newer than ours"))
+            .hint("use the version of Anneal that wrote it, or a later one"));
+    }
     replay(Arc::new(plan), &entries).map_err(|error| {
         Error::new(Kind::Quarantined, error.to_string())
             .hint("the other operations are not touched by this; restore a backup of the data folder")
@@ -162,16 +186,20 @@ pub fn summaries(store: &Store) -> Result<Vec<Summary>, Error> {
     let mut all = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let page = store.scan(OPERATIONS, after.as_deref(), PAGE)?;
-        let Some((last, _)) = page.last() else {
+        let page = store.keys(OPERATIONS, after.as_deref(), PAGE)?;
+        let Some(last) = page.last() else {
             quarantine(store, &mut all);
             return Ok(all);
         };
         after = Some(last.clone());
-        for (key, row) in &page {
+        for key in &page {
             let id = key.strip_prefix(OPERATIONS).and_then(|id| Uuid::from_slice(id).ok()).unwrap_or_default();
             // I11: one that cannot be read is shown as such, and the others as they are.
-            all.push(decode(id, "its summary", &row.value).unwrap_or_else(|error: Error| Summary::quarantined(id, &error)));
+            match summary(store, id) {
+                Ok(Some(summary)) => all.push(summary),
+                Ok(None) => {}
+                Err(error) => all.push(Summary::quarantined(id, &error)),
+            }
         }
     }
 }
@@ -179,10 +207,11 @@ pub fn summaries(store: &Store) -> Result<Vec<Summary>, Error> {
 /// Whether an operation may still go on. One that cannot be read may: nothing of it is thrown away.
 pub fn is_open(store: &Store, id: Uuid) -> Result<bool, Error> {
     let damaged = store.damaged().iter().any(|damage| damage.operation.is_none_or(|of| of == *id.as_bytes()));
-    match store.get(&summary_key(id))? {
-        None => Ok(damaged),
-        Some(row) => Ok(decode::<Summary>(id, "its summary", &row.value).map_or(true, |summary| summary.open)),
-    }
+    Ok(summary(store, id)?.map_or(damaged, |summary| summary.open))
+}
+
+fn summary(store: &Store, id: Uuid) -> Result<Option<Summary>, Error> {
+    store.get(&summary_key(id))?.map(|row| decode(id, "its summary", &row.value)).transpose()
 }
 
 /// Marks the operations whose journal is damaged; one whose summary was lost with it is added (I11).

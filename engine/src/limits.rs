@@ -26,13 +26,12 @@ macro_rules! limits {
 
 limits! {
     NODES: usize = 100_000, "nodes", "Nodes of one operation.";
-    HOSTS: usize = 10_000, "hosts", "Hosts of one operation.";
+    HOSTS: usize = 2_000, "hosts", "Hosts of one operation.";
     EXECUTORS: usize = 512, "executors", "Executors at work at once, over all operations.";
     REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
     INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
     OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";
     LIVE_BYTES: usize = 64 * 1024, "bytes", "Live output kept in memory for each running node.";
-    HTTP_BODY_BYTES: usize = 64 * 1024, "bytes", "What `Wait(until: Http(…))` reads of an answer before it lets go.";
     FILTERED_SECRET_BYTES: usize = 8, "bytes", "The shortest secret that output is filtered for; shorter ones are protected by structure only.";
     SWEEP_MS: u64 = 10_000, "ms", "How long removing the job folders of an operation that has ended may take.";
 }

@@ -8,6 +8,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use crate::host::Output;
 use crate::limits::FILTERED_SECRET_BYTES;
 use crate::vault::Vault;
 
@@ -19,6 +20,7 @@ pub const MASK: &str = "<secret>";
 pub struct Redactor {
     automaton: Option<AhoCorasick>,
     longest: usize,
+    hides_all: bool,
 }
 
 impl Redactor {
@@ -26,9 +28,9 @@ impl Redactor {
     pub fn new(vault: &Vault, public: &[String]) -> Redactor {
         let mut patterns: Vec<Vec<u8>> = vault
             .iter()
-            .map(|(_, secret)| secret.expose())
-            .filter(|text| text.len() >= FILTERED_SECRET_BYTES && !public.iter().any(|value| value == text))
-            .flat_map(spellings)
+            .flat_map(|(_, secret)| parts(secret.expose()))
+            .filter(|text| text.len() >= FILTERED_SECRET_BYTES && !public.contains(text))
+            .flat_map(|text| spellings(&text))
             .collect();
         patterns.sort();
         patterns.dedup();
@@ -38,10 +40,10 @@ impl Redactor {
         let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
         // Patterns are bounded by the size of a sealed secret, far below what the automaton can hold.
         match AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&patterns) {
-            Ok(automaton) => Redactor { automaton: Some(automaton), longest },
+            Ok(automaton) => Redactor { automaton: Some(automaton), longest, hides_all: false },
             Err(error) => {
-                tracing::error!(%error, "secrets too large to filter for; all output of this operation is hidden");
-                Redactor { automaton: AhoCorasick::new([""]).ok(), longest: 0 }
+                tracing::error!(%error, "secrets too large to filter for: all output of this operation is hidden");
+                Redactor { automaton: None, longest: 0, hides_all: true }
             }
         }
     }
@@ -49,6 +51,7 @@ impl Redactor {
     /// The bytes with every secret masked.
     pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
         match &self.automaton {
+            None if self.hides_all && !bytes.is_empty() => MASK.as_bytes().to_vec(),
             None => bytes.to_vec(),
             Some(automaton) => {
                 let mut clean = Vec::with_capacity(bytes.len());
@@ -69,6 +72,26 @@ impl Redactor {
         String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
     }
 
+    /// Output as text: lossy UTF-8, the dropped middle named. Where the middle is missing, so is as much at both edges as a
+    /// secret that was cut there could show.
+    pub fn output(&self, output: &Output) -> String {
+        if output.dropped_bytes == 0 {
+            let whole = [output.head.as_slice(), output.tail.as_slice()].concat();
+            return String::from_utf8_lossy(&self.bytes(&whole)).into_owned();
+        }
+        let edge = self.longest.saturating_sub(1);
+        let head = &output.head[..output.head.len().saturating_sub(edge)];
+        let tail = &output.tail[edge.min(output.tail.len())..];
+        let kept = head.len() + tail.len();
+        let dropped = output.dropped_bytes + (output.head.len() + output.tail.len() - kept) as u64;
+        let (head, tail) = (self.bytes(head), self.bytes(tail));
+        format!(
+            "{}\n[… {dropped} bytes left out …]\n{}",
+            String::from_utf8_lossy(&head),
+            String::from_utf8_lossy(&tail)
+        )
+    }
+
     /// A filter for output that comes in pieces.
     pub fn stream(&self) -> Stream {
         Stream { redactor: self.clone(), held: Vec::new() }
@@ -85,7 +108,7 @@ pub struct Stream {
 impl Stream {
     /// Takes a piece and gives what can be shown of all pieces so far.
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
-        let Some(automaton) = &self.redactor.automaton else { return piece.to_vec() };
+        let Some(automaton) = &self.redactor.automaton else { return self.redactor.bytes(piece) };
         self.held.extend_from_slice(piece);
         let hold = self.redactor.longest.saturating_sub(1);
         let mut safe = self.held.len().saturating_sub(hold);
@@ -107,11 +130,51 @@ impl Stream {
     }
 }
 
+/// What of a secret is secret by itself: the whole, and of a URL its user info and its password, as they stand and decoded.
+fn parts(secret: &str) -> Vec<String> {
+    let mut parts = vec![secret.to_owned()];
+    let user_info = secret.split_once("://").and_then(|(_, rest)| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        authority.rsplit_once('@').map(|(user_info, _)| user_info)
+    });
+    if let Some(user_info) = user_info {
+        let mut all = vec![user_info.to_owned()];
+        all.extend(user_info.split_once(':').map(|(_, password)| password.to_owned()));
+        let decoded: Vec<String> = all.iter().map(|part| decoded(part)).collect();
+        parts.extend(all);
+        parts.extend(decoded);
+    }
+    parts
+}
+
+/// RFC 3986 section 2.1, undone.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// The ways in which a program may write a secret down.
 fn spellings(secret: &str) -> Vec<Vec<u8>> {
     let mut spellings = vec![secret.as_bytes().to_vec(), percent(secret, true), percent(secret, false)];
     if let Ok(json) = serde_json::to_string(secret) {
-        spellings.push(json.trim_matches('"').as_bytes().to_vec());
+        let json = &json[1..json.len() - 1];
+        spellings.push(json.as_bytes().to_vec());
+        // As Go writes it, and with it docker.
+        spellings.push(json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e").into_bytes());
     }
     spellings.push(secret.replace('\'', "'\\''").into_bytes());
     spellings.push(backslashed(secret));
@@ -211,6 +274,22 @@ mod tests {
         let mut shown: Vec<u8> = text.iter().flat_map(|byte| stream.push(&[*byte])).collect();
         shown.extend(stream.finish());
         assert_eq!(String::from_utf8(shown).unwrap(), "before <secret> after <secret>");
+    }
+
+    #[test]
+    fn the_password_in_a_url_is_masked_by_itself() {
+        let redactor = redactor("http://user1:pass%26word1@host1:3128/");
+        for text in ["curl -U user1:pass%26word1", "Proxy password pass&word1", "\"pass\\u0026word1\"", "user1:pass&word1"] {
+            assert!(redactor.text(text).contains(MASK), "{text} became {}", redactor.text(text));
+        }
+        assert_eq!(redactor.text("host1:3128 answers"), "host1:3128 answers");
+    }
+
+    #[test]
+    fn a_secret_that_is_cut_where_output_was_dropped_does_not_show_its_halves() {
+        let output = Output { head: b"head canary-".to_vec(), tail: b"4711 tail".to_vec(), dropped_bytes: 5 };
+        let text = redactor("canary-4711").output(&output);
+        assert!(!text.contains("canary") && !text.contains("4711"), "{text}");
     }
 
     #[test]

@@ -19,5 +19,5 @@ pub use context::Context;
 pub use engine::{Create, Engine, Options};
 pub use executor::{Executor, HostExecutor, Reporter};
 pub use hosts::{HostSpec, reach};
-pub use live::Tail;
+pub use live::{LiveAt, LiveKey, Tail};
 pub use task::{Standing, Update};

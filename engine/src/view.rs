@@ -104,8 +104,9 @@ fn why(operation: &Operation) -> Option<String> {
         },
         Life::FailedTemp { reason } => Some(match reason {
             FailedBecause::Nodes(nodes) => {
-                let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-                format!("failed: {}", names.join(", "))
+                let names: Vec<String> = nodes.iter().take(5).map(ToString::to_string).collect();
+                let more = if nodes.len() > 5 { " and others" } else { "" };
+                format!("failed: {}{more}", names.join(", "))
             }
             FailedBecause::Cancelled => "cancelled".to_owned(),
             FailedBecause::Outputs(why) => why.clone(),

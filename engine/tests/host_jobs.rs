@@ -1,5 +1,7 @@
 //! Jobs over SSH and here, in each of the shells that a host may have as `sh`.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 mod host_support;
 
 use std::collections::BTreeMap;
@@ -78,9 +80,44 @@ async fn arguments_and_environment_arrive_byte_by_byte() {
     let (sshd, folder) = (Sshd::start(), Folder::new("shells"));
     let ascii: String = (1u8..128).map(char::from).collect();
     let awkward = [
-        "", " ", "  two  spaces  ", "'", "''", "\"", "\\", "\\n", "$HOME", "${a_N}", "`id`", "$(id)", "a\nb", "\n", "\n\n",
-        "trailing\n", "\ttab", "*", "?", "[a-z]", "~", "-n", "--", "-", "!", "#", ";", "&", "|", "<", ">", "(", ")", "%s",
-        "é È ā 日本 \u{1f600}", "\u{81}\u{88}", "anneal-1 x", &ascii,
+        "",
+        " ",
+        "  two  spaces  ",
+        "'",
+        "''",
+        "\"",
+        "\\",
+        "\\n",
+        "$HOME",
+        "${a_N}",
+        "`id`",
+        "$(id)",
+        "a\nb",
+        "\n",
+        "\n\n",
+        "trailing\n",
+        "\ttab",
+        "*",
+        "?",
+        "[a-z]",
+        "~",
+        "-n",
+        "--",
+        "-",
+        "!",
+        "#",
+        ";",
+        "&",
+        "|",
+        "<",
+        ">",
+        "(",
+        ")",
+        "%s",
+        "é È ā 日本 \u{1f600}",
+        "\u{81}\u{88}",
+        "anneal-1 x",
+        &ascii,
     ];
     let mut words = vec!["/usr/bin/printf".to_owned(), "%s\\0".to_owned()];
     words.extend(awkward.iter().map(|word| (*word).to_owned()));
@@ -149,7 +186,10 @@ async fn scripts_run_by_their_first_line() {
         ("#!/bin/sh\necho \"$1|$2\"\n".to_owned(), "it's|two words\n"),
         (format!("#!/bin/sh -e\n{padding}echo \"$1|$2\"\nfalse\necho no\n"), "it's|two words\n"),
         ("#!/bin/bash\nx=(a b); echo \"${x[1]}|$2\"\n".to_owned(), "b|two words\n"),
-        ("#! /usr/bin/env python3\nimport sys\nprint('|'.join(sys.argv[1:]), end='\\n')\n".to_owned(), "it's|two words\n"),
+        (
+            "#! /usr/bin/env python3\nimport sys\nprint('|'.join(sys.argv[1:]), end='\\n')\n".to_owned(),
+            "it's|two words\n",
+        ),
     ];
     for (name, host) in everywhere(&sshd, &folder) {
         for (script, expected) in &scripts {
@@ -176,9 +216,10 @@ async fn output_is_exact_up_to_the_limit_and_keeps_both_ends_beyond() {
     let program = "import sys\nn=int(sys.argv[1])\nb=bytes((i*7919%256)^(i//256%256) for i in range(n))\n\
                    sys.stdout.buffer.write(b)\nsys.stderr.buffer.write(b)\n";
     for (name, host) in everywhere(&sshd, &folder) {
-        for size in [1, 300 * KIB, 512 * KIB - 1, 512 * KIB, 512 * KIB + 1, 3000 * KIB] {
+        for size in [1, 40, 255, 256, 511, 512, 513, 300 * KIB, 512 * KIB - 1, 512 * KIB, 512 * KIB + 1, 3000 * KIB] {
             let all = bytes(size);
-            let script = Program::Script { text: format!("#!/usr/bin/python3\n{program}"), args: vec![size.to_string()] };
+            let script =
+                Program::Script { text: format!("#!/usr/bin/python3\n{program}"), args: vec![size.to_string()] };
             both(&host, &name, job(script), |name, end| {
                 for (stream, output) in [("out", &end.stdout), ("err", &end.stderr)] {
                     let name = format!("{name}, {size} bytes on {stream}");
@@ -190,6 +231,15 @@ async fn output_is_exact_up_to_the_limit_and_keeps_both_ends_beyond() {
                         assert_eq!(output.dropped_bytes, (size - 512 * KIB) as u64, "{name}");
                     }
                 }
+            })
+            .await;
+        }
+        // Short text, whatever is in it, comes without a program being started for it.
+        for text_of in
+            ["x", "\n", "a\n\nb", " lead \\ 'trail' \t", "é È ā 日本 \u{81}\u{88}\n", "-n", "%s\\n", &"y".repeat(512)]
+        {
+            both(&host, &name, argv(&["/usr/bin/printf", "%s", text_of]), |name, end| {
+                assert_eq!(text(&end).1, text_of, "{name}");
             })
             .await;
         }

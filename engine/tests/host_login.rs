@@ -1,5 +1,7 @@
 //! Reaching a host: host keys, logging in, becoming another user, and what is said when it does not work.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 mod host_support;
 
 use std::net::TcpListener;
@@ -45,7 +47,9 @@ async fn a_host_key_is_accepted_once_and_then_known() {
     let sshd = Sshd::start();
     let (strict, path) = knowing(&sshd, HostKeyPolicy::Strict, 1, "");
     let (kind, shown) = refusal(&strict).await;
-    assert!(matches!(&kind, ErrorKind::HostKeyUnknown { fingerprint: f, .. } if *f == fingerprint(&sshd.folder.path("host"))));
+    assert!(
+        matches!(&kind, ErrorKind::HostKeyUnknown { fingerprint: f, .. } if *f == fingerprint(&sshd.folder.path("host")))
+    );
     assert!(shown.contains("is not known: ssh-ed25519 SHA256:"), "{shown}");
     assert!(!path.exists(), "nothing is recorded by looking");
 
@@ -61,7 +65,8 @@ async fn a_host_key_is_accepted_once_and_then_known() {
     let (strict, _) = knowing(&sshd, HostKeyPolicy::Strict, 1, &line);
     strict.check().await.unwrap();
     // OpenSSH reads what we write.
-    let found = Command::new("ssh-keygen").args(["-F", &format!("[127.0.0.1]:{}", sshd.port), "-f"]).arg(&path).output();
+    let found =
+        Command::new("ssh-keygen").args(["-F", &format!("[127.0.0.1]:{}", sshd.port), "-f"]).arg(&path).output();
     assert!(found.unwrap().status.success());
 }
 
@@ -102,9 +107,8 @@ async fn a_new_generation_may_have_a_new_key_once() {
     let sshd = Sshd::start();
     let at = format!("[127.0.0.1]:{}", sshd.port);
     let (right, wrong) = (sshd.folder.path("host"), sshd.folder.path("other"));
-    let recorded = |slot: &str, generation: u32| {
-        format!("{at} {} anneal slot={slot} generation={generation}\n", public(&wrong))
-    };
+    let recorded =
+        |slot: &str, generation: u32| format!("{at} {} anneal slot={slot} generation={generation}\n", public(&wrong));
     let (host, path) = knowing(&sshd, HostKeyPolicy::AcceptNew, 2, &recorded("web", 1));
     host.check().await.unwrap();
     let now = format!("{at} {} anneal slot=web generation=2\n", public(&right));
@@ -114,7 +118,8 @@ async fn a_new_generation_may_have_a_new_key_once() {
         assert!(matches!(refusal(&host).await.0, ErrorKind::HostKeyChanged { .. }), "{own}");
     }
     // The machine is gone, and its address with it.
-    let (_, path) = knowing(&sshd, HostKeyPolicy::AcceptNew, 1, &format!("{}by-hand ssh-ed25519 AAAA\n", recorded("other", 1)));
+    let (_, path) =
+        knowing(&sshd, HostKeyPolicy::AcceptNew, 1, &format!("{}by-hand ssh-ed25519 AAAA\n", recorded("other", 1)));
     KnownHosts::new(path.clone(), Vec::new()).forget("127.0.0.1", sshd.port).unwrap();
     assert_eq!(std::fs::read_to_string(path).unwrap(), "by-hand ssh-ed25519 AAAA\n");
 }
@@ -125,7 +130,9 @@ async fn every_way_to_log_in_works_and_is_tried_in_order() {
     let keys = Folder::new("keys");
     let mut authorized = std::fs::read_to_string(sshd.folder.path("authorized")).unwrap();
     let mut ways = vec![vec![Auth::Password(secret(PASSWORD))]];
-    for (kind, passphrase) in [("ed25519", ""), ("ecdsa", ""), ("rsa", ""), ("rsa", "open sesame"), ("ed25519", "open sesame")] {
+    for (kind, passphrase) in
+        [("ed25519", ""), ("ecdsa", ""), ("rsa", ""), ("rsa", "open sesame"), ("ed25519", "open sesame")]
+    {
         let path = keys.path(&format!("{kind}{}", passphrase.len()));
         keygen(&path, kind, passphrase);
         authorized += &format!("{}\n", public(&path));
@@ -254,7 +261,8 @@ async fn another_user_is_become_with_and_without_a_password() {
                 job.as_user = Some(user.into());
                 job.supervise = supervise;
                 let end = host.run(&job, &()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-                let home = if user == "root" { "/root".into() } else { format!("{}/home/other", sshd.folder.0.display()) };
+                let home =
+                    if user == "root" { "/root".into() } else { format!("{}/home/other", sshd.folder.0.display()) };
                 assert_eq!(text(&end), (4, format!("{user}\n{home}\nin put val'ue\n"), "err\n".into()), "{name}");
                 if supervise == Supervise::Always {
                     let found = host.reattach(&job.id, Some(user), MINUTE, &()).await.unwrap();
@@ -265,7 +273,16 @@ async fn another_user_is_become_with_and_without_a_password() {
         }
         // The login user needs no sudo to be itself.
         let mut job = argv(&["id", "-un"]);
-        job.as_user = Some(if name == "asked" { "asked" } else if name == "ptyed" { "ptyed" } else { "plain" }.into());
+        job.as_user = Some(
+            if name == "asked" {
+                "asked"
+            } else if name == "ptyed" {
+                "ptyed"
+            } else {
+                "plain"
+            }
+            .into(),
+        );
         assert_eq!(host.run(&job, &()).await.unwrap().exit, 0, "{name}");
     }
     assert!(!Path::new("/tmp/pwned").exists());
@@ -329,7 +346,10 @@ async fn a_job_under_sudo_outlives_its_connection_and_is_killed_whole() {
             let sudo_password = (login == "asked").then(|| secret(PASSWORD));
             let host = sshd.host_with(SshSpec { sudo_password, ..sshd.as_user(login, PASSWORD) });
             let gate = folder.path(&format!("{login}-{user}"));
-            let mut job = shell(&format!("echo up >{0}.up; while [ ! -e {0} ]; do sleep 0.05; done; id -un; exit 5", gate.display()));
+            let mut job = shell(&format!(
+                "echo up >{0}.up; while [ ! -e {0} ]; do sleep 0.05; done; id -un; exit 5",
+                gate.display()
+            ));
             job.as_user = Some(user.into());
             let cutting = async {
                 eventually("the job to run", || gate.with_extension("up").exists()).await;
@@ -343,7 +363,9 @@ async fn a_job_under_sudo_outlives_its_connection_and_is_killed_whole() {
             assert_eq!(text(&end), (5, format!("{user}\n"), String::new()), "{name}");
             host.sweep(job.id.operation, Some(user)).await.unwrap();
 
-            let mut job = shell("trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' & while :; do sleep 0.1; done");
+            let mut job = shell(
+                "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' & while :; do sleep 0.1; done",
+            );
             job.as_user = Some(user.into());
             job.timeout = Duration::from_secs(1);
             let error = host.run(&job, &()).await.unwrap_err();
@@ -363,7 +385,7 @@ async fn a_login_that_runs_no_commands_says_so() {
     std::fs::write(sshd.folder.path("authorized"), options).unwrap();
     let auth = vec![Auth::Key { path: sshd.folder.path("other"), passphrase: None }];
     let (kind, shown) = refusal(&sshd.host_with(SshSpec { auth, ..sshd.spec() })).await;
-    assert!(matches!(kind, ErrorKind::Protocol { .. }) && shown.contains("This account is closed."), "{shown}");
+    assert!(matches!(kind, ErrorKind::NoShell { .. }) && shown.contains("This account is closed."), "{shown}");
 }
 
 #[tokio::test]

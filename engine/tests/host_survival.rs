@@ -1,5 +1,7 @@
 //! What a job survives, and how it is found again: a lost connection, a killed engine, a late start, a reboot, a kill.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 mod host_support;
 
 use std::os::unix::process::ExitStatusExt as _;
@@ -169,7 +171,8 @@ async fn an_attempt_has_one_owner() {
             let starts = futures::future::join_all((0..4).map(|_| host.run(&job, &())));
             let (starts, found) = tokio::join!(starts, host.reattach(&job.id, None, MINUTE, &()));
             let ran = starts.iter().filter(|end| end.is_ok()).count();
-            let fenced = starts.iter().filter(|end| matches!(end, Err(error) if error.kind == ErrorKind::Fenced)).count();
+            let fenced =
+                starts.iter().filter(|end| matches!(end, Err(error) if error.kind == ErrorKind::Fenced)).count();
             assert_eq!(ran + fenced, 4, "{name}: {starts:?}");
             let lines = file(count).lines().count();
             match found.unwrap() {
@@ -238,11 +241,15 @@ async fn a_restart_and_a_vanished_process_are_told_apart() {
         // The same process number, but another process.
         job.id.attempt = 3;
         let boot = file(files.join("step.1.pid")).split(' ').next().unwrap().to_owned();
-        std::fs::write(files.join("step.3.pid"), format!("{boot} {} 1 1 1 .\n", std::process::id())).unwrap();
+        std::fs::write(files.join("step.3.pid"), format!("{boot} {} 999999999 1 1 .\n", std::process::id())).unwrap();
         assert_eq!(host.reattach(&job.id, None, MINUTE, &()).await.unwrap(), Found::Vanished, "{name}");
-        // A record without its last mark is no record.
+        // The same kernel, but a process 1 that is younger: a container that was restarted.
         job.id.attempt = 4;
-        std::fs::write(files.join("step.4.pid"), format!("{boot} 12")).unwrap();
+        std::fs::write(files.join("step.4.pid"), format!("{boot} 4194304 -1 1 1 .\n")).unwrap();
+        assert_eq!(host.reattach(&job.id, None, MINUTE, &()).await.unwrap(), Found::Rebooted, "{name}");
+        // A record without its last mark is no record.
+        job.id.attempt = 5;
+        std::fs::write(files.join("step.5.pid"), format!("{boot} 12")).unwrap();
         assert_eq!(host.reattach(&job.id, None, MINUTE, &()).await.unwrap(), Found::Vanished, "{name}");
         host.sweep(job.id.operation, None).await.unwrap();
     }
@@ -266,28 +273,34 @@ fn is_gone(mark: &std::path::Path) -> bool {
 #[tokio::test]
 async fn a_deadline_ends_even_what_left_its_group_and_ignores_signals() {
     let (sshd, folder) = (Sshd::start(), Folder::new("shells"));
+    let mut all = Vec::new();
     for (name, sh) in shells(&folder) {
         for (place, host) in [("ssh", sshd.host().with_shell(&sh)), ("here", local().with_shell(&sh))] {
             for supervise in [Supervise::Always, Supervise::Never] {
                 let name = format!("{name} {place} {supervise:?}");
                 let mark = folder.path(&name.replace(' ', "-"));
-                let mut job = stubborn(&mark);
-                job.timeout = Duration::from_secs(1);
-                job.supervise = supervise;
-                let error = host.run(&job, &()).await.unwrap_err();
-                let ErrorKind::TimedOut { killed, .. } = &error.kind else { panic!("{name}: {error}") };
-                assert_eq!((killed.survivors.as_slice(), killed.saw_all), (&[] as &[String], true), "{name}");
-                assert!(is_gone(&mark), "{name}");
-                let left = processes_with(&format!("ANNEAL_JOB={}", job.id.operation), "environ");
-                assert_eq!(left, [] as [u32; 0], "{name}");
-                if supervise == Supervise::Always {
-                    let end = ended(host.reattach(&job.id, None, MINUTE, &()).await.unwrap());
-                    assert_eq!(end.exit, 137, "{name}: recorded by the supervisor");
-                }
-                host.sweep(job.id.operation, None).await.unwrap();
+                all.push(ends_at_its_deadline(host.clone(), name, mark, supervise));
             }
         }
     }
+    futures::future::join_all(all).await;
+}
+
+async fn ends_at_its_deadline(host: Host, name: String, mark: PathBuf, supervise: Supervise) {
+    let mut job = stubborn(&mark);
+    job.timeout = Duration::from_secs(2);
+    job.supervise = supervise;
+    let error = host.run(&job, &()).await.unwrap_err();
+    let ErrorKind::TimedOut { killed, .. } = &error.kind else { panic!("{name}: {error}") };
+    assert_eq!((killed.survivors.as_slice(), killed.saw_all), (&[] as &[String], true), "{name}");
+    assert!(is_gone(&mark), "{name}");
+    let left = processes_with(&format!("ANNEAL_JOB={}", job.id.operation), "environ");
+    assert_eq!(left, [] as [u32; 0], "{name}");
+    if supervise == Supervise::Always {
+        let end = ended(host.reattach(&job.id, None, MINUTE, &()).await.unwrap());
+        assert_eq!(end.exit, 137, "{name}: recorded by the supervisor");
+    }
+    host.sweep(job.id.operation, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -316,22 +329,15 @@ async fn the_host_keeps_a_deadline_when_nobody_is_attached() {
         let error = host.run(&job, &()).await.unwrap_err();
         assert!(matches!(&error.kind, ErrorKind::TimedOut { killed, .. } if killed.survivors.is_empty()), "{error}");
         host.sweep(job.id.operation, None).await.unwrap();
-        // A watchdog of a job that ended in time is gone with it.
+        // A watchdog of a job that ended in time is gone with it. It would sleep for as long as no other process does.
         for _ in 0..10 {
             let mut job = shell("true");
-            job.timeout = Duration::from_secs(77);
+            job.timeout = Duration::from_secs(13);
             host.run(&job, &()).await.unwrap();
             host.sweep(job.id.operation, None).await.unwrap();
         }
-        let watching = || processes_with("anneal-begin", "cmdline").iter().any(|&pid| children_sleep(pid));
-        eventually("the watchdogs to be gone", || !watching()).await;
+        eventually("the watchdogs to be gone", || processes_with("sleep\x0013\0", "cmdline").is_empty()).await;
     }
-}
-
-/// Whether a process waits for a `sleep 15`, as the watchdog does.
-fn children_sleep(pid: u32) -> bool {
-    let of = |child: &u32| file(format!("/proc/{child}/cmdline").into());
-    host_support::children(pid).iter().any(|child| of(child) == "sleep\x0015\0")
 }
 
 #[tokio::test]
@@ -366,7 +372,8 @@ async fn a_kill_leaves_a_recorded_end_as_it_is() {
         host.sweep(job.id.operation, None).await.unwrap();
         // One that runs is told TERM first, and who waits for it hears the end that it chose.
         let gate = folder.path(&format!("up-{name}"));
-        let polite = shell(&format!("trap 'echo bye; exit 9' TERM; echo up >{}; while :; do sleep 0.05; done", gate.display()));
+        let polite =
+            shell(&format!("trap 'echo bye; exit 9' TERM; echo up >{}; while :; do sleep 0.05; done", gate.display()));
         let killing = async {
             eventually("the job to be up", || gate.exists()).await;
             host.kill(&polite.id, None).await.unwrap()
@@ -391,7 +398,10 @@ async fn a_full_disk_is_named_and_nothing_begins() {
         for stdin in [None, Some("small".to_owned()), Some("x".repeat(40_000))] {
             job.stdin = stdin.as_deref().map(host_support::secret);
             let error = host.run(&job, &()).await.unwrap_err();
-            assert!(matches!(&error.kind, ErrorKind::DiskFull { path, .. } if *path == disk.0.display().to_string()), "{name}: {error}");
+            assert!(
+                matches!(&error.kind, ErrorKind::DiskFull { path, .. } if *path == disk.0.display().to_string()),
+                "{name}: {error}"
+            );
             assert!(error.nothing_began());
         }
         assert!(!folder.path("ran").exists(), "{name}");
@@ -408,6 +418,25 @@ async fn a_full_disk_is_named_and_nothing_begins() {
         assert_eq!(end.exit, 6, "{name}");
         assert_eq!(ended(host.reattach(&filling.id, None, MINUTE, &()).await.unwrap()).exit, 6, "{name}");
         drop(disk);
+        host.sweep(job.id.operation, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_program_without_files_is_killed_by_its_marker() {
+    let sshd = Sshd::start();
+    for (name, host) in [("ssh", sshd.host()), ("here", local())] {
+        let mut job = shell("setsid sleep 600 & sleep 600");
+        job.supervise = Supervise::Never;
+        let marker = format!("ANNEAL_JOB={}", job.id.operation);
+        let killing = async {
+            eventually("both to run", || processes_with(&marker, "environ").len() >= 2).await;
+            host.kill(&job.id, None).await.unwrap()
+        };
+        let (end, killed) = tokio::join!(host.run(&job, &()), killing);
+        assert!(killed.survivors.is_empty(), "{name}");
+        assert_eq!(processes_with(&marker, "environ"), [] as [u32; 0], "{name}");
+        assert_eq!(end.unwrap().exit, 143, "{name}");
         host.sweep(job.id.operation, None).await.unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! Bringing files to hosts: whole or not at all, whoever owns them, and again after an interruption.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 mod host_support;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -36,7 +38,8 @@ fn bytes(count: usize) -> Vec<u8> {
         *state ^= *state << 17;
         *state
     };
-    let mut out: Vec<u8> = std::iter::repeat_with(|| step(&mut state).to_le_bytes()).take(count / 8 + 1).flatten().collect();
+    let mut out: Vec<u8> =
+        std::iter::repeat_with(|| step(&mut state).to_le_bytes()).take(count / 8 + 1).flatten().collect();
     out.truncate(count);
     out
 }
@@ -106,6 +109,21 @@ async fn a_hundred_megabytes_arrive_from_a_file() {
     sshd.host().upload(&file, &()).await.unwrap();
     assert!(std::fs::read(folder.path("to")).unwrap() == content);
     assert_eq!(entries(&folder.0), ["from", "to"]);
+}
+
+#[tokio::test]
+async fn many_uploads_share_a_connection_and_leave_no_channel_open() {
+    let (sshd, folder) = (Sshd::with("MaxSessions 4"), Folder::new("upload"));
+    let host = sshd.host();
+    for round in 0..4 {
+        let files: Vec<Upload> =
+            (0..4).map(|n| upload(bytes(2 << 20), &folder.path(&format!("{round}-{n}")))).collect();
+        for done in futures::future::join_all(files.iter().map(|file| host.upload(file, &()))).await {
+            done.unwrap();
+        }
+    }
+    assert_eq!(sshd.sessions().len(), 1);
+    assert_eq!(entries(&folder.0).len(), 16);
 }
 
 #[tokio::test]
@@ -258,7 +276,10 @@ async fn a_full_disk_is_named_with_what_is_free_and_needed() {
         let mut file = upload(bytes(20 << 20), &to);
         file.as_user = user.map(Into::into);
         let error = host.upload(&file, &FillAt(&disk.0, 4 << 20)).await.unwrap_err();
-        assert!(matches!(&error.kind, ErrorKind::DiskFull { path, .. } if path == disk.0.to_str().unwrap()), "{name}: {error}");
+        assert!(
+            matches!(&error.kind, ErrorKind::DiskFull { path, .. } if path == disk.0.to_str().unwrap()),
+            "{name}: {error}"
+        );
         eventually("the temporary file to be gone", || entries(&disk.0) == ["filler"]).await;
     }
 }

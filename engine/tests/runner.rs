@@ -75,6 +75,7 @@ fn chain(steps: usize) -> Create {
         as_user: None,
     };
     Create {
+        id: uuid::Uuid::now_v7(),
         plan: Plan {
             format: FORMAT,
             workflow: "chain".to_owned(),

@@ -1,10 +1,12 @@
 //! Access to a data folder: through whoever holds it, or by holding it ourselves (D1).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::runner::Options;
 use engine::{Engine, Error, Kind};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::client::Client;
@@ -14,14 +16,79 @@ use crate::socket;
 /// How long we ask a process that holds the store and does not answer: it may be starting or ending.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long whoever is being answered may take when the owner ends; watchers of operations at rest end by themselves.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Access to a data folder.
 #[derive(Debug)]
 pub struct Access {
     /// Speaks to whoever holds the store.
     pub client: Client,
-    /// The engine, where that is this process.
-    pub owner: Option<Engine>,
+    /// The store, where this process holds it.
+    pub owner: Option<Owner>,
+}
+
+/// A store that this process holds and serves.
+#[derive(Debug)]
+pub struct Owner {
+    /// The engine.
+    pub engine: Engine,
+    /// What opening the store found and mended.
+    pub notes: Vec<String>,
+    data_dir: PathBuf,
+    door: Option<Door>,
+}
+
+/// The socket as it is served.
+#[derive(Debug)]
+struct Door {
+    close: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Owner {
+    fn new(engine: Engine, data_dir: &Path, notes: Vec<String>) -> Result<Owner, Error> {
+        let mut owner = Owner { engine, notes, data_dir: data_dir.to_owned(), door: None };
+        owner.serve()?;
+        Ok(owner)
+    }
+
+    fn serve(&mut self) -> Result<(), Error> {
+        let listener = socket::listen(&self.data_dir).map_err(|error| {
+            Error::new(Kind::Store, format!("cannot listen on {}/anneal.sock: {error}", self.data_dir.display()))
+                .hint("use a --data-dir on a file system that has sockets")
+        })?;
+        let app = router(App { engine: self.engine.clone(), notes: self.notes.clone() });
+        let (close, closed) = oneshot::channel::<()>();
+        let served = tokio::spawn(async move {
+            // Closed by a word, or with the process.
+            let closed = async { drop(closed.await) };
+            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(closed).await {
+                tracing::error!(%error, "the socket is no longer served");
+            }
+        });
+        self.door = Some(Door { close, served });
+        Ok(())
+    }
+
+    /// Ends: nobody new comes in, whoever is being answered is, and the store closes. Where an operation came in hand in that
+    /// moment, nothing ends and the owner is given back.
+    pub async fn end(mut self) -> Result<Option<Owner>, Error> {
+        socket::remove(&self.data_dir);
+        if let Some(Door { close, mut served }) = self.door.take() {
+            // Where it is not heard, nothing is served any more.
+            let _ = close.send(());
+            if tokio::time::timeout(LAST_ANSWERS, &mut served).await.is_err() {
+                served.abort();
+            }
+        }
+        if self.engine.busy() > 0 {
+            self.serve()?;
+            return Ok(Some(self));
+        }
+        self.engine.close().await?;
+        Ok(None)
+    }
 }
 
 /// Connects to whoever holds the store; where nobody does, opens it and serves the socket.
@@ -41,8 +108,8 @@ pub async fn attach(options: Options) -> Result<Access, Error> {
         };
         match open {
             Ok((engine, report)) => {
-                serve(&engine, &data_dir, report.notes())?;
-                return Ok(Access { client, owner: Some(engine) });
+                let owner = Owner::new(engine, &data_dir, report.notes())?;
+                return Ok(Access { client, owner: Some(owner) });
             }
             // Held by a process that does not answer yet, or not any more.
             Err(error) if held(&error) && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
@@ -58,19 +125,4 @@ fn held(error: &Error) -> bool {
     std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<store::Error>())
         .is_some_and(|error| matches!(error.kind(), store::ErrorKind::Held { .. }))
-}
-
-fn serve(engine: &Engine, data_dir: &Path, notes: Vec<String>) -> Result<(), Error> {
-    let listener = socket::listen(data_dir).map_err(|error| {
-        Error::new(Kind::Store, format!("cannot listen on {}/anneal.sock: {error}", data_dir.display()))
-            .hint("use a --data-dir on a file system that has sockets")
-    })?;
-    let app = router(App { engine: engine.clone(), notes });
-    tokio::spawn(async move {
-        // It ends with the process.
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "the socket is no longer served");
-        }
-    });
-    Ok(())
 }

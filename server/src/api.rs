@@ -25,6 +25,8 @@ pub struct About {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRequest {
+    /// The new operation's id, a UUID of version 7: asking again, when the answer was lost, creates nothing twice.
+    pub id: Uuid,
     /// The compiled plan.
     pub plan: Plan,
     /// Scripts and files of the workflow, base64.

@@ -28,6 +28,8 @@ pub struct Client {
 pub enum ClientError {
     /// Nobody answers, or the connection broke.
     Gone(String),
+    /// The answer is not understood: the process is of another version. Asking again would not help.
+    Protocol(String),
     /// The answer is an error.
     Api(ApiError),
 }
@@ -36,6 +38,9 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::Gone(why) => write!(f, "the process that holds the data folder does not answer: {why}"),
+            ClientError::Protocol(why) => {
+                write!(f, "the process that holds the data folder is not understood (another version?): {why}")
+            }
             ClientError::Api(error) => {
                 f.write_str(&error.message)?;
                 match &error.hint {
@@ -130,7 +135,7 @@ async fn decode<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Cl
     let answer = failed_if(answer).await?;
     let bytes = answer.into_body().collect().await.map_err(|error| gone(&error))?.to_bytes();
     serde_json::from_slice(&bytes)
-        .map_err(|error| ClientError::Gone(format!("its answer is not understood (another version?): {error}")))
+        .map_err(|error| ClientError::Protocol(error.to_string()))
 }
 
 async fn failed_if(answer: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {
@@ -141,7 +146,7 @@ async fn failed_if(answer: Response<Incoming>) -> Result<Response<Incoming>, Cli
     let bytes = answer.into_body().collect().await.map_err(|error| gone(&error))?.to_bytes();
     Err(match serde_json::from_slice(&bytes) {
         Ok(error) => ClientError::Api(error),
-        Err(_) => ClientError::Gone(format!("it answers {status}: {}", String::from_utf8_lossy(&bytes))),
+        Err(_) => ClientError::Protocol(format!("it answers {status}")),
     })
 }
 
@@ -168,7 +173,8 @@ impl Lines {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
-                return serde_json::from_slice(&line).map(Some).map_err(|error| gone(&error));
+                let line = serde_json::from_slice(&line).map_err(|error| ClientError::Protocol(error.to_string()))?;
+                return Ok(Some(line));
             }
             match self.body.frame().await {
                 None => return Ok(None),

@@ -11,6 +11,6 @@ mod routes;
 mod socket;
 mod watch;
 
-pub use access::{Access, attach};
+pub use access::{Access, Owner, attach};
 pub use api::{About, ApiError, CreateRequest, HostRequest, OutputView, ResumeRequest, WatchLine};
 pub use client::{Client, ClientError, Lines};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -20,7 +21,7 @@ use crate::api::{About, ApiError, CreateRequest, Created, OutputView, ResumeRequ
 use crate::watch;
 
 /// Bytes of the largest request: a plan with its scripts.
-const REQUEST_BYTES: usize = 64 * 1024 * 1024;
+const REQUEST_BYTES: usize = 128 * 1024 * 1024;
 /// Entries that one look at the journal reads.
 pub(crate) const PAGE: usize = 1_000;
 
@@ -80,7 +81,22 @@ async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<Summary>>, Failure
     Ok(Json(app.engine.list().await?))
 }
 
-async fn create(State(app): State<Arc<App>>, Json(request): Json<CreateRequest>) -> Result<Json<Created>, Failure> {
+/// The body of a request, or an answer that repeats nothing of it: it may hold secrets (I8).
+fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure> {
+    match body {
+        Ok(Json(body)) => Ok(body),
+        Err(rejection) => {
+            let message = format!("the request is not understood ({}); is the client of another version?", rejection.status());
+            Err(Error::new(Kind::Invalid, message).into())
+        }
+    }
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    request: Result<Json<CreateRequest>, JsonRejection>,
+) -> Result<Json<Created>, Failure> {
+    let request = body(request)?;
     let mut assets = BTreeMap::new();
     for (path, text) in request.assets {
         let bytes = data_encoding::BASE64
@@ -89,7 +105,7 @@ async fn create(State(app): State<Arc<App>>, Json(request): Json<CreateRequest>)
         assets.insert(path, bytes);
     }
     let secrets = request.secrets.into_iter().map(|(name, text)| (SecretRef(name), Secret::from(text))).collect();
-    let create = Create { plan: request.plan, assets, hosts: request.hosts, secrets, by: request.by };
+    let create = Create { id: request.id, plan: request.plan, assets, hosts: request.hosts, secrets, by: request.by };
     let id = app.engine.create(create).await?;
     Ok(Json(Created { id }))
 }
@@ -162,8 +178,9 @@ async fn output(
 async fn resume(
     State(app): State<Arc<App>>,
     Path(part): Path<String>,
-    Json(request): Json<ResumeRequest>,
+    request: Result<Json<ResumeRequest>, JsonRejection>,
 ) -> Result<Json<Created>, Failure> {
+    let request = body(request)?;
     let id = app.engine.find(&part).await?;
     let verb = Verb::Resume { decisions: request.decisions };
     app.engine.verb(id, verb, &request.by, &request.why).await?;

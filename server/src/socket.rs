@@ -41,6 +41,14 @@ pub fn listen(data_dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Takes the socket away, so that nobody waits at a door that is closing.
+pub fn remove(data_dir: &Path) {
+    if let Ok(spelt) = spell(data_dir) {
+        // The next owner removes what is left.
+        let _ = fs::remove_file(&spelt.path);
+    }
+}
+
 /// Connects to whoever holds the store.
 pub async fn connect(data_dir: &Path) -> io::Result<UnixStream> {
     let spelt = spell(data_dir)?;

@@ -9,8 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use engine::operation::NodeId;
-use engine::runner::Standing;
+use engine::runner::{LiveKey, Standing};
 use engine::{Engine, Error, Kind};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -48,7 +47,7 @@ struct Watcher {
     engine: Engine,
     id: Uuid,
     after: u64,
-    offsets: HashMap<(NodeId, u32), u64>,
+    offsets: HashMap<LiveKey, u64>,
     to: mpsc::Sender<Bytes>,
 }
 
@@ -59,20 +58,28 @@ impl Watcher {
             self.entries().await?;
             return Ok(None);
         };
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = true;
         loop {
             let standing = seen.borrow_and_update().rest.clone();
-            self.tails().await?;
+            if looks {
+                self.tails().await?;
+            }
             self.entries().await?;
             match standing {
                 Standing::Busy => {}
-                Standing::AtRest => return Ok(None),
+                Standing::AtRest | Standing::LetGo => return Ok(None),
                 Standing::Broken(why) => return Ok(Some(why)),
             }
             tokio::select! {
-                changed = seen.changed() => if changed.is_err() && !matches!(seen.borrow().rest, Standing::AtRest | Standing::Broken(_)) {
-                    return Ok(Some("the process that worked on it let go of it".to_owned()));
-                },
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                changed = seen.changed() => {
+                    looks = false;
+                    if changed.is_err() && seen.borrow().rest == Standing::Busy {
+                        return Ok(Some("the task that worked on it ended, which is a bug in Anneal".to_owned()));
+                    }
+                }
+                _ = look.tick() => looks = true,
                 () = self.to.closed() => return Err(Gone::Reader),
             }
         }
@@ -92,12 +99,15 @@ impl Watcher {
     }
 
     async fn tails(&mut self) -> Result<(), Gone> {
-        for node in self.engine.live_nodes(self.id) {
-            let Some(newest) = self.engine.tail(self.id, &node, 0) else { continue };
-            let offset = self.offsets.entry((node.clone(), newest.attempt)).or_default();
-            let Some(tail) = self.engine.tail(self.id, &node, *offset) else { continue };
-            *offset = tail.offset;
-            self.send(&WatchLine::Tail(tail)).await?;
+        for at in self.engine.live(self.id) {
+            let offset = self.offsets.get(&at.key()).copied().unwrap_or(0);
+            if at.offset <= offset {
+                continue;
+            }
+            if let Some(tail) = self.engine.tail(self.id, &at, offset) {
+                self.offsets.insert(at.key(), tail.offset);
+                self.send(&WatchLine::Tail(tail)).await?;
+            }
         }
         Ok(())
     }

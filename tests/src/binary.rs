@@ -13,7 +13,11 @@ pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent);
     let binary = folder.unwrap_or(Path::new(".")).join("anneal");
-    assert!(binary.is_file(), "{} is missing: build it with `cargo build -p anneal` (`make test` does)", binary.display());
+    assert!(
+        binary.is_file(),
+        "{} is missing: build it with `cargo build -p anneal` (`make test` does)",
+        binary.display()
+    );
     binary
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use aho_corasick::AhoCorasick;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
 
 /// A secret to be searched for.
@@ -11,7 +12,8 @@ pub struct Canary {
     pub what: String,
     /// Its value.
     pub value: String,
-    spellings: Vec<(&'static str, Vec<u8>)>,
+    spellings: Vec<&'static str>,
+    automaton: AhoCorasick,
 }
 
 impl Canary {
@@ -33,12 +35,14 @@ impl Canary {
         for (shift, what) in [(0, "base64"), (1, "base64, one byte in"), (2, "base64, two bytes in")] {
             spellings.push((what, base64_middle(value.as_bytes(), shift)));
         }
-        Canary { what: what.to_owned(), value: value.to_owned(), spellings }
+        let automaton = AhoCorasick::new(spellings.iter().map(|(_, spelling)| spelling)).expect("a few short patterns");
+        let spellings = spellings.into_iter().map(|(what, _)| what).collect();
+        Canary { what: what.to_owned(), value: value.to_owned(), spellings, automaton }
     }
 
     /// How the bytes show it, if they do.
     pub fn found_in(&self, bytes: &[u8]) -> Option<&'static str> {
-        self.spellings.iter().find(|(_, spelling)| contains(bytes, spelling)).map(|(what, _)| *what)
+        self.automaton.find(bytes).map(|found| self.spellings[found.pattern().as_usize()])
     }
 }
 
@@ -52,20 +56,6 @@ pub fn absent(canaries: &[Canary], place: &str, bytes: &[u8]) {
             panic!("{} is in {place}, {how}", canary.what);
         }
     }
-}
-
-/// Whether bytes stand in others.
-pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    let Some(&first) = part.first() else { return true };
-    let mut at = 0;
-    while let Some(next) = bytes[at..].iter().position(|byte| *byte == first) {
-        at += next;
-        if bytes[at..].starts_with(part) {
-            return true;
-        }
-        at += 1;
-    }
-    false
 }
 
 fn percent(text: &str, upper: bool) -> Vec<u8> {

@@ -40,7 +40,9 @@ pub fn succeeded(step: &str) -> impl Fn(&Entry) -> bool + '_ {
 
 /// Whether the events show a step as skipped because it was so already.
 pub fn already_so(journal: &[Entry], step: &str) -> bool {
-    journal.iter().any(|entry| matches!(&entry.event, Event::Skipped { node, why: Skip::AlreadySo } if node.step == step))
+    journal
+        .iter()
+        .any(|entry| matches!(&entry.event, Event::Skipped { node, why: Skip::AlreadySo } if node.step == step))
 }
 
 /// The id of the operation that a journal tells of.

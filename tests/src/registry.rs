@@ -18,7 +18,12 @@ pub fn answers(server: &str) -> bool {
 /// # Panics
 /// When it fails.
 pub fn push(archive: &Path, server: &str, name: &str) {
-    skopeo(&["copy", "--dest-tls-verify=false", &format!("docker-archive:{}", archive.display()), &remote(server, name)]);
+    skopeo(&[
+        "copy",
+        "--dest-tls-verify=false",
+        &format!("docker-archive:{}", archive.display()),
+        &remote(server, name),
+    ]);
 }
 
 /// Pulls an image into an OCI folder and gives the digest of its manifest.

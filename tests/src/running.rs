@@ -33,6 +33,9 @@ struct Heard {
     over: bool,
 }
 
+/// Why a lock is never poisoned.
+const WHOLE: &str = "nobody panics while holding it";
+
 impl Lines {
     fn new(stream: impl Read + Send + 'static) -> Lines {
         let shared: Arc<(Mutex<Heard>, Condvar)> = Arc::default();
@@ -42,11 +45,11 @@ impl Lines {
             let mut line = Vec::new();
             let (heard, changed) = &*theirs;
             while stream.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
-                heard.lock().unwrap().lines.push(String::from_utf8_lossy(&line).into_owned());
+                heard.lock().expect(WHOLE).lines.push(String::from_utf8_lossy(&line).into_owned());
                 changed.notify_all();
                 line.clear();
             }
-            heard.lock().unwrap().over = true;
+            heard.lock().expect(WHOLE).over = true;
             changed.notify_all();
         });
         Lines { shared, reader: Some(reader) }
@@ -56,7 +59,7 @@ impl Lines {
     fn wait<T>(&self, what: &str, within: Duration, mut ask: impl FnMut(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + within;
         let (heard, changed) = &*self.shared;
-        let (mut heard, mut at) = (heard.lock().unwrap(), 0);
+        let (mut heard, mut at) = (heard.lock().expect(WHOLE), 0);
         loop {
             while let Some(line) = heard.lines.get(at) {
                 at += 1;
@@ -66,12 +69,12 @@ impl Lines {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!heard.over && !left.is_zero(), "never came: {what}\n{}", heard.lines.concat());
-            heard = changed.wait_timeout(heard, left).unwrap().0;
+            heard = changed.wait_timeout(heard, left).expect(WHOLE).0;
         }
     }
 
     fn all(&self) -> String {
-        self.shared.0.lock().unwrap().lines.concat()
+        self.shared.0.lock().expect(WHOLE).lines.concat()
     }
 
     fn join(&mut self) -> String {

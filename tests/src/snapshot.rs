@@ -17,12 +17,9 @@ pub fn check(name: &str, text: &str) {
         std::fs::write(&path, text).expect("a snapshot");
         return;
     }
-    let wanted = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{} is missing: UPDATE=1 writes it", path.display()));
-    assert!(
-        wanted == text,
-        "not as {} (UPDATE=1 accepts it)\n--- wanted\n{wanted}\n--- is\n{text}",
-        path.display()
-    );
+    let wanted =
+        std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{} is missing: UPDATE=1 writes it", path.display()));
+    assert!(wanted == text, "not as {} (UPDATE=1 accepts it)\n--- wanted\n{wanted}\n--- is\n{text}", path.display());
 }
 
 /// Replaces what changes from run to run: ids, times, addresses, folders, process ids.
@@ -76,7 +73,9 @@ impl Normal {
 
     /// The text with everything replaced.
     pub fn of(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, with.as_str()).into_owned())
+        self.0
+            .iter()
+            .fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, with.as_str()).into_owned())
     }
 }
 

@@ -48,6 +48,7 @@ impl Search {
 
     fn files(&self, folder: &Path) {
         let files = files_below(folder);
+        assert!(!files.is_empty(), "nothing to look through in {}", folder.display());
         for (path, bytes) in &files {
             absent(&self.canaries, &path.display().to_string(), bytes);
             absent(&self.canaries, "a file's name", path.as_os_str().as_encoded_bytes());
@@ -113,6 +114,13 @@ fn job_folders(host: &Host) -> Vec<u8> {
     host.sh(look).into_bytes()
 }
 
+/// The same while a job runs: there must be something to look through.
+fn busy_job_folders(host: &Host) -> Vec<u8> {
+    let found = job_folders(host);
+    assert!(String::from_utf8_lossy(&found).contains("quiet.m.1.pid"), "no job folder was found on the host");
+    found
+}
+
 const WORKFLOW: &str = "tests/workflows/canary.ron";
 
 const INPUTS: &str = r#"
@@ -128,9 +136,19 @@ fn operator(word: &Canary, line: &Canary) -> Anneal {
 
 fn run_args(workflow: &str, gate: &str, ending: u8) -> Vec<String> {
     let workflow = repository(workflow).to_string_lossy().into_owned();
-    ["run", &workflow, "--inventory", "inv.ron", "--accept-new-host-keys", "--input", gate, "--input", &format!("ending={ending}")]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "run",
+        &workflow,
+        "--inventory",
+        "inv.ron",
+        "--accept-new-host-keys",
+        "--input",
+        gate,
+        "--input",
+        &format!("ending={ending}"),
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// What the filter made of what the script gave away.
@@ -141,13 +159,13 @@ fn filtered(logs: &Ended) {
 #[test]
 fn on_this_machine_secrets_stay_secret_through_success_failure_and_sigkill() {
     let (word, line) = (Canary::new("the word"), Canary::new("the line"));
-    let anneal = operator(&word, &line);
-    anneal.file("inv.ron", format!("Inventory(hosts: {{ \"m\": Local }}, {INPUTS})"));
     let search = Search::begin(&[&word, &line]);
     for (ending, kill) in [(0, false), (7, false), (0, true)] {
-        let gate = anneal.folder().join(format!("gate-{ending}-{kill}"));
+        let anneal = operator(&word, &line);
+        anneal.file("inv.ron", format!("Inventory(hosts: {{ \"m\": Local }}, {INPUTS})"));
+        let gate = anneal.folder().join("gate");
         let running = anneal.start(run_args(WORKFLOW, &format!("gate={}", gate.display()), ending));
-        let ready = gate.with_file_name(format!("gate-{ending}-{kill}.ready"));
+        let ready = gate.with_extension("ready");
         until("the job to be ready", SOON, || ready.exists().then_some(()));
         search.files(&anneal.local_jobs());
         search.files(anneal.data());
@@ -189,13 +207,17 @@ fn on_a_host_passwords_and_passphrases_stay_secret() {
 
     // By password, which sudo asks for too; the proxies' password goes where it belongs, and nowhere else.
     let address = host.address();
-    anneal.file("password.ron", format!(
-        r#"Inventory(hosts: {{ "m": Ssh(address: "{address}", user: "operator", password: Env("SSH_PASSWORD")) }},
+    anneal.file(
+        "password.ron",
+        format!(
+            r#"Inventory(hosts: {{ "m": Ssh(address: "{address}", user: "operator", password: Env("SSH_PASSWORD")) }},
             roles: {{ "registry": ["m"] }},
             inputs: {{ "proxy.http": Env("PROXY"), "proxy.https": Env("PROXY") }})"#
-    ));
+        ),
+    );
     let image = format!("image={}", archive().display());
-    let install = ["run", "registry-install", "--inventory", "password.ron", "--accept-new-host-keys", "--input", &image];
+    let install =
+        ["run", "registry-install", "--inventory", "password.ron", "--accept-new-host-keys", "--input", &image];
     let ended = anneal.start(install).wait(LONG);
     ended.must_be(0);
     search.said("run registry-install", &ended);
@@ -203,14 +225,19 @@ fn on_a_host_passwords_and_passphrases_stay_secret() {
     absent(&search.canaries, "the host's job folders", &job_folders(&host));
 
     // By a key with a passphrase; sudo's password by a command. Killed in the middle.
-    anneal.file("inv.ron", format!(
-        r#"Inventory(hosts: {{ "m": Ssh(address: "{address}", user: "operator", key: "{key}",
+    anneal.file(
+        "inv.ron",
+        format!(
+            r#"Inventory(hosts: {{ "m": Ssh(address: "{address}", user: "operator", key: "{key}",
             passphrase: File("passphrase"), sudo_password: Command(["cat", "password"])) }}, {INPUTS})"#,
-        key = anneal.folder().join("work/id").display(),
-    ));
+            key = anneal.folder().join("work/id").display(),
+        ),
+    );
     let running = anneal.start(run_args("tests/workflows/canary-root.ron", "gate=/tmp/gate", 7));
-    until("the job to be ready", SOON, || host.try_exec(&["test", "-e", "/tmp/gate.ready"]).status.success().then_some(()));
-    absent(&search.canaries, "the host's job folders", &job_folders(&host));
+    until("the job to be ready", SOON, || {
+        host.try_exec(&["test", "-e", "/tmp/gate.ready"]).status.success().then_some(())
+    });
+    absent(&search.canaries, "the host's job folders", &busy_job_folders(&host));
     search.files(anneal.data());
     search.said("run, killed", &running.kill());
     let id = anneal.operations().pop().expect("an operation");
@@ -241,7 +268,8 @@ fn give_login(host: &Host, anneal: &Anneal, password: &Canary, passphrase: &Cana
     anneal.file("password", &password.value);
     anneal.file("passphrase", &passphrase.value);
     let key = anneal.folder().join("work/id");
-    let status = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", &passphrase.value, "-f"]).arg(&key).status();
+    let status =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", &passphrase.value, "-f"]).arg(&key).status();
     assert!(status.expect("ssh-keygen starts").success());
     let public = std::fs::read_to_string(key.with_extension("pub")).expect("a key");
     host.sh(&format!(
@@ -251,7 +279,9 @@ fn give_login(host: &Host, anneal: &Anneal, password: &Canary, passphrase: &Cana
 }
 
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 #[test]

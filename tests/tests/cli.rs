@@ -14,7 +14,9 @@ fn help_of_every_command_is_as_written() {
     let mut commands = vec![vec![]];
     let help = anneal.expect(0, ["--help"]).stdout;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    commands.extend(listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(|name| vec![name]));
+    commands.extend(
+        listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(|name| vec![name]),
+    );
     assert!(commands.len() >= 7, "the commands are not found in:\n{help}");
     for command in commands {
         let name = if command.is_empty() { "anneal".to_owned() } else { format!("anneal-{}", command.join("-")) };
@@ -84,15 +86,28 @@ fn operations_as_json_have_the_documented_fields() {
     assert_eq!(last["state"], "COMPLETED", "the last line is the operation itself");
 
     let list = anneal.json(["ops", "--json"]);
-    let fields = |value: &serde_json::Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
+    let fields =
+        |value: &serde_json::Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
     assert_eq!(fields(&list[0]), ["by", "created_at_ms", "id", "open", "state", "workflow"]);
     let view = anneal.json(["show", list[0]["id"].as_str().expect("an id"), "--json"]);
     assert_eq!(&view, last, "`show` says the same");
     assert_eq!(
         fields(&view),
         [
-            "about", "at_ms", "by", "created_at_ms", "events", "hosts", "id", "in_hand", "nodes", "outputs", "state",
-            "undecided", "why", "workflow"
+            "about",
+            "at_ms",
+            "by",
+            "created_at_ms",
+            "events",
+            "hosts",
+            "id",
+            "in_hand",
+            "nodes",
+            "outputs",
+            "state",
+            "undecided",
+            "why",
+            "workflow"
         ]
     );
     assert_eq!(
@@ -126,3 +141,15 @@ const FAILS: &str = r#"Workflow(
         Step(id: "c", on: "m", needs: ["b"], do: Run(["true"])),
     ],
 )"#;
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let anneal = Anneal::new();
+    anneal.file("good.ron", GOOD);
+    anneal.expect(0, ["run", "good.ron", "--host", "m=local"]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = anneal.command(["ops"]).stdout(writer).output().expect("the binary starts");
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -131,7 +131,8 @@ fn survive(moment: &Moment) -> Row {
     let inventory = anneal.file("inv.ron", INVENTORY.replace("ADDRESS", host.address()));
     let image = format!("image={}", archive().display());
     let inventory = inventory.to_string_lossy();
-    let args = ["run", "registry-install", "--json", "--accept-new-host-keys", "--inventory", &inventory, "--input", &image];
+    let args =
+        ["run", "registry-install", "--json", "--accept-new-host-keys", "--inventory", &inventory, "--input", &image];
     let running = anneal.start(args);
 
     match moment.when {
@@ -200,7 +201,9 @@ fn attempts(journal: &[Entry]) -> Result<BTreeMap<NodeId, Vec<String>>, String> 
                 match list.last().map(String::as_str) {
                     None => {}
                     Some(last) if last.ends_with("rerun") || last.ends_with("retried") => {}
-                    Some(last) => return Err(format!("{node} attempt {attempt} follows one that is `{last}` (entry {seq})")),
+                    Some(last) => {
+                        return Err(format!("{node} attempt {attempt} follows one that is `{last}` (entry {seq})"));
+                    }
                 }
                 list.push("running".to_owned());
                 continue;
@@ -219,7 +222,8 @@ fn attempts(journal: &[Entry]) -> Result<BTreeMap<NodeId, Vec<String>>, String> 
             Event::Skipped { node, .. } if nodes.contains_key(node) => (node, "already so".to_owned()),
             _ => continue,
         };
-        let last = nodes.get_mut(node).and_then(|list| list.last_mut()).ok_or(format!("{node} ended without having begun"))?;
+        let last =
+            nodes.get_mut(node).and_then(|list| list.last_mut()).ok_or(format!("{node} ended without having begun"))?;
         match (last.as_str(), end.as_str()) {
             ("running", end) => *last = end.to_owned(),
             (_, "rerun" | "retried" | "done") => write!(last, ", {end}").expect("a text"),
@@ -264,7 +268,8 @@ fn executions(calls: &str, id: &str, attempts: &BTreeMap<NodeId, Vec<String>>) -
 }
 
 fn table(rows: &[Result<Row, &str>]) -> String {
-    let mut text = format!("{:<40} {:>7} {:>6}  {:<60} executions on the host\n", "moment", "resumes", "took", "further attempts");
+    let mut text =
+        format!("{:<40} {:>7} {:>6}  {:<60} executions on the host\n", "moment", "resumes", "took", "further attempts");
     for row in rows {
         match row {
             Ok(Row { name, attempts, executions, resumes, took_s }) => {

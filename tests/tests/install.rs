@@ -81,14 +81,21 @@ fn proxies_with_passwords_are_for_root_alone_and_are_taken_back() {
     let image = format!("image={}", archive().display());
     let ended = anneal.expect(
         0,
-        ["run", "registry-install", "--accept-new-host-keys", "--inventory", &inventory.to_string_lossy(), "--input", &image],
+        [
+            "run",
+            "registry-install",
+            "--accept-new-host-keys",
+            "--inventory",
+            &inventory.to_string_lossy(),
+            "--input",
+            &image,
+        ],
     );
     assert!(!ended.all().contains("pr0xy-Passw0rd"));
 
     let holding = host.sh("grep -rl pr0xy-Passw0rd /etc /var/lib/anneal | sort");
     assert_eq!(
-        holding,
-        "/etc/apt/apt.conf.d/95anneal-proxy\n/etc/systemd/system/docker.service.d/anneal-proxy.env\n",
+        holding, "/etc/apt/apt.conf.d/95anneal-proxy\n/etc/systemd/system/docker.service.d/anneal-proxy.env\n",
         "these files hold the password"
     );
     for file in holding.lines() {
@@ -99,7 +106,11 @@ fn proxies_with_passwords_are_for_root_alone_and_are_taken_back() {
     assert!(told.contains(&format!("HTTP_PROXY={proxy}")), "dockerd runs without the proxy:\n{told}");
 
     install(&anneal, &host, &[]);
-    assert_eq!(host.sh("grep -rl pr0xy-Passw0rd /etc /var/lib/anneal || :"), "", "without proxies nothing holds the password");
+    assert_eq!(
+        host.sh("grep -rl pr0xy-Passw0rd /etc /var/lib/anneal || :"),
+        "",
+        "without proxies nothing holds the password"
+    );
     let told = host.sh("tr '\\0' '\\n' </proc/$(pgrep -x dockerd)/environ");
     assert!(!told.contains("proxy.test"), "dockerd still runs with the proxy:\n{told}");
     assert!(registry::answers(&format!("{}:5000", host.address())));

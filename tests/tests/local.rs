@@ -131,6 +131,42 @@ fn a_second_process_is_answered_by_the_one_that_runs_the_operation() {
 }
 
 #[test]
+fn a_second_run_is_carried_out_by_the_process_that_holds_the_store_which_stays_for_it() {
+    let gated = Gated::new("slow");
+    let running = gated.start(false);
+    let other = gated.anneal.folder().join("other");
+    let (file, gate) = (workflow("slow"), format!("gate={}", other.display()));
+    let second = gated.anneal.start(["run", &file, "--host", LOCAL, "--input", &gate]);
+    until("the second job to begin", SOON, || other.with_extension("count").exists().then_some(()));
+    gated.open();
+    running.talk("this process holds the store and goes on with 1 other operation", SOON);
+    std::fs::write(&other, "").expect("a gate");
+    second.wait(SOON).must_be(0);
+    running.wait(SOON).must_be(0);
+    let list = gated.anneal.json(["ops", "--json"]);
+    let states = list.as_array().expect("a list").iter().map(|one| one["state"].as_str().expect("a state"));
+    assert_eq!(states.collect::<Vec<_>>(), ["COMPLETED", "COMPLETED"]);
+}
+
+#[test]
+fn whoever_watches_is_told_when_the_process_that_works_is_killed() {
+    let gated = Gated::new("slow");
+    let running = gated.start(true);
+    let id = gated.id();
+    let (resume, follow) = (gated.anneal.start(["resume", &id]), gated.anneal.start(["logs", &id, "wait", "--follow"]));
+    resume.talk("operation ", SOON);
+    follow.line("waiting", SOON);
+    running.kill();
+    let ended = resume.wait(SOON);
+    ended.must_be(3);
+    ended.says(&["no process works on it", "next: anneal resume"]);
+    follow.wait(SOON).must_be(0);
+    gated.open();
+    gated.anneal.expect(0, ["resume", &id]);
+    assert_eq!(gated.begun(), 1);
+}
+
+#[test]
 fn ids_may_be_shortened_at_both_ends_as_long_as_they_fit_one() {
     let anneal = Anneal::new();
     let file = anneal.folder().join("text").to_string_lossy().into_owned();
@@ -159,8 +195,13 @@ fn ids_may_be_shortened_at_both_ends_as_long_as_they_fit_one() {
 fn a_failed_step_says_what_to_do_and_is_mended() {
     let anneal = Anneal::new();
     let file = anneal.folder().join("text");
-    let ended = anneal.expect(1, ["run", &workflow("mend"), "--host", LOCAL, "--input", &format!("file={}", file.display())]);
-    ended.says(&["look@machine: the program ended with exit code 1", "No such file", "mend the cause, then anneal resume"]);
+    let ended =
+        anneal.expect(1, ["run", &workflow("mend"), "--host", LOCAL, "--input", &format!("file={}", file.display())]);
+    ended.says(&[
+        "look@machine: the program ended with exit code 1",
+        "No such file",
+        "mend the cause, then anneal resume",
+    ]);
     let id = anneal.operations().pop().expect("an operation");
     assert_eq!(anneal.json(["show", &id, "--json"])["state"], "FAILED_TEMP");
     // Not mended yet: it fails again, with a new attempt.
@@ -176,8 +217,8 @@ fn a_failure_that_asks_for_it_undoes_everything_in_reverse() {
     let anneal = Anneal::new();
     let folder = anneal.folder().join("made");
     std::fs::create_dir(&folder).expect("a folder");
-    let ended =
-        anneal.expect(1, ["run", &workflow("rollback"), "--host", LOCAL, "--input", &format!("folder={}", folder.display())]);
+    let ended = anneal
+        .expect(1, ["run", &workflow("rollback"), "--host", LOCAL, "--input", &format!("folder={}", folder.display())]);
     ended.says(&["rolled back"]);
     assert_eq!(std::fs::read_to_string(folder.join("undone")).expect("a list"), "two\none\n");
     assert!(!folder.join("one").exists());
@@ -213,7 +254,7 @@ fn kill_job(part: &str) {
         .flatten()
         .filter(|entry| {
             let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            anneal_tests::canary::contains(&environment, format!("GATE={part}\0").as_bytes())
+            environment.split(|byte| *byte == 0).any(|variable| variable == format!("GATE={part}").as_bytes())
         })
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
@@ -239,10 +280,13 @@ fn an_unknown_outcome_is_run_again_when_a_person_says_so() {
     gated.anneal.expect(0, ["resume", &id, "--rerun", "pay", "--reason", "nothing was paid"]);
     assert_eq!(gated.begun(), 2);
     let journal = gated.anneal.journal(&id);
-    let unknown = journal.iter().any(|entry| matches!(entry.event, Event::Indeterminate { why: Unknown::Vanished, .. }));
+    let unknown =
+        journal.iter().any(|entry| matches!(entry.event, Event::Indeterminate { why: Unknown::Vanished, .. }));
     assert!(unknown, "the outcome is not recorded as unknown");
     let decided = journal.iter().any(|entry| match &entry.event {
-        Event::Decided { by, why, decision: journal::Decision::Rerun, .. } => by.starts_with("tester@") && why == "nothing was paid",
+        Event::Decided { by, why, decision: journal::Decision::Rerun, .. } => {
+            by.starts_with("tester@") && why == "nothing was paid"
+        }
         _ => false,
     });
     assert!(decided, "who decided, and why, is not recorded");
@@ -265,8 +309,11 @@ fn exit_codes_are_those_of_the_contract() {
     anneal.expect(2, ["--no-such-option"]);
     anneal.expect(2, ["run", "no-such-workflow", "--host", LOCAL]);
     anneal.expect(2, ["check", "nothing.ron"]);
-    let file = anneal.file("fails.ron", r#"Workflow(name: "fails", roles: { "machine": One }, steps: [
+    let file = anneal.file(
+        "fails.ron",
+        r#"Workflow(name: "fails", roles: { "machine": One }, steps: [
         Step(id: "fail", on: "machine", do: Run(["false"])),
-    ])"#);
+    ])"#,
+    );
     anneal.expect(1, ["run", &file.to_string_lossy(), "--host", LOCAL]).says(&["exit code 1", "anneal logs"]);
 }

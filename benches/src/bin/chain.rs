@@ -95,6 +95,7 @@ async fn chain(data_dir: &Path) -> Fallible<Chain> {
     options.executor = Arc::new(Nothing);
     let (engine, _) = Engine::open(options)?;
     let create = Create {
+        id: uuid::Uuid::now_v7(),
         plan: plan(),
         assets: BTreeMap::new(),
         hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),

@@ -4,99 +4,121 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use engine::operation::{Event, NodeId};
-use server::{Access, ClientError, OutputView, WatchLine};
+use engine::runner::{LiveKey, Tail};
+use server::{ClientError, OutputView, WatchLine};
 
-use super::attach;
 use crate::args::{Global, Logs};
 use crate::report::{OK, Problem, put_json};
+use crate::session::Session;
 
-pub async fn run(args: &Logs, global: &Global) -> Result<u8, Problem> {
-    let access = attach(global).await?;
-    let view = access.client.show(&args.operation).await?;
+pub async fn run(args: &Logs, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let view = session.ask(async |client| client.show(&args.operation).await).await?;
     let id = view.id.to_string();
-    let outputs = access.client.output(&id, args.step.as_deref()).await?;
+    let outputs = session.ask(async |client| client.output(&id, args.step.as_deref()).await).await?;
     if global.json {
         put_json(&outputs)?;
-    } else {
-        for output in &outputs {
-            print(output, args.step.is_none())?;
-        }
+        return Ok(OK);
     }
-    if args.follow && !global.json {
-        follow(args, access, &id, view.events, global).await?;
+    for output in &outputs {
+        whole(output, args.step.is_none())?;
+    }
+    if args.follow {
+        Following { step: args.step.as_deref(), shown: HashMap::new() }.follow(&id, view.events, session).await?;
     }
     Ok(OK)
 }
 
-/// Live output as it comes; where there was none, the whole output at the end. Where the process that works on the
-/// operation ends, with it or before, the rest is read from the store.
-async fn follow(args: &Logs, mut access: Access, id: &str, mut after: u64, global: &Global) -> Result<(), Problem> {
-    let wanted = |node: &NodeId| args.step.as_ref().is_none_or(|step| node.step == *step || node.to_string() == *step);
-    let mut shown: HashMap<(NodeId, u32), String> = HashMap::new();
-    let mut lines = access.client.watch(id, after).await?;
-    loop {
-        let line = match lines.next().await {
-            Ok(Some(line)) => line,
-            Ok(None) | Err(ClientError::Gone(_)) => {
-                access = attach(global).await?;
-                lines = access.client.watch(id, after).await?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        match line {
-            WatchLine::End { .. } => return Ok(()),
-            WatchLine::Tail(tail) if wanted(&tail.node) => {
-                write(&tail.text, false)?;
-                shown.entry((tail.node, tail.attempt)).or_default().push_str(&tail.text);
-            }
-            WatchLine::Entry(entry) => {
-                after = entry.seq;
-                let (Event::Succeeded { node, attempt, output: Some(_), .. }
-                | Event::Failed { node, attempt, output: Some(_), .. }) = entry.event
-                else {
-                    continue;
-                };
-                if !wanted(&node) {
-                    continue;
-                }
-                let shown = shown.remove(&(node.clone(), attempt)).unwrap_or_default();
-                let all = match access.client.output(id, Some(&node.to_string())).await {
-                    Err(ClientError::Gone(_)) => {
-                        access = attach(global).await?;
-                        access.client.output(id, Some(&node.to_string())).await?
+/// Live output as it comes, and at the end of each attempt what is still missing of it.
+struct Following<'a> {
+    step: Option<&'a str>,
+    /// Bytes of each stream that were shown live.
+    shown: HashMap<LiveKey, u64>,
+}
+
+impl Following<'_> {
+    /// Until the operation rests. Where the process that works on it ends before, the rest is read from the store.
+    async fn follow(&mut self, id: &str, mut after: u64, session: &mut Session<'_>) -> Result<(), Problem> {
+        loop {
+            let mut lines = session.ask(async |client| client.watch(id, after).await).await?;
+            loop {
+                match lines.next().await {
+                    Ok(Some(WatchLine::End { .. })) => return Ok(()),
+                    Ok(Some(WatchLine::Tail(tail))) => self.tail(tail)?,
+                    Ok(Some(WatchLine::Entry(entry))) => {
+                        after = entry.seq;
+                        if let Event::Succeeded { node, attempt, output: Some(_), .. }
+                        | Event::Failed { node, attempt, output: Some(_), .. } = entry.event
+                        {
+                            self.ended(id, &node, attempt, session).await?;
+                        }
                     }
-                    all => all?,
-                };
-                if let Some(output) = all.iter().find(|output| output.attempt == attempt) {
-                    match output.stdout.strip_prefix(&shown) {
-                        Some(_) if shown.is_empty() => print(output, args.step.is_none())?,
-                        Some(rest) => write(rest, false)?,
-                        None => {}
-                    }
+                    Ok(None) | Err(ClientError::Gone(_)) => break,
+                    Err(error) => return Err(error.into()),
                 }
             }
-            WatchLine::Tail(_) => {}
+        }
+    }
+
+    fn wants(&self, node: &NodeId) -> bool {
+        self.step.is_none_or(|step| node.step == step || node.to_string() == step)
+    }
+
+    fn tail(&mut self, tail: Tail) -> Result<(), Problem> {
+        if !self.wants(&tail.node) {
+            return Ok(());
+        }
+        self.shown.insert((tail.node, tail.attempt, tail.stderr), tail.offset);
+        write(&tail.text, tail.stderr)
+    }
+
+    async fn ended(&mut self, id: &str, node: &NodeId, attempt: u32, session: &mut Session<'_>) -> Result<(), Problem> {
+        if !self.wants(node) {
+            return Ok(());
+        }
+        let name = node.to_string();
+        let all = session.ask(async |client| client.output(id, Some(&name)).await).await?;
+        let Some(output) = all.iter().find(|output| output.attempt == attempt) else { return Ok(()) };
+        let mut shown = |stderr| self.shown.remove(&(node.clone(), attempt, stderr)).unwrap_or(0);
+        match (shown(false), shown(true)) {
+            (0, 0) => whole(output, self.step.is_none()),
+            (stdout, stderr) => {
+                write(rest(&output.stdout, stdout), false)?;
+                write(rest(&output.stderr, stderr), true)
+            }
         }
     }
 }
 
-fn print(output: &OutputView, named: bool) -> Result<(), Problem> {
+/// What lies behind `offset` bytes; nothing where the two cannot be laid on each other (bytes that were no UTF-8).
+fn rest(text: &str, offset: u64) -> &str {
+    usize::try_from(offset).ok().and_then(|offset| text.get(offset..)).unwrap_or("")
+}
+
+/// The output of one attempt.
+fn whole(output: &OutputView, named: bool) -> Result<(), Problem> {
     if named {
         write(&format!("── {} attempt {} ({})\n", output.node, output.attempt, output.state), true)?;
     }
-    write(&output.stdout, false)?;
-    write(&output.stderr, true)
+    for (text, stderr) in [(&output.stdout, false), (&output.stderr, true)] {
+        write(text, stderr)?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            write("\n", stderr)?;
+        }
+    }
+    Ok(())
 }
 
-fn write(text: &str, to_stderr: bool) -> Result<(), Problem> {
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let written = match to_stderr {
-        true => write!(std::io::stderr().lock(), "{text}{end}"),
-        false => write!(std::io::stdout().lock(), "{text}{end}").and_then(|()| std::io::stdout().flush()),
+fn write(text: &str, stderr: bool) -> Result<(), Problem> {
+    let written = match stderr {
+        true => write!(std::io::stderr().lock(), "{text}"),
+        false => {
+            let mut out = std::io::stdout().lock();
+            write!(out, "{text}").and_then(|()| out.flush())
+        }
     };
-    match written {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Problem::failed(format!("the output cannot be written: {error}"))),
-    }
+    written.map_err(|error| match error.kind() {
+        // `anneal logs … | head` is no error, and the end of our work.
+        std::io::ErrorKind::BrokenPipe => Problem { code: OK, message: String::new(), hint: None },
+        _ => Problem::failed(format!("the output cannot be written: {error}")),
+    })
 }

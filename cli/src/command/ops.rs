@@ -2,14 +2,12 @@
 
 use crate::args::Global;
 use crate::report::{OK, Problem, put, put_json, say};
+use crate::session::Session;
 use crate::show::short;
 use crate::time::date;
 
-use super::attach;
-
-pub async fn run(global: &Global) -> Result<u8, Problem> {
-    let access = attach(global).await?;
-    let operations = access.client.list().await?;
+pub async fn run(global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let operations = session.ask(async |client| client.list().await).await?;
     if global.json {
         put_json(&operations)?;
         return Ok(OK);

@@ -6,14 +6,14 @@ use engine::operation::{Decision, NodeId};
 use engine::view::OperationView;
 use server::ResumeRequest;
 
-use super::{attach, by};
+use super::by;
 use crate::args::{Global, Resume};
-use crate::report::Problem;
-use crate::watch;
+use crate::report::{Problem, say};
+use crate::session::Session;
+use crate::watch::{self, Watched};
 
-pub async fn run(args: &Resume, global: &Global) -> Result<u8, Problem> {
-    let access = attach(global).await?;
-    let view = access.client.show(&args.operation).await?;
+pub async fn run(args: &Resume, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let view = session.ask(async |client| client.show(&args.operation).await).await?;
     let mut decisions = BTreeMap::new();
     for (names, decision) in [(&args.rerun, Decision::Rerun), (&args.done, Decision::Done)] {
         for name in names {
@@ -25,8 +25,12 @@ pub async fn run(args: &Resume, global: &Global) -> Result<u8, Problem> {
         }
     }
     let request = ResumeRequest { decisions, by: by(), why: args.reason.clone() };
-    let id = access.client.resume(&view.id.to_string(), &request).await?;
-    watch::watch(access, id, view.events, global).await
+    let id = view.id.to_string();
+    session.ask(async |client| client.resume(&id, &request).await).await?;
+    for node in view.nodes.iter().filter(|node| !view.in_hand && !global.json && node.state == "running") {
+        say(&format!("{} was running: it is looked for on its host", node.id));
+    }
+    watch::watch(Watched { id: view.id, after: view.events, by: by() }, global, session).await
 }
 
 /// The undecided nodes that a name means: one, or all of a step.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use server::CreateRequest;
 
-use super::{attach, by, check};
+use super::{by, check};
 use crate::args::{Global, Run};
 use crate::report::{Problem, USAGE, say};
-use crate::{files, given, inventory, watch};
+use crate::session::Session;
+use crate::watch::{self, Watched};
+use crate::{files, given, inventory};
 
-pub async fn run(run: &Run, global: &Global) -> Result<u8, Problem> {
+pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let opened = files::open_or_bundled(&run.workflow)?;
     let checked = dsl::check(&opened.source, &*opened.files);
     let errors = checked.workflow.is_none();
@@ -37,12 +39,12 @@ pub async fn run(run: &Run, global: &Global) -> Result<u8, Problem> {
     secrets.extend(compiled.secrets.into_iter().map(|(name, text)| (name.0, text.into_exposed())));
     warn_of_short_secrets(&secrets);
     let assets = compiled.assets.iter().map(|(path, bytes)| (path.clone(), data_encoding::BASE64.encode(bytes))).collect();
-    let request = CreateRequest { plan: compiled.plan, assets, hosts: everything.hosts, secrets, by: by() };
+    let id = uuid::Uuid::now_v7();
+    let request = CreateRequest { id, plan: compiled.plan, assets, hosts: everything.hosts, secrets, by: by() };
 
-    let access = attach(global).await?;
-    let id = access.client.create(&request).await?;
+    session.ask(async |client| client.create(&request).await).await?;
     drop(request);
-    watch::watch(access, id, 0, global).await
+    watch::watch(Watched { id, after: 0, by: by() }, global, session).await
 }
 
 /// Short secrets cannot be told from ordinary words in output (D9).

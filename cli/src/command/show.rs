@@ -2,13 +2,11 @@
 
 use crate::args::{Global, Show};
 use crate::report::{OK, Problem, put, put_json};
+use crate::session::Session;
 use crate::show;
 
-use super::attach;
-
-pub async fn run(args: &Show, global: &Global) -> Result<u8, Problem> {
-    let access = attach(global).await?;
-    let view = access.client.show(&args.operation).await?;
+pub async fn run(args: &Show, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let view = session.ask(async |client| client.show(&args.operation).await).await?;
     if global.json {
         put_json(&view)?;
     } else {

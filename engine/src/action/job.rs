@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{failure, out, output};
-use crate::host::{ErrorKind, Found, Host, Job, JobEnd, Live};
+use crate::host::{self, ErrorKind, Found, Host, Job, JobEnd, Live};
 use crate::operation::{Failure, FailureClass, NodeOutcome, Unknown};
 use crate::runner::{Call, Context, Reporter};
 
@@ -31,8 +31,14 @@ pub async fn run(
         }
         // It may be running: only the host can say.
         Err(error) => {
-            tracing::info!(node = %call.node, attempt = call.attempt, %error, "connection lost, looking for the job");
-            reattach(context, host, call, live, reporter).await
+            tracing::info!(node = %call.node, attempt = call.attempt, error = error.code(), "looking for the job");
+            match reattach(context, host, call, live, reporter).await {
+                // It was this process that asked, so this is a connection that failed, and `retry` counts it.
+                NodeOutcome::Unknown(Unknown::NeverBegan) => {
+                    NodeOutcome::Failed { failure: failure::of(&error), output: None }
+                }
+                outcome => outcome,
+            }
         }
             }
 }
@@ -45,7 +51,7 @@ pub async fn reattach(
     live: &dyn Live,
     reporter: &Reporter,
 ) -> NodeOutcome {
-    let deadline = Instant::now() + call.remaining + GRACE;
+    let deadline = Instant::from_std(call.deadline) + GRACE;
     let mut pause = FIRST_PAUSE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -60,18 +66,55 @@ pub async fn reattach(
             Err(error) if matches!(error.kind, ErrorKind::TimedOut { .. }) => {
                 return NodeOutcome::Failed { failure: failure::of(&error), output: None };
             }
-            Err(error) if error.is_connection() && left > pause => {
-                tracing::debug!(node = %call.node, %error, "the host cannot be reached, trying again");
+            Err(error) if may_pass(&error) && left > pause => {
+                tracing::debug!(node = %call.node, error = error.code(), "no answer yet, trying again");
                 live.output(crate::host::Stream::Stderr, format!("waiting for the host: {error}\n").as_bytes());
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             // Whatever keeps us out, the job may be running: how it ended is not known, and that is what is said.
             Err(error) => {
-                tracing::warn!(node = %call.node, attempt = call.attempt, %error, "nobody knows how it ended");
+                tracing::warn!(node = %call.node, attempt = call.attempt, error = error.code(), "nobody knows how it ended");
                 return NodeOutcome::Unknown(Unknown::Unreachable);
             }
         }
+    }
+}
+
+/// Whether asking again later may be answered.
+fn may_pass(error: &host::Error) -> bool {
+    match error.kind {
+        ErrorKind::Unreachable { .. }
+        | ErrorKind::Timeout { .. }
+        | ErrorKind::Lost { .. }
+        | ErrorKind::Sudo { .. }
+        | ErrorKind::DiskFull { .. }
+        | ErrorKind::Io { .. }
+        | ErrorKind::Protocol { .. } => true,
+        ErrorKind::Auth { .. }
+        | ErrorKind::HostKeyUnknown { .. }
+        | ErrorKind::HostKeyChanged { .. }
+        | ErrorKind::HostKeyRevoked { .. }
+        | ErrorKind::NoSuchUser { .. }
+        | ErrorKind::NoShell { .. }
+        | ErrorKind::TimedOut { .. }
+        | ErrorKind::Fenced
+        | ErrorKind::Invalid { .. }
+        | ErrorKind::Differs { .. } => false,
+    }
+}
+
+/// Ends what may still run of an earlier attempt, so that no two are at work at once (I4); a failure where that is not certain.
+pub async fn end_earlier(host: &Host, call: &Call) -> Option<Failure> {
+    let earlier = call.may_run.as_ref()?;
+    match host.kill(earlier, call.as_user.as_deref()).await {
+        Ok(killed) if killed.survivors.is_empty() => None,
+        Ok(killed) => Some(failure::other(format!(
+            "attempt {} is still at work and could not be ended: {}",
+            earlier.attempt,
+            killed.survivors.join(", ")
+        ))),
+        Err(error) => Some(failure::of(&error)),
     }
 }
 
@@ -80,13 +123,13 @@ pub async fn kill(host: &Host, call: &Call) {
     match host.kill(&call.job, call.as_user.as_deref()).await {
         Ok(killed) if killed.survivors.is_empty() => {}
         Ok(killed) => tracing::error!(node = %call.node, survivors = ?killed.survivors, "a kill left processes behind"),
-        Err(error) => tracing::error!(node = %call.node, %error, "a kill could not be carried out"),
+        Err(error) => tracing::error!(node = %call.node, error = error.code(), "a kill could not be carried out"),
     }
 }
 
 async fn judge(context: &Context, call: &Call, end: JobEnd) -> NodeOutcome {
-    let stdout = context.redactor.text(&output::text(&end.stdout));
-    let stderr = context.redactor.text(&output::text(&end.stderr));
+    let stdout = context.redactor.output(&end.stdout);
+    let stderr = context.redactor.output(&end.stderr);
     let kept = match output::keep(context, &stdout, &stderr).await {
         Ok(kept) => kept,
         Err(error) => {

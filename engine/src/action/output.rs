@@ -1,20 +1,9 @@
-//! Output of programs: as text, and where it is kept.
+//! Output of programs, filtered: where it is kept, and what of it is told.
 
 use crate::error::Error;
-use crate::host::Output;
 use crate::limits::INLINE_OUTPUT_BYTES;
 use crate::operation::OutputRef;
 use crate::runner::Context;
-
-/// Output as text: lossy UTF-8, the dropped middle named.
-pub fn text(output: &Output) -> String {
-    let head = String::from_utf8_lossy(&output.head);
-    if output.dropped_bytes == 0 {
-        return head.into_owned() + &String::from_utf8_lossy(&output.tail);
-    }
-    let tail = String::from_utf8_lossy(&output.tail);
-    format!("{head}\n[… {} bytes left out …]\n{tail}", output.dropped_bytes)
-}
 
 /// Keeps output in the journal where it is small, else in a blob (D3). It has passed the filter for secrets.
 pub async fn keep(context: &Context, stdout: &str, stderr: &str) -> Result<Option<OutputRef>, Error> {

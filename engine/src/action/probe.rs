@@ -4,7 +4,7 @@
 use super::{failure, output};
 use crate::host::{Host, Job, Live, Stream};
 use crate::operation::{Failure, FailureClass, NodeOutcome};
-use crate::runner::Call;
+use crate::runner::{Call, Context};
 
 enum Answer {
     There,
@@ -13,8 +13,8 @@ enum Answer {
 }
 
 /// Asked before `do`: an outcome where that already decides, nothing where `do` follows.
-pub async fn before(host: &Host, call: &Call) -> Option<NodeOutcome> {
-    match ask(host, call.probe.as_ref()?).await {
+pub async fn before(context: &Context, host: &Host, call: &Call) -> Option<NodeOutcome> {
+    match ask(context, host, call.probe.as_ref()?).await {
         Answer::There => Some(NodeOutcome::AlreadySo),
         Answer::NotThere => None,
         Answer::Unknown(failure) => Some(NodeOutcome::Failed { failure, output: None }),
@@ -22,11 +22,11 @@ pub async fn before(host: &Host, call: &Call) -> Option<NodeOutcome> {
 }
 
 /// Asked after an unknown outcome.
-pub async fn after(host: &Host, call: &Call) -> NodeOutcome {
+pub async fn after(context: &Context, host: &Host, call: &Call) -> NodeOutcome {
     let Some(probe) = &call.probe else {
         return NodeOutcome::ProbedUnknown(failure::other("the step has no probe to ask"));
     };
-    match ask(host, probe).await {
+    match ask(context, host, probe).await {
         Answer::There => NodeOutcome::ProbedThere,
         Answer::NotThere => NodeOutcome::ProbedNotThere,
         Answer::Unknown(failure) => NodeOutcome::ProbedUnknown(failure),
@@ -39,12 +39,12 @@ impl Live for Silent {
     fn output(&self, _: Stream, _: &[u8]) {}
 }
 
-async fn ask(host: &Host, probe: &Job) -> Answer {
+async fn ask(context: &Context, host: &Host, probe: &Job) -> Answer {
     match host.run(probe, &Silent).await {
         Ok(end) if end.exit == 0 => Answer::There,
         Ok(end) if end.exit == 1 => Answer::NotThere,
         Ok(end) => {
-            let said = output::last_line(&output::text(&end.stderr)).unwrap_or_else(|| "it wrote nothing".to_owned());
+            let said = output::last_line(&context.redactor.output(&end.stderr)).unwrap_or_else(|| "it wrote nothing".to_owned());
             Answer::Unknown(Failure {
                 class: FailureClass::ProbeUnknown,
                 message: format!("the probe gave no answer: exit code {} ({said})", end.exit),

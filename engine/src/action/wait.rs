@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
@@ -11,7 +11,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::failure;
 use crate::host::{Host, Live, Stream};
-use crate::limits::HTTP_BODY_BYTES;
 use crate::operation::{Failure, FailureClass, NodeOutcome};
 use crate::runner::Ready;
 
@@ -87,12 +86,9 @@ async fn get(url: &str) -> Result<u16, Look> {
         .header("user-agent", "anneal")
         .body(Empty::<Bytes>::new())
         .map_err(|error| Look::Never(failure::other(format!("`{url}`: {error}"))))?;
-    let answer = sender.send_request(request).await.map_err(|error| not_yet(&error))?;
-    let status = answer.status().as_u16();
-    // The body decides nothing; reading a little of it lets the server end in peace.
-    let _ = Limited::new(answer.into_body(), HTTP_BODY_BYTES).collect().await;
+    let answer = sender.send_request(request).await.map_err(|error| not_yet(&error));
     connection.abort();
-    Ok(status)
+    Ok(answer?.status().as_u16()) // The body decides nothing.
 }
 
 fn what(until: &Ready) -> String {

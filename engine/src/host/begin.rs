@@ -263,17 +263,18 @@ impl Beginning<'_> {
             (Silence::Broke, _) => ErrorKind::Lost { said: "before the command began, as far as is known".into() },
             (Silence::Late, Some(user)) if !sent => {
                 let said = if said.is_empty() { "nothing".into() } else { said };
-                ErrorKind::Sudo { user, said: format!("no answer within {} s; it said: {said}", limits::BEGIN.as_secs()) }
+                ErrorKind::Sudo {
+                    user,
+                    said: format!("no answer within {} s; it said: {said}", limits::BEGIN.as_secs()),
+                }
             }
             (Silence::Late, _) => {
                 ErrorKind::Lost { said: format!("no shell began within {} s {said}", limits::BEGIN.as_secs()) }
             }
-            (Silence::Refused, _) => ErrorKind::Protocol { said: "the server runs no commands for this user".into() },
+            (Silence::Refused, _) => ErrorKind::NoShell { said: "the server refuses to".into() },
             (Silence::AskedAgain, Some(user)) => ErrorKind::Sudo { user, said: "the sudo password is wrong".into() },
             (Silence::Ended { code }, Some(user)) => sudo_refusal(*code, user, said),
-            (Silence::Ended { code }, None) => {
-                ErrorKind::Protocol { said: format!("the login shell ended with {code} and began nothing: {said}") }
-            }
+            (Silence::Ended { code }, None) => ErrorKind::NoShell { said: format!("it ended with {code}: {said}") },
             (Silence::AskedAgain, None) => ErrorKind::Protocol { said },
         }
     }

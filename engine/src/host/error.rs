@@ -67,6 +67,11 @@ pub enum ErrorKind {
         /// What is known about it.
         said: String,
     },
+    /// The login works, but runs no commands.
+    NoShell {
+        /// What the server or the login shell said.
+        said: String,
+    },
     /// sudo refused.
     Sudo {
         /// The user who was asked for.
@@ -133,7 +138,7 @@ impl Error {
         matches!(self.kind, K::Unreachable { .. } | K::Timeout { .. } | K::Lost { .. })
     }
 
-    /// Whether it is certain that a job of this call neither ran nor will run.
+    /// Whether it is certain that the job of a failed [`run`](super::Host::run) neither ran nor will run.
     pub fn nothing_began(&self) -> bool {
         !matches!(self.kind, ErrorKind::Lost { .. } | ErrorKind::TimedOut { .. } | ErrorKind::Protocol { .. })
     }
@@ -149,6 +154,7 @@ impl Error {
             K::HostKeyChanged { .. } => "host-key-changed",
             K::HostKeyRevoked { .. } => "host-key-revoked",
             K::Lost { .. } => "connection-lost",
+            K::NoShell { .. } => "no-shell",
             K::Sudo { .. } => "sudo",
             K::NoSuchUser { .. } => "no-such-user",
             K::DiskFull { .. } => "disk-full",
@@ -165,7 +171,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         use ErrorKind as K;
         let hint = match &self.kind {
-            K::Unreachable { .. } => "check that the machine runs, its address and port, and that a firewall lets SSH through".into(),
+            K::Unreachable { .. } => {
+                "check that the machine runs, its address and port, and that a firewall lets SSH through".into()
+            }
             K::Timeout { stage: "connecting", .. } => {
                 "the address does not answer: check that the machine runs and that the network leads there".into()
             }
@@ -175,12 +183,17 @@ impl Error {
                 "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
                  there), then accept new keys, pin `{fingerprint}`, or add the key to known_hosts"
             ),
-            K::HostKeyChanged { .. } => "if the machine was reinstalled, remove the old line and connect again; if it was not, \
+            K::HostKeyChanged { .. } => {
+                "if the machine was reinstalled, remove the old line and connect again; if it was not, \
                  somebody may be answering in its place: do not go on"
-                .into(),
+                    .into()
+            }
             K::HostKeyRevoked { .. } => "the key was withdrawn on purpose; the machine needs a new one".into(),
             K::Lost { .. } => "a command that had begun runs on; it is found again when the host can be reached".into(),
-            K::Sudo { user, .. } => format!("give the host a sudo password, or allow the login user to become {user} without one"),
+            K::NoShell { .. } => "the user needs a POSIX shell as its login shell, and no forced command".into(),
+            K::Sudo { user, .. } => {
+                format!("give the host a sudo password, or allow the login user to become {user} without one")
+            }
             K::NoSuchUser { user } => format!("create {user} on the machine, or run the step as another user"),
             K::DiskFull { .. } => "make room there and try again; nothing was begun".into(),
             K::TimedOut { killed, .. } if !killed.survivors.is_empty() => "look at the processes that are left".into(),
@@ -220,12 +233,15 @@ impl fmt::Display for Error {
                 write!(f, "the host key of {host}, {fingerprint}, is revoked by {by}")?;
             }
             K::Lost { said } => write!(f, "the connection to {host} was lost while {what}: {said}")?,
+            K::NoShell { said } => write!(f, "{host} runs no commands for this login ({what}): {said}")?,
             K::Sudo { user, said } => write!(f, "sudo on {host} does not let us become {user} ({what}): {said}")?,
             K::NoSuchUser { user } => write!(f, "{host} has no user {user} ({what})")?,
             K::DiskFull { path, free, needed } => {
                 write!(f, "the disk of {host} is full at {path} ({what})")?;
                 match (needed, free) {
-                    (Some(needed), Some(free)) => write!(f, ": {} are needed, {} are free", size(*needed), size(*free))?,
+                    (Some(needed), Some(free)) => {
+                        write!(f, ": {} are needed, {} are free", size(*needed), size(*free))?
+                    }
                     (None, Some(free)) => write!(f, ": {} are free", size(*free))?,
                     (Some(needed), None) => write!(f, ": {} are needed", size(*needed))?,
                     (None, None) => {}
@@ -242,7 +258,10 @@ impl fmt::Display for Error {
             K::Fenced => write!(f, "{what} on {host} was not begun: the name of this attempt is taken there already")?,
             K::Invalid { why } => write!(f, "{what} on {host}: {why}")?,
             K::Differs { expected, got } => {
-                write!(f, "{what} on {host}: the content is not the one announced (sha256 {got}, expected {expected})")?;
+                write!(
+                    f,
+                    "{what} on {host}: the content is not the one announced (sha256 {got}, expected {expected})"
+                )?;
             }
             K::Io { said } => write!(f, "{what} on {host}: {said}")?,
             K::Protocol { said } => write!(f, "{what} on {host}: the answer is not understood: {said}")?,

@@ -50,7 +50,9 @@ impl Exec {
     /// Asks for a command line on a channel; the answer comes as an event.
     pub(super) async fn run(&self, line: String) -> Result<(), ErrorKind> {
         match &self.outgoing {
-            Outgoing::Ssh(half) => half.exec(true, line).await.map_err(|error| ErrorKind::Lost { said: error.to_string() }),
+            Outgoing::Ssh(half) => {
+                half.exec(true, line).await.map_err(|error| ErrorKind::Lost { said: error.to_string() })
+            }
             Outgoing::Local(_) => Ok(()),
         }
     }

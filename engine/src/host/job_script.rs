@@ -23,10 +23,10 @@ macro_rules! script {
 }
 
 static SUPERVISE: LazyLock<String> = script!("prologue", "common", "supervisor");
-static WATCH: LazyLock<String> = script!("prologue", "common", "trim", "slay", "watch", "supervisor");
+static WATCH: LazyLock<String> = script!("prologue", "common", "nap", "trim", "slay", "watch", "supervisor");
 static BARE: LazyLock<String> = script!("prologue", "bare");
-static REATTACH: LazyLock<String> = script!("prologue", "common", "look", "trim", "reattach");
-static KILL: LazyLock<String> = script!("prologue", "common", "look", "slay", "kill");
+static REATTACH: LazyLock<String> = script!("prologue", "common", "nap", "look", "trim", "reattach");
+static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "slay", "kill");
 static FETCH: LazyLock<String> = script!("prologue", "common", "look", "fetch");
 static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
 static UPLOAD: LazyLock<String> = script!("prologue", "common", "upload");
@@ -119,7 +119,11 @@ pub(super) fn file_name(id: &JobId) -> String {
 /// What every script is told: which attempt, where the folders are, and `more`.
 fn header(id: &JobId, place: Place<'_>, more: &str) -> Orders {
     let (op, mark) = (id.operation, mark(id));
-    let state = if place.local { "${XDG_STATE_HOME:-${HOME:-/nonexistent}/.local/state}" } else { "${HOME:-/nonexistent}/.local/state" };
+    let state = if place.local {
+        "${XDG_STATE_HOME:-${HOME:-/nonexistent}/.local/state}"
+    } else {
+        "${HOME:-/nonexistent}/.local/state"
+    };
     let system = if place.user == "root" && !place.local { "/var/lib/anneal/jobs " } else { "" };
     let local = if place.local { "yes" } else { "" };
     let (name, user) = (quote(&file_name(id)), place.user);
@@ -267,7 +271,8 @@ struct Interpreter<'a>(Option<(&'a str, Option<&'a str>)>);
 
 impl<'a> Interpreter<'a> {
     fn of(script: &'a str) -> Self {
-        let first = script.lines().next().and_then(|line| line.strip_prefix("#!")).map(|line| line.trim_matches([' ', '\t']));
+        let first =
+            script.lines().next().and_then(|line| line.strip_prefix("#!")).map(|line| line.trim_matches([' ', '\t']));
         Self(match first {
             None | Some("") => None,
             Some(line) => Some(match line.split_once([' ', '\t']) {
@@ -323,12 +328,17 @@ fn check(job: &Job) -> Result<(), String> {
     }
     let bytes: usize = texts.iter().map(|text| text.len()).chain(job.env.iter().map(|(_, v)| v.expose().len())).sum();
     if bytes > limits::ARGUMENT_BYTES {
-        return Err(format!("{bytes} bytes of arguments and environment; at most {} are allowed", limits::ARGUMENT_BYTES));
+        return Err(format!(
+            "{bytes} bytes of arguments and environment; at most {} are allowed",
+            limits::ARGUMENT_BYTES
+        ));
     }
     match &job.stdin {
-        Some(stdin) if stdin.expose().len() > limits::STDIN_BYTES => {
-            Err(format!("{} bytes of standard input; at most {} are allowed", stdin.expose().len(), limits::STDIN_BYTES))
-        }
+        Some(stdin) if stdin.expose().len() > limits::STDIN_BYTES => Err(format!(
+            "{} bytes of standard input; at most {} are allowed",
+            stdin.expose().len(),
+            limits::STDIN_BYTES
+        )),
         _ => Ok(()),
     }
 }
@@ -382,7 +392,16 @@ mod tests {
 
     #[test]
     fn a_script_is_short_and_carries_no_comments() {
-        for script in [Script::Supervise, Script::Watch, Script::Bare, Script::Reattach, Script::Kill, Script::Fetch, Script::Sweep, Script::Upload] {
+        for script in [
+            Script::Supervise,
+            Script::Watch,
+            Script::Bare,
+            Script::Reattach,
+            Script::Kill,
+            Script::Fetch,
+            Script::Sweep,
+            Script::Upload,
+        ] {
             let text = script.text();
             assert!(text.lines().all(|line| !line.starts_with(['#', ' ']) && !line.is_empty()), "{script:?}");
             // Room in the one argument that Linux limits to 128 KiB is no question; the length is what each job carries.

@@ -120,10 +120,9 @@ fn parse_end(line: &str) -> Option<End> {
             err_cut: cut.contains('e'),
         },
         ("fenced", _) => End::Fenced,
-        ("error", [path, ..]) => End::Failed {
-            path: (*path).to_owned(),
-            said: shown(rest.get(path.len()..).unwrap_or_default().as_bytes()),
-        },
+        ("error", [path, ..]) => {
+            End::Failed { path: (*path).to_owned(), said: shown(rest.get(path.len()..).unwrap_or_default().as_bytes()) }
+        }
         ("never", _) => End::Never,
         ("rebooted", _) => End::Rebooted,
         ("vanished", _) => End::Vanished,
@@ -274,7 +273,8 @@ mod tests {
     #[test]
     fn the_last_end_line_counts_and_must_be_whole() {
         let exit = End::Exit { code: 3, how: How::Late, out_cut: true, err_cut: false };
-        let cases: [(&[u8], Option<(&[u8], End)>); 9] = [
+        type Case = (&'static [u8], Option<(&'static [u8], End)>);
+        let cases: [Case; 9] = [
             (b"", None),
             (b"out", None),
             (b"out\nanneal-end exit 3 late o", None),
@@ -287,7 +287,10 @@ mod tests {
                 b"\nanneal-end error /d cat: write error: No space left on device (free KB: 0)\n",
                 Some((
                     b"",
-                    End::Failed { path: "/d".into(), said: "cat: write error: No space left on device (free KB: 0)".into() },
+                    End::Failed {
+                        path: "/d".into(),
+                        said: "cat: write error: No space left on device (free KB: 0)".into(),
+                    },
                 )),
             ),
         ];
@@ -307,13 +310,18 @@ mod tests {
             };
             let mut rest = frames.push(&text[..cut], &mut show);
             rest.extend(frames.push(&text[cut..], &mut show));
-            assert_eq!((out.as_slice(), err.as_slice(), rest.as_slice()), (&b"hi\n"[..], &b"!"[..], &b"raw\nout\n 68"[..]));
+            assert_eq!(
+                (out.as_slice(), err.as_slice(), rest.as_slice()),
+                (&b"hi\n"[..], &b"!"[..], &b"raw\nout\n 68"[..])
+            );
         }
     }
 
     #[test]
     fn gathered_output_keeps_both_ends() {
-        for (size, chunk) in [(0, 1), (100, 7), (2 * limits::OUTPUT_END_BYTES, 4096), (5_000_001, 9973), (3_000_000, 3_000_000)] {
+        for (size, chunk) in
+            [(0, 1), (100, 7), (2 * limits::OUTPUT_END_BYTES, 4096), (5_000_001, 9973), (3_000_000, 3_000_000)]
+        {
             let all: Vec<u8> = (0..size).map(|n: usize| (n % 251) as u8).collect();
             let mut gather = Gather::default();
             all.chunks(chunk).for_each(|chunk| gather.push(chunk));

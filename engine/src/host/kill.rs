@@ -15,7 +15,8 @@ pub(super) struct Verified {
 
 impl Host {
     /// Kills a job: TERM, time to go, KILL, and a look at every process for what is left. A job that has not begun is
-    /// fenced off and never will; one that has ended of itself keeps its recorded end. Killing twice is harmless.
+    /// fenced off and never will; one that has ended of itself keeps its recorded end. A program that runs without files
+    /// is found by its marker. Killing twice is harmless.
     ///
     /// # Errors
     /// The host cannot be asked; then nothing is known.

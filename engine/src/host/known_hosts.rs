@@ -132,8 +132,7 @@ impl KnownHosts {
         let folder = self.own.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         let beside = self.own.with_extension("new");
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(new.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&beside, &self.own)?;
@@ -281,7 +280,8 @@ mod tests {
     const HASHED: &str = include_str!("known_hosts_hashed.txt");
 
     fn verdict(own: &str, also: &str, address: &str, port: u16) -> String {
-        let folder = std::env::temp_dir().join(format!("anneal-known-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let folder =
+            std::env::temp_dir().join(format!("anneal-known-{}-{:?}", std::process::id(), std::thread::current().id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (first, second) = (folder.join("own"), folder.join("also"));
         let keyed = |text: &str| text.replace("KEY_A", A).replace("KEY_B", B);

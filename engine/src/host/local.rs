@@ -28,10 +28,8 @@ pub(super) fn start(words: &[&str]) -> io::Result<Exec> {
     let (events, incoming) = mpsc::channel(16);
     let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     tokio::spawn(async move {
-        let copying = tokio::join!(
-            copy(output, Stream::Stdout, events.clone()),
-            copy(errors, Stream::Stderr, events.clone())
-        );
+        let copying =
+            tokio::join!(copy(output, Stream::Stdout, events.clone()), copy(errors, Stream::Stderr, events.clone()));
         let ((), ()) = copying;
         let exit = match child.wait().await {
             Ok(status) => exit_code(status),

@@ -124,7 +124,9 @@ impl Host {
             Found::Ended(end) => Ok(end),
             // Only a kill by another engine can make these out of a job that we have just begun.
             Found::NeverBegan => Err(ErrorKind::Fenced),
-            found @ (Found::Rebooted | Found::Vanished) => Err(ErrorKind::Lost { said: format!("the job is gone ({found:?})") }),
+            found @ (Found::Rebooted | Found::Vanished) => {
+                Err(ErrorKind::Lost { said: format!("the job is gone ({found:?})") })
+            }
         }
     }
 
@@ -154,7 +156,7 @@ impl Host {
                 },
                 () = &mut showing, if !shown_all => shown_all = true,
                 () = sleep_until(wait.deadline) => {
-                    let verified = self.kill_verified(id, as_user, None).await?;
+                    let verified = self.kill_verified(id, as_user, None).await.map_err(|kind| self.unknown(kind))?;
                     match verified.was {
                         Was::Running | Was::Overdue => return Err(timed_out(wait.timeout, verified.killed)),
                         // It ended a moment ago, or never began: the channel is about to say so.
@@ -182,15 +184,22 @@ impl Host {
             end => return Err(ErrorKind::Protocol { said: format!("a job ended with {end:?}") }),
         };
         if how == How::Late {
-            let verified = self.kill_verified(id, as_user, None).await?;
+            let verified = self.kill_verified(id, as_user, None).await.map_err(|kind| self.unknown(kind))?;
             return Err(timed_out(wait.timeout, verified.killed));
         }
         let brought = brought.to_vec();
-        Ok(Found::Ended(JobEnd {
-            exit: code,
-            stdout: self.whole(id, as_user, Stream::Stdout, brought, out_cut).await?,
-            stderr: self.whole(id, as_user, Stream::Stderr, err, err_cut).await?,
-        }))
+        let stdout =
+            self.whole(id, as_user, Stream::Stdout, brought, out_cut).await.map_err(|kind| self.unknown(kind))?;
+        let stderr = self.whole(id, as_user, Stream::Stderr, err, err_cut).await.map_err(|kind| self.unknown(kind))?;
+        Ok(Found::Ended(JobEnd { exit: code, stdout, stderr }))
+    }
+
+    /// A job has begun, and a question about it failed: whatever failed, what became of the job is not known.
+    fn unknown(&self, kind: ErrorKind) -> ErrorKind {
+        match kind {
+            ErrorKind::Lost { .. } => kind,
+            kind => ErrorKind::Lost { said: self.error(kind, "asking what became of it").to_string() },
+        }
     }
 
     /// A program that lives and dies with its channel.
@@ -205,7 +214,8 @@ impl Host {
                 biased;
                 event = running.next() => event,
                 () = sleep_until(deadline) => {
-                    let verified = self.kill_verified(&job.id, as_user, Some(running.pid)).await?;
+                    let killed = self.kill_verified(&job.id, as_user, Some(running.pid)).await;
+                    let verified = killed.map_err(|kind| self.unknown(kind))?;
                     return Err(timed_out(job.timeout, verified.killed));
                 }
             };

@@ -116,9 +116,11 @@ pub(super) async fn open(
         refused: Arc::default(),
     };
     let stream = connect(&spec.address, spec.port).await?;
-    // The semaphore is never closed.
-    let _turn = HANDSHAKES.acquire().await;
-    let mut handle = handshake(stream, judge).await?;
+    let mut handle = {
+        // The semaphore is never closed.
+        let _turn = HANDSHAKES.acquire().await;
+        handshake(stream, judge).await?
+    };
     match timeout(limits::LOGIN, ssh_login::log_in(&mut handle, spec)).await {
         Ok(Ok(())) => Ok(Connection { handle, channels: Arc::new(Semaphore::new(limits::CHANNELS)) }),
         Ok(Err(kind)) => Err(kind),
@@ -168,9 +170,9 @@ async fn handshake(stream: TcpStream, judge: Judge) -> Result<Handle<Client>, Er
         return Err(kind);
     }
     Err(match error {
-        russh::Error::NoCommonAlgo { kind, theirs, .. } => {
-            ErrorKind::Protocol { said: format!("no {kind:?} algorithm in common; the server has {}", theirs.join(", ")) }
-        }
+        russh::Error::NoCommonAlgo { kind, theirs, .. } => ErrorKind::Protocol {
+            said: format!("no {kind:?} algorithm in common; the server has {}", theirs.join(", ")),
+        },
         error => ErrorKind::Unreachable { said: format!("it does not speak SSH with us: {error}") },
     })
 }
@@ -217,10 +219,7 @@ impl Connection {
     }
 
     /// A session channel. A server that has given as many as it allows refuses; then we ask again for a while.
-    pub(super) async fn channel(
-        &self,
-        want: Want,
-    ) -> Result<(Channel<Msg>, Option<OwnedSemaphorePermit>), ErrorKind> {
+    pub(super) async fn channel(&self, want: Want) -> Result<(Channel<Msg>, Option<OwnedSemaphorePermit>), ErrorKind> {
         let lost = |said: &str| ErrorKind::Lost { said: said.to_owned() };
         let channels = Arc::clone(&self.channels);
         let permit = match want {

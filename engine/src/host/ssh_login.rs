@@ -96,8 +96,12 @@ async fn with_key(
     let key = match load_secret_key(path, passphrase.map(Secret::expose)) {
         Ok(key) => key,
         Err(russh::keys::Error::IO(error)) => return Ok(Tried::Unusable(format!("cannot be read: {error}"))),
-        Err(russh::keys::Error::KeyIsEncrypted) => return Ok(Tried::Unusable("is encrypted, and no passphrase is given".into())),
-        Err(_) if passphrase.is_some() => return Ok(Tried::Unusable("cannot be opened: wrong passphrase or unknown format".into())),
+        Err(russh::keys::Error::KeyIsEncrypted) => {
+            return Ok(Tried::Unusable("is encrypted, and no passphrase is given".into()));
+        }
+        Err(_) if passphrase.is_some() => {
+            return Ok(Tried::Unusable("cannot be opened: wrong passphrase or unknown format".into()));
+        }
         Err(error) => return Ok(Tried::Unusable(format!("is not understood: {error}"))),
     };
     let mut hash = None;

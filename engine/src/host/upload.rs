@@ -44,7 +44,10 @@ impl Host {
         let done = match timeout_at(deadline, self.bring(upload, progress)).await {
             Ok(done) => done,
             // The channel closes with the future; the script sees its input end and cleans up.
-            Err(_) => Err(ErrorKind::TimedOut { after: upload.timeout, killed: Killed { survivors: Vec::new(), saw_all: false } }),
+            Err(_) => Err(ErrorKind::TimedOut {
+                after: upload.timeout,
+                killed: Killed { survivors: Vec::new(), saw_all: false },
+            }),
         };
         done.map_err(|kind| self.error(kind, &what))
     }
@@ -53,10 +56,14 @@ impl Host {
         check(upload)?;
         let size = upload.from.size().await?;
         if size > limits::UPLOAD_BYTES {
-            return Err(ErrorKind::Invalid { why: format!("{size} bytes; at most {} are allowed", limits::UPLOAD_BYTES) });
+            return Err(ErrorKind::Invalid {
+                why: format!("{size} bytes; at most {} are allowed", limits::UPLOAD_BYTES),
+            });
         }
         let mut via = match &self.0.reach {
-            Reach::Ssh(_) if self.other_user(upload.as_user.as_deref()).is_none() && size > limits::STREAM_UPLOAD_BYTES => {
+            Reach::Ssh(_)
+                if self.other_user(upload.as_user.as_deref()).is_none() && size > limits::STREAM_UPLOAD_BYTES =>
+            {
                 Via::Sftp
             }
             _ => Via::Channel,
@@ -103,10 +110,12 @@ impl Host {
             }
             outgoing.finish().await;
         }
+        let answer = running.answer(upload.timeout).await;
+        // The script must have ended before another one uses the same temporary name.
         if matches!(sent, Err(Trouble::NoSftp)) {
             return sent;
         }
-        match (running.answer(upload.timeout).await, sent) {
+        match (answer, sent) {
             (Ok(Answer { end: End::Done, .. }), _) => Ok(()),
             (Ok(answer), sent) => Err(Trouble::Kind(match (meaning(answer.end, upload, size), sent) {
                 (kind @ ErrorKind::DiskFull { .. }, _) | (kind, Ok(()) | Err(Trouble::NoSftp)) => kind,
@@ -128,7 +137,12 @@ impl Host {
     ) -> Result<(), Trouble> {
         let Reach::Ssh(spec) = &self.0.reach else { return Err(Trouble::NoSftp) };
         let connection = self.connection(spec).await?;
-        let (channel, _permit) = connection.channel(Want::AtOnce).await?;
+        let (channel, _permit) = match connection.channel(Want::AtOnce).await {
+            Ok(opened) => opened,
+            Err(lost @ ErrorKind::Lost { .. }) => return Err(Trouble::Kind(lost)),
+            // No session is free. Waiting for one while our script holds another could wait for ever.
+            Err(_) => return Err(Trouble::NoSftp),
+        };
         let lost = |error: &dyn std::fmt::Display| ErrorKind::Lost { said: error.to_string() };
         channel.request_subsystem(true, "sftp").await.map_err(|error| lost(&error))?;
         let config = Config {
@@ -138,7 +152,11 @@ impl Host {
             ..Config::default()
         };
         let Ok(session) = SftpSession::new_with_config(channel.into_stream(), config).await else {
-            return Err(if connection.is_closed() { Trouble::Kind(lost(&"while opening SFTP")) } else { Trouble::NoSftp });
+            return Err(if connection.is_closed() {
+                Trouble::Kind(lost(&"while opening SFTP"))
+            } else {
+                Trouble::NoSftp
+            });
         };
         let mut file = session
             .open_with_flags(temporary, OpenFlags::WRITE)
@@ -190,7 +208,7 @@ impl Host {
 
 /// Why a try did not succeed.
 enum Trouble {
-    /// The server has no SFTP.
+    /// The server has no SFTP, or not now.
     NoSftp,
     /// Anything else.
     Kind(ErrorKind),
@@ -228,12 +246,7 @@ async fn first_word(running: &mut Running) -> Result<FirstWord, ErrorKind> {
     Err(ErrorKind::Lost { said: "before the upload began".into() })
 }
 
-async fn by_channel(
-    running: &mut Running,
-    upload: &Upload,
-    size: u64,
-    progress: &dyn Progress,
-) -> Result<(), Trouble> {
+async fn by_channel(running: &mut Running, upload: &Upload, size: u64, progress: &dyn Progress) -> Result<(), Trouble> {
     let mut outgoing = running.outgoing.take().ok_or(Trouble::NoSftp)?;
     let mut from = upload.from.open().await?;
     let mut buffer = vec![0; 256 << 10];
@@ -316,10 +329,10 @@ fn orders(upload: &Upload, size: u64, via: Via, place: job_script::Place<'_>) ->
     let target = ring::digest::digest(&ring::digest::SHA256, upload.to.as_bytes());
     let target: String = target.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     let part = quote(&format!(".anneal-{}.{}.{target}", upload.id.operation, upload.id.node));
-    let (to, mode, sha256, attempt) = (quote(&upload.to), upload.mode.unwrap_or(0o644), &upload.sha256, upload.id.attempt);
-    let more = format!(
-        "a_to={to} a_mode={mode:o} a_sha={sha256} a_size={size} a_part={part} a_attempt={attempt} a_via={via}"
-    );
+    let (to, mode, sha256, attempt) =
+        (quote(&upload.to), upload.mode.unwrap_or(0o644), &upload.sha256, upload.id.attempt);
+    let more =
+        format!("a_to={to} a_mode={mode:o} a_sha={sha256} a_size={size} a_part={part} a_attempt={attempt} a_via={via}");
     job_script::plain(&upload.id, place, &more)
 }
 

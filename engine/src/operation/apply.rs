@@ -64,6 +64,8 @@ impl Operation {
                     since_ms: at_ms,
                     started_ms: 0,
                     generation: host.generation,
+                    may_run: None,
+                    touched: false,
                 });
             }
             self.steps.push(StepNodes { first, count: role.slots.len(), dependents: Vec::new() });
@@ -124,10 +126,25 @@ impl Operation {
                 self.node_event(node, NodeEvent::Succeeded(done), at_ms)
             }
             Event::Failed { node, attempt, failure, .. } => {
-                self.node_event(node, NodeEvent::Failed(*attempt, failure.clone()), at_ms)
+                self.node_event(node, NodeEvent::Failed(*attempt, failure.clone()), at_ms)?;
+                // Where the host was not reached or the probe gave no answer, `do` did not begin.
+                if !matches!(failure.class, FailureClass::Connection | FailureClass::ProbeUnknown) {
+                    self.node_mut(node)?.touched = true;
+                }
+                Ok(())
             }
             Event::Indeterminate { node, attempt, why } => {
-                self.node_event(node, NodeEvent::Indeterminate(*attempt, *why), at_ms)
+                self.node_event(node, NodeEvent::Indeterminate(*attempt, *why), at_ms)?;
+                let node = self.node_mut(node)?;
+                match why {
+                    Unknown::NeverBegan | Unknown::InEngine => {}
+                    Unknown::Rebooted | Unknown::Vanished => node.touched = true,
+                    Unknown::Unreachable => {
+                        node.touched = true;
+                        node.may_run = Some(*attempt);
+                    }
+                }
+                Ok(())
             }
             Event::Skipped { node, why } => self.node_event(node, NodeEvent::Skipped(why.clone()), at_ms),
             Event::NotReached { node } => self.node_event(node, NodeEvent::NotReached, at_ms),
@@ -169,9 +186,14 @@ impl Operation {
                 self.fresh_attempt(index, *attempt)?;
                 self.step_node(index, NodeEvent::UndoStarted(*attempt), at_ms)?;
                 self.nodes[index].attempts = *attempt;
+                self.nodes[index].started_ms = at_ms;
                 Ok(())
             }
-            Event::Undone { node, attempt } => self.node_event(node, NodeEvent::Undone(*attempt), at_ms),
+            Event::Undone { node, attempt } => {
+                self.node_event(node, NodeEvent::Undone(*attempt), at_ms)?;
+                self.node_mut(node)?.touched = false;
+                Ok(())
+            }
             Event::UndoFailed { node, attempt, failure } => {
                 self.node_event(node, NodeEvent::UndoFailed(*attempt, failure.clone()), at_ms)
             }
@@ -330,6 +352,11 @@ impl Operation {
 
     pub(super) fn index(&self, id: &NodeId) -> Result<usize, String> {
         self.by_id.get(id).copied().ok_or_else(|| format!("there is no node `{id}`"))
+    }
+
+    fn node_mut(&mut self, id: &NodeId) -> Result<&mut Node, String> {
+        let index = self.index(id)?;
+        Ok(&mut self.nodes[index])
     }
 
     fn done(&self, id: &NodeId, attempt: u32, out: BTreeMap<String, dsl::value::Value>) -> Result<Done, String> {

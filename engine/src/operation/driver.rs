@@ -257,6 +257,10 @@ impl Driver {
             (NodeOutcome::Succeeded { out, output }, false) => {
                 Event::Succeeded { node: id, attempt, out, proof: Proof::Action, output }
             }
+            // What an earlier attempt may have done is ours, and is undone with the rest.
+            (NodeOutcome::AlreadySo, false) if self.operation.nodes[index].touched => {
+                Event::Succeeded { node: id, attempt, out: BTreeMap::new(), proof: Proof::Probe, output: None }
+            }
             (NodeOutcome::AlreadySo, false) => Event::Skipped { node: id, why: Skip::AlreadySo },
             (NodeOutcome::Failed { failure, output }, false) => Event::Failed { node: id, attempt, failure, output },
             (NodeOutcome::Reattached, false) => Event::Reattached { node: id, attempt },

@@ -65,6 +65,10 @@ pub struct Node {
     pub started_ms: u64,
     /// Generation of the host that the last attempt was started for.
     pub generation: u32,
+    /// An attempt whose job may still be at work: nobody could reach the host to see. It is killed before anything follows (I4).
+    pub may_run: Option<u32>,
+    /// Whether an attempt that is over may have left its effect: then a probe that finds it found ours.
+    pub touched: bool,
 }
 
 /// The nodes of one step: `first..first + count`, in the order of its role's slots.

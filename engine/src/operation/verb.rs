@@ -104,6 +104,16 @@ impl Operation {
                 });
             }
         }
+        for (id, _) in decisions.iter().filter(|(_, decision)| **decision == Decision::Done) {
+            let step = self.node(id).map(|node| self.step_of(node));
+            // With a probe the compiler has made every reader of `out` say what it falls back to.
+            if step.is_some_and(|step| !step.out.is_empty() && step.probe.is_none()) {
+                return Err(Refused {
+                    why: format!("later steps read what `{id}` puts out, so it cannot just be called done"),
+                    hint: format!("run it again: `--rerun {id}`"),
+                });
+            }
+        }
         if let Some(id) = undecided.iter().find(|id| !decisions.contains_key(**id)) {
             let cause = match self.node(id).map(|node| &node.state) {
                 Some(NodeState::Indeterminate { why, .. }) => why.to_string(),

@@ -61,6 +61,9 @@ pub enum ProbeWhy {
     UnknownOutcome,
 }
 
+/// Failed nodes that the end of an operation names; the nodes themselves tell of all of them.
+const NAMED_FAILURES: usize = 100;
+
 /// What may happen next. `in_flight` says whether an executor of this process works on a node.
 pub fn what_next(operation: &Operation, in_flight: &dyn Fn(usize) -> bool, now_ms: u64) -> Vec<Command> {
     let mut commands = Vec::new();
@@ -166,8 +169,8 @@ fn forward(operation: &Operation, in_flight: &dyn Fn(usize) -> bool, now_ms: u64
         commands.push(if wants_rollback(operation) {
             Command::RollBack
         } else {
-            let ids = operation.derived.failed.iter().map(|&index| operation.nodes[index].id.clone()).collect();
-            Command::FailTemp(FailedBecause::Nodes(ids))
+            let failed = operation.derived.failed.iter().take(NAMED_FAILURES);
+            Command::FailTemp(FailedBecause::Nodes(failed.map(|&index| operation.nodes[index].id.clone()).collect()))
         });
     }
 }

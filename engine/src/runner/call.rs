@@ -1,7 +1,7 @@
 //! A call: one attempt of a node with every template rendered, secrets in place. It lives in memory only.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dsl::eval::{Scope, eval, render};
 use dsl::expr::{HostProperty, Template};
@@ -34,14 +34,16 @@ pub struct Call {
     pub job: JobId,
     /// The question asked before `do` and after an unknown outcome.
     pub probe: Option<Job>,
-    /// What is done, or undone.
-    pub work: Work,
+    /// What is done, or undone; nothing where the effect only looks after a job that was begun before.
+    pub work: Option<Work>,
+    /// A job of an earlier attempt that may still be at work.
+    pub may_run: Option<JobId>,
     /// The user it is done as.
     pub as_user: Option<String>,
     /// How long it may take.
     pub timeout: Duration,
-    /// What is left of that, for an attempt that began earlier (D6).
-    pub remaining: Duration,
+    /// When that is over, for an attempt that began earlier too (D6).
+    pub deadline: Instant,
     /// What later steps read of it.
     pub out: BTreeMap<String, Out>,
 }
@@ -143,16 +145,18 @@ pub(super) fn task(operation: &Operation, context: &Context, effect: Effect, now
 }
 
 fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) -> Result<Call, Failure> {
-    let (node, attempt, undo) = match effect {
-        Effect::Do { node, attempt } | Effect::Probe { node, attempt } | Effect::Kill { node, attempt } => {
-            (node, *attempt, false)
-        }
-        Effect::Reattach { node, attempt, undo } => (node, *attempt, *undo),
-        Effect::Undo { node, attempt } => (node, *attempt, true),
+    // Which of the two is rendered: what is not needed cannot keep an effect from being carried out.
+    let (node, attempt, undo, asks, works) = match effect {
+        Effect::Do { node, attempt } => (node, *attempt, false, true, true),
+        Effect::Undo { node, attempt } => (node, *attempt, true, false, true),
+        Effect::Probe { node, attempt } => (node, *attempt, false, true, false),
+        Effect::Kill { node, attempt } => (node, *attempt, false, false, false),
+        Effect::Reattach { node, attempt, undo } => (node, *attempt, *undo, false, false),
     };
     let known = operation.node(node).ok_or_else(|| other(format!("the plan has no node `{node}`")))?;
     let step = operation.step_of(known);
-    let gone_ms = now_ms.saturating_sub(known.started_ms);
+    let gone = Duration::from_millis(now_ms.saturating_sub(known.started_ms));
+    let timeout = Duration::from_millis(step.timeout_ms);
     let core = CoreScope { operation, node: Some(known) };
     let renderer = Renderer {
         scope: EdgeScope { core, vault: &context.vault },
@@ -161,7 +165,7 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
         context,
         job: JobId { operation: operation.id, node: file_name(node), attempt },
     };
-    if let Some(when) = &step.when {
+    if let (Some(when), true) = (&step.when, works) {
         eval(when, &renderer.scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
     }
     let action = match (undo, &step.undo) {
@@ -173,13 +177,14 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
         node: node.clone(),
         attempt,
         probe: match &step.probe {
-            Some(probe) if !undo => Some(renderer.job(&probe.action, Supervise::Never)?),
+            Some(probe) if asks => Some(renderer.job(&probe.action, Supervise::Never)?),
             _ => None,
         },
-        work: renderer.work(action, &node.key)?,
+        work: if works { Some(renderer.work(action, &node.key)?) } else { None },
+        may_run: known.may_run.map(|attempt| JobId { attempt, ..renderer.job.clone() }),
         as_user: renderer.as_user()?,
-        timeout: Duration::from_millis(step.timeout_ms),
-        remaining: Duration::from_millis(step.timeout_ms.saturating_sub(gone_ms)),
+        timeout,
+        deadline: Instant::now() + timeout.saturating_sub(gone),
         out: if undo { BTreeMap::new() } else { step.out.clone() },
         job: renderer.job,
     })

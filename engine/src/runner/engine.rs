@@ -14,13 +14,13 @@ use super::clock::now_ms;
 use super::context::{Context, known_hosts};
 use super::executor::{Executor, HostExecutor};
 use super::hosts::{HostSpec, first_generation};
-use super::live::{Board, Tail};
-use super::task::{Hand, Message, Standing, Update};
+use super::live::{Board, LiveAt, Tail};
+use super::task::{Hand, Held, Message, Standing, Update};
 use crate::error::{Error, Kind};
 use crate::host::KnownHosts;
 use crate::journal::{self, Summary};
 use crate::limits::{EXECUTORS, HOSTS, NODES};
-use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, NodeId, Operation, OutputRef, Verb};
+use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, Operation, OutputRef, Verb};
 use crate::vault::Vault;
 
 /// How often a verb is tried on an operation whose task ends under it.
@@ -51,6 +51,8 @@ impl Options {
 /// What an operation is created from.
 #[derive(Debug)]
 pub struct Create {
+    /// The operation's id, a new UUID of version 7.
+    pub id: Uuid,
     /// The plan.
     pub plan: Plan,
     /// The bytes of its scripts and files.
@@ -73,9 +75,10 @@ pub(super) struct Shared {
     pub store: Store,
     pub executor: Arc<dyn Executor>,
     pub permits: Semaphore,
-    pub closing: watch::Sender<bool>,
     known: Arc<KnownHosts>,
     hands: Mutex<HashMap<Uuid, InHand>>,
+    /// Held from looking whether an operation is in hand until it is: between the two nobody else takes it.
+    taking: tokio::sync::Mutex<()>,
     /// How many operations are in hand, for those who wait until there is none.
     count: watch::Sender<usize>,
 }
@@ -95,6 +98,13 @@ impl Shared {
         self.count.send_replace(hands.len());
     }
 
+    /// Waits until an operation is not in hand.
+    async fn out_of_hand(&self, id: Uuid) {
+        let mut count = self.count.subscribe();
+        // The sender lives as long as we do.
+        while self.hands().contains_key(&id) && count.changed().await.is_ok() {}
+    }
+
     fn hands(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, InHand>> {
         // The map is whole after every statement that changes it.
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,9 +121,9 @@ impl Engine {
             store: opened.store,
             executor: options.executor,
             permits: Semaphore::new(EXECUTORS),
-            closing: watch::Sender::new(false),
             known,
             hands: Mutex::default(),
+            taking: tokio::sync::Mutex::default(),
             count: watch::Sender::new(0),
         };
         Ok((Engine { shared: Arc::new(shared) }, opened.report))
@@ -125,8 +135,13 @@ impl Engine {
     }
 
     /// Creates an operation and begins it. What it needs is durable before it exists (D3, D9).
+    ///
+    /// Whoever creates it chooses its id, so that asking again, when the answer was lost, creates nothing twice.
     pub async fn create(&self, create: Create) -> Result<Uuid, Error> {
-        let id = Uuid::now_v7();
+        let id = create.id;
+        if self.shared.store.get(&journal::summary_key(id))?.is_some() {
+            return Ok(id);
+        }
         let digest = self.keep(id, &create).await?;
         let entry = Entry {
             seq: 1,
@@ -190,18 +205,21 @@ impl Engine {
         // A task that ends in the same moment takes the message with it; then the operation is taken in hand anew.
         for _ in 0..VERB_TRIES {
             let (reply, answer) = oneshot::channel();
-            let message = Message { verb: verb.clone(), by: by.to_owned(), why: why.to_owned(), reply };
+            let message = Message::Verb { verb: verb.clone(), by: by.to_owned(), why: why.to_owned(), reply };
+            let taking = self.shared.taking.lock().await;
             let in_hand = self.shared.hands().get(&id).cloned();
             match in_hand {
                 Some(hand) => {
+                    drop(taking);
                     if hand.messages.send(message).await.is_err() {
-                        tokio::task::yield_now().await;
+                        self.shared.out_of_hand(id).await;
                         continue;
                     }
                 }
                 None => {
                     let (operation, vault) = self.read(id).await?;
                     self.take(operation, vault, Vec::new(), Some(message)).await?;
+                    drop(taking);
                 }
             }
             if let Ok(answer) = answer.await {
@@ -243,17 +261,23 @@ impl Engine {
             hands.insert(id, InHand { messages, seen, board: context.board.clone() });
             self.shared.count.send_replace(hands.len());
         }
+        let held = Held { shared: Arc::clone(&self.shared), id };
         let mut hand = Hand::new(Arc::clone(&self.shared), Driver::new(operation), context, inbox, tell);
-        match hand.begin(before, verb).await {
-            Ok(rest) => {
-                tokio::spawn(hand.work(rest));
-                Ok(())
+        let (begun, answer) = oneshot::channel();
+        // All in one task of its own: whoever asked may go at any time, and the operation goes on.
+        tokio::spawn(async move {
+            match hand.begin(before, verb).await {
+                Ok(rest) => {
+                    let _ = begun.send(Ok(()));
+                    hand.work(rest, held).await;
+                }
+                Err(error) => {
+                    drop(held);
+                    let _ = begun.send(Err(error));
+                }
             }
-            Err(error) => {
-                self.shared.forget(id);
-                Err(error)
-            }
-        }
+        });
+        answer.await.map_err(|_| Error::new(Kind::Internal, "the operation's task ended at once; a bug in Anneal"))?
     }
 
     /// The operations, oldest first.
@@ -322,16 +346,16 @@ impl Engine {
         self.shared.hands().get(&id).map(|hand| hand.seen.clone())
     }
 
-    /// Live output of a running node after `offset` bytes.
-    pub fn tail(&self, id: Uuid, node: &NodeId, after: u64) -> Option<Tail> {
+    /// Live output after `offset` bytes of it.
+    pub fn tail(&self, id: Uuid, at: &LiveAt, offset: u64) -> Option<Tail> {
         let board = self.shared.hands().get(&id).map(|hand| hand.board.clone())?;
-        board.tail(node, after)
+        board.tail(at, offset)
     }
 
-    /// The nodes of an operation that have live output now.
-    pub fn live_nodes(&self, id: Uuid) -> Vec<NodeId> {
+    /// All live outputs of an operation, and how far they have come.
+    pub fn live(&self, id: Uuid) -> Vec<LiveAt> {
         let board = self.shared.hands().get(&id).map(|hand| hand.board.clone());
-        board.map(|board| board.nodes()).unwrap_or_default()
+        board.map(|board| board.all()).unwrap_or_default()
     }
 
     /// Waits until this process works on no operation.
@@ -346,16 +370,37 @@ impl Engine {
         self.shared.hands().len()
     }
 
-    /// Lets go of every operation: jobs go on on their hosts, and the operations when the store is opened again.
-    pub fn let_go(&self) {
-        self.shared.closing.send_replace(true);
+    /// Lets go of one operation: its jobs go on on their hosts, and it goes on when it is resumed.
+    pub async fn let_go(&self, id: Uuid) {
+        let hand = self.shared.hands().get(&id).cloned();
+        if let Some(hand) = hand {
+            // Where it is not heard, it has ended by itself.
+            let _ = hand.messages.send(Message::LetGo).await;
+            self.shared.out_of_hand(id).await;
+        }
+    }
+
+    /// Lets go of all operations.
+    pub async fn let_go_of_all(&self) {
+        let ids: Vec<Uuid> = self.shared.hands().keys().copied().collect();
+        for id in ids {
+            self.let_go(id).await;
+        }
+    }
+
+    /// Closes the store, with a clean end; nothing may be in hand.
+    pub async fn close(self) -> Result<(), Error> {
+        let store = self.shared.store.clone();
+        drop(self);
+        Ok(store.close().await?)
     }
 }
 
 /// Deletes sealed secrets that no operation needs any more: it ended, or never came to be, when an engine was killed (D9).
 fn forget_secrets(store: &Store) -> Result<(), Error> {
     for id in store.sealed().operations()? {
-        if !journal::is_open(store, id)? {
+        // I11: what cannot be told is left as it is, and told when somebody asks for that operation.
+        if journal::is_open(store, id).is_ok_and(|open| !open) {
             store.sealed().delete(&id)?;
         }
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use super::call::{Task, Work};
+use super::call::{Call, Task, Work};
 use super::context::Context;
+use super::live::Sink;
 use crate::action;
-use crate::operation::{Effect, NodeId, NodeOutcome};
+use crate::host::Host;
+use crate::operation::{Effect, Failure, NodeId, NodeOutcome, Unknown};
 
 /// What carries out effects: hosts in earnest, something else in a benchmark.
 pub trait Executor: Send + Sync + 'static {
@@ -41,43 +43,56 @@ impl Executor for HostExecutor {
         Box::pin(async move {
             let call = match task.call {
                 Ok(call) => call,
-                Err(failure) => return Some(NodeOutcome::Failed { failure, output: None }),
+                Err(failure) => return unrendered(&task.effect, failure),
             };
             let slot = call.node.key.clone();
             let Some(host) = context.host(&slot) else {
-                let failure = super::call::other(format!("no host fills slot `{slot}`"));
-                return Some(NodeOutcome::Failed { failure, output: None });
+                return unrendered(&task.effect, super::call::other(format!("no host fills slot `{slot}`")));
             };
+            if let Effect::Kill { .. } = task.effect {
+                action::job::kill(host, &call).await;
+                return None;
+            }
             let live = context.board.sink(call.node.clone(), call.attempt, &context.redactor);
             let outcome = match task.effect {
-                Effect::Do { .. } => match action::probe::before(host, &call).await {
-                    Some(outcome) => Some(outcome),
-                    None => Some(act(&context, host, &call, &live, &reporter).await),
-                },
-                Effect::Undo { .. } => Some(act(&context, host, &call, &live, &reporter).await),
-                Effect::Reattach { .. } => Some(action::job::reattach(&context, host, &call, &live, &reporter).await),
-                Effect::Probe { .. } => Some(action::probe::after(host, &call).await),
-                Effect::Kill { .. } => {
-                    action::job::kill(host, &call).await;
-                    None
-                }
+                Effect::Do { .. } | Effect::Undo { .. } => begin(&context, host, &call, &live, &reporter).await,
+                Effect::Reattach { .. } => action::job::reattach(&context, host, &call, &live, &reporter).await,
+                Effect::Probe { .. } | Effect::Kill { .. } => action::probe::after(&context, host, &call).await,
             };
             context.board.clear(&call.node);
-            outcome
+            Some(outcome)
         })
     }
 }
 
-async fn act(
-    context: &Context,
-    host: &crate::host::Host,
-    call: &super::call::Call,
-    live: &super::live::Sink,
-    reporter: &Reporter,
-) -> NodeOutcome {
+/// What an effect comes to that cannot even be rendered: nothing that ran is called failed by that.
+pub(super) fn unrendered(effect: &Effect, failure: Failure) -> Option<NodeOutcome> {
+    match effect {
+        Effect::Do { .. } | Effect::Undo { .. } => Some(NodeOutcome::Failed { failure, output: None }),
+        Effect::Probe { .. } => Some(NodeOutcome::ProbedUnknown(failure)),
+        Effect::Reattach { node, .. } => {
+            tracing::error!(%node, why = failure.message, "a job cannot be looked for");
+            Some(NodeOutcome::Unknown(Unknown::Unreachable))
+        }
+        Effect::Kill { node, .. } => {
+            tracing::error!(%node, why = failure.message, "a job cannot be killed");
+            None
+        }
+    }
+}
+
+/// `do` or `undo` from its beginning: first what may still run of an earlier attempt is ended, then the probe is asked.
+async fn begin(context: &Context, host: &Host, call: &Call, live: &Sink, reporter: &Reporter) -> NodeOutcome {
+    if let Some(failure) = action::job::end_earlier(host, call).await {
+        return NodeOutcome::Failed { failure, output: None };
+    }
+    if let Some(outcome) = action::probe::before(context, host, call).await {
+        return outcome;
+    }
     match &call.work {
-        Work::Job(job) => action::job::run(context, host, call, job, live, reporter).await,
-        Work::Upload { from, to, mode } => action::upload::upload(host, call, from, to, *mode, live).await,
-        Work::Wait { until, within, every } => action::wait::wait(host, until, *within, *every, live).await,
+        Some(Work::Job(job)) => action::job::run(context, host, call, job, live, reporter).await,
+        Some(Work::Upload { from, to, mode }) => action::upload::upload(host, call, from, to, *mode, live).await,
+        Some(Work::Wait { until, within, every }) => action::wait::wait(host, until, *within, *every, live).await,
+        None => NodeOutcome::Failed { failure: super::call::other("there is nothing to do".to_owned()), output: None },
     }
 }

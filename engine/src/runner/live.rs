@@ -12,7 +12,7 @@ use crate::limits::LIVE_BYTES;
 use crate::operation::NodeId;
 use crate::redact::{self, Redactor};
 
-/// Output of one running node since an offset.
+/// Output of one running node on one stream since an offset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tail {
@@ -20,48 +20,98 @@ pub struct Tail {
     pub node: NodeId,
     /// The attempt.
     pub attempt: u32,
-    /// Bytes written since the attempt began, up to the end of `text`.
+    /// Standard error instead of standard output.
+    pub stderr: bool,
+    /// Bytes of the stream since the attempt began, as filtered, up to the end of `text`.
     pub offset: u64,
-    /// What was written, standard output and error in the order seen; lossy UTF-8.
+    /// What was written; lossy UTF-8.
     pub text: String,
+}
+
+/// Which output: node, attempt, and whether it is standard error.
+pub type LiveKey = (NodeId, u32, bool);
+
+/// How far a live output has come.
+#[derive(Debug, Clone)]
+pub struct LiveAt {
+    /// Which output.
+    pub node: NodeId,
+    /// The attempt.
+    pub attempt: u32,
+    /// Standard error instead of standard output.
+    pub stderr: bool,
+    /// Bytes so far.
+    pub offset: u64,
+}
+
+impl LiveAt {
+    /// Which output it is.
+    pub fn key(&self) -> LiveKey {
+        (self.node.clone(), self.attempt, self.stderr)
+    }
 }
 
 /// The live output of one operation's nodes.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<HashMap<NodeId, Ring>>>);
+pub struct Board(Arc<Mutex<HashMap<NodeId, Lines>>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    attempt: u32,
+    stdout: Ring,
+    stderr: Ring,
+}
 
 #[derive(Debug, Default)]
 struct Ring {
-    attempt: u32,
     end: u64,
     bytes: VecDeque<u8>,
+}
+
+impl Ring {
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        self.end += bytes.len() as u64;
+        let over = self.bytes.len().saturating_sub(LIVE_BYTES);
+        self.bytes.drain(..over);
+    }
+
+    fn after(&self, offset: u64) -> Vec<u8> {
+        let first = self.end - self.bytes.len() as u64;
+        let skip = usize::try_from(offset.saturating_sub(first)).unwrap_or(usize::MAX);
+        self.bytes.iter().skip(skip).copied().collect()
+    }
 }
 
 impl Board {
     /// A sink for one attempt's output.
     pub fn sink(&self, node: NodeId, attempt: u32, redactor: &Redactor) -> Sink {
-        self.lock().insert(node.clone(), Ring { attempt, ..Ring::default() });
+        self.lock().insert(node.clone(), Lines { attempt, ..Lines::default() });
         let streams = Mutex::new((redactor.stream(), redactor.stream()));
         Sink { board: self.clone(), node, attempt, streams }
     }
 
-    /// What a node wrote after `offset`, or nothing where it does not run or wrote nothing.
-    pub fn tail(&self, node: &NodeId, after: u64) -> Option<Tail> {
-        let rings = self.lock();
-        let ring = rings.get(node)?;
-        if ring.end <= after {
-            return None;
-        }
-        let first = ring.end - ring.bytes.len() as u64;
-        let skip = usize::try_from(after.saturating_sub(first)).unwrap_or(usize::MAX);
-        let bytes: Vec<u8> = ring.bytes.iter().skip(skip).copied().collect();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Some(Tail { node: node.clone(), attempt: ring.attempt, offset: ring.end, text })
+    /// What was written after `offset`; nothing where the node does not run any more.
+    pub fn tail(&self, at: &LiveAt, offset: u64) -> Option<Tail> {
+        let board = self.lock();
+        let lines = board.get(&at.node).filter(|lines| lines.attempt == at.attempt)?;
+        let ring = if at.stderr { &lines.stderr } else { &lines.stdout };
+        let text = String::from_utf8_lossy(&ring.after(offset)).into_owned();
+        Some(Tail { node: at.node.clone(), attempt: at.attempt, stderr: at.stderr, offset: ring.end, text })
     }
 
-    /// All nodes that have live output now.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        self.lock().keys().cloned().collect()
+    /// All live outputs that have begun, and how far they have come.
+    pub fn all(&self) -> Vec<LiveAt> {
+        let board = self.lock();
+        let both = board.iter().flat_map(|(node, lines)| {
+            [(false, &lines.stdout), (true, &lines.stderr)].map(|(stderr, ring)| LiveAt {
+                node: node.clone(),
+                attempt: lines.attempt,
+                stderr,
+                offset: ring.end,
+            })
+        });
+        both.filter(|at| at.offset > 0).collect()
     }
 
     /// Forgets a node that has ended.
@@ -69,16 +119,16 @@ impl Board {
         self.lock().remove(node);
     }
 
-    fn append(&self, node: &NodeId, attempt: u32, bytes: &[u8]) {
-        let mut rings = self.lock();
-        let Some(ring) = rings.get_mut(node).filter(|ring| ring.attempt == attempt) else { return };
-        ring.bytes.extend(bytes);
-        ring.end += bytes.len() as u64;
-        let over = ring.bytes.len().saturating_sub(LIVE_BYTES);
-        ring.bytes.drain(..over);
+    fn append(&self, node: &NodeId, attempt: u32, stream: Stream, bytes: &[u8]) {
+        let mut board = self.lock();
+        let Some(lines) = board.get_mut(node).filter(|lines| lines.attempt == attempt) else { return };
+        match stream {
+            Stream::Stdout => lines.stdout.append(bytes),
+            Stream::Stderr => lines.stderr.append(bytes),
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Ring>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Lines>> {
         // Live output has no invariant that a panic elsewhere could break.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,6 +143,13 @@ pub struct Sink {
     streams: Mutex<(redact::Stream, redact::Stream)>,
 }
 
+impl Sink {
+    /// A remark of ours, for whoever watches; it is no output of a program.
+    fn remark(&self, text: &str) {
+        self.board.append(&self.node, self.attempt, Stream::Stderr, text.as_bytes());
+    }
+}
+
 impl Live for Sink {
     fn output(&self, stream: Stream, bytes: &[u8]) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,13 +157,13 @@ impl Live for Sink {
             Stream::Stdout => streams.0.push(bytes),
             Stream::Stderr => streams.1.push(bytes),
         };
-        self.board.append(&self.node, self.attempt, &clean);
+        self.board.append(&self.node, self.attempt, stream, &clean);
     }
 }
 
 impl crate::host::Progress for Sink {
     fn sent(&self, bytes: u64, of: u64) {
         let percent = bytes.saturating_mul(100).checked_div(of).unwrap_or(100);
-        self.board.append(&self.node, self.attempt, format!("{bytes} of {of} bytes, {percent} %\n").as_bytes());
+        self.remark(&format!("{bytes} of {of} bytes, {percent} %\n"));
     }
 }

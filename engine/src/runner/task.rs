@@ -4,24 +4,25 @@
 //! effect begins only after the commit that intends it was acknowledged (I1). Where a commit fails, the state in memory is
 //! thrown away: what is in the store is what happened.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::call;
-use super::clock::now_ms;
+use super::clock::Clock;
 use super::context::Context;
 use super::engine::Shared;
 use super::executor::Reporter;
 use crate::error::{Error, Kind};
 use crate::journal::{self, Summary};
 use crate::limits::{REPORTS, SWEEP_MS};
-use crate::operation::{Decided, Driver, Effect, Entry, Input, NodeId, NodeOutcome, Rest, Verb};
+use crate::operation::{Decided, Driver, Effect, Entry, Input, NodeId, NodeOutcome, Rest, Unknown, Verb};
 
-/// Entries of one commit; a longer list becomes several, each of which leaves the journal valid.
-const ENTRIES_PER_COMMIT: usize = 1_024;
 
 /// What watchers of an operation are told: look again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,16 +40,18 @@ pub enum Standing {
     Busy,
     /// It does not: the operation has ended or waits for a person.
     AtRest,
+    /// It let go of it: the operation can be resumed.
+    LetGo,
     /// It had to stop, for this reason; the operation can be resumed.
     Broken(String),
 }
 
-/// What a person asks of an operation.
-pub(super) struct Message {
-    pub verb: Verb,
-    pub by: String,
-    pub why: String,
-    pub reply: oneshot::Sender<Result<(), Error>>,
+/// What an operation in hand is told from outside.
+pub(super) enum Message {
+    /// A person asks for something.
+    Verb { verb: Verb, by: String, why: String, reply: oneshot::Sender<Result<(), Error>> },
+    /// Let go of it: jobs go on on their hosts.
+    LetGo,
 }
 
 /// One operation in hand.
@@ -61,8 +64,22 @@ pub(super) struct Hand {
     report_to: mpsc::Sender<(NodeId, u32, NodeOutcome)>,
     seen: watch::Sender<Update>,
     executors: JoinSet<()>,
+    /// The summary as it was last committed by this hand.
     summary: Option<Summary>,
+    clock: Clock,
     wake_at_ms: Option<u64>,
+}
+
+/// Takes an operation out of those in hand when its task ends, however it ends.
+pub(super) struct Held {
+    pub shared: Arc<Shared>,
+    pub id: Uuid,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.forget(self.id);
+    }
 }
 
 impl Hand {
@@ -74,7 +91,9 @@ impl Hand {
         seen: watch::Sender<Update>,
     ) -> Hand {
         let (report_to, reports) = mpsc::channel(REPORTS);
+        let clock = Clock::from(driver.operation().at_ms);
         Hand {
+            clock,
             shared,
             driver,
             context,
@@ -92,46 +111,59 @@ impl Hand {
     pub async fn begin(&mut self, before: Vec<Entry>, verb: Option<Message>) -> Result<Rest, Error> {
         let rest = self.step(before, vec![Input::Go]).await?;
         match verb {
-            Some(message) => self.verb(message).await,
+            Some(message) => Ok(self.told(message).await?.unwrap_or(rest)),
             None => Ok(rest),
         }
     }
 
     /// Works until the operation rests.
-    pub async fn work(mut self, mut rest: Rest) {
+    pub async fn work(mut self, mut rest: Rest, held: Held) {
         let standing = loop {
             match rest {
                 Rest::Busy => {}
-                Rest::Waits | Rest::Ended => break Standing::AtRest,
+                // What was asked meanwhile is answered before we go.
+                Rest::Waits | Rest::Ended => match self.inbox.try_recv() {
+                    Ok(message) => match self.told(message).await {
+                        Ok(Some(next)) => {
+                            rest = next;
+                            continue;
+                        }
+                        Ok(None) => break Standing::AtRest,
+                        Err(error) => break Standing::Broken(error.to_string()),
+                    },
+                    Err(_) => break Standing::AtRest,
+                },
                 Rest::Stuck => break Standing::Broken(self.stuck()),
             }
             match self.wait().await {
                 Ok(Some(next)) => rest = next,
-                Ok(None) => return, // The engine is closing; the operation goes on when it is opened again.
+                Ok(None) => break Standing::LetGo,
                 Err(error) => break Standing::Broken(error.to_string()),
             }
         };
-        // Asked of an operation that had ended before, a verb changes nothing, and there is nothing to clean up.
-        if self.summary.is_some() && self.driver.operation().life.is_final() {
+        self.inbox.close();
+        self.executors.shutdown().await;
+        // Only what is durable counts: after a commit that failed, the state in memory is thrown away. And asked of an
+        // operation that had ended before, a verb changes nothing: then there is nothing to clean up.
+        let ended = standing == Standing::AtRest && self.driver.operation().life.is_final();
+        if ended && self.summary.is_some() {
             self.clean_up().await;
         }
-        self.executors.shutdown().await;
-        self.shared.forget(self.context.id);
         let seq = self.driver.operation().seq;
+        drop(held);
         // With the sender gone watchers know that nothing more comes.
         self.seen.send_replace(Update { seq, rest: standing });
     }
 
     /// Waits for something to happen and takes the step that follows from it. `None` when the engine closes.
     async fn wait(&mut self) -> Result<Option<Rest>, Error> {
-        let wake = self.wake_at_ms.map(|at| Duration::from_millis(at.saturating_sub(now_ms())));
+        let wake = self.wake_at_ms.map(|at| Duration::from_millis(at.saturating_sub(self.clock.now_ms())));
         let sleep = async {
             match wake {
                 Some(duration) => tokio::time::sleep(duration).await,
                 None => std::future::pending().await,
             }
         };
-        let mut closing = self.shared.closing.subscribe();
         tokio::select! {
             Some(report) = self.reports.recv() => {
                 let mut inputs = vec![input(report)];
@@ -140,48 +172,58 @@ impl Hand {
                 }
                 self.step(Vec::new(), inputs).await.map(Some)
             }
-            Some(message) = self.inbox.recv() => self.verb(message).await.map(Some),
+            Some(message) = self.inbox.recv() => self.told(message).await,
             () = sleep => self.step(Vec::new(), vec![Input::Go]).await.map(Some),
-            () = async { while !*closing.borrow_and_update() && closing.changed().await.is_ok() {} } => {
-                self.executors.shutdown().await;
-                Ok(None)
-            }
+        }
+    }
+
+    /// Does what it is told. `None` when that is to let go.
+    async fn told(&mut self, message: Message) -> Result<Option<Rest>, Error> {
+        match message {
+            Message::Verb { verb, by, why, reply } => self.verb(verb, &by, &why, reply).await.map(Some),
+            Message::LetGo => Ok(None),
         }
     }
 
     async fn step(&mut self, before: Vec<Entry>, inputs: Vec<Input>) -> Result<Rest, Error> {
         let decided = self
             .driver
-            .decide(inputs, now_ms(), &mut fastrand::f64)
+            .decide(inputs, self.clock.now_ms(), &mut fastrand::f64)
             .map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
         self.carry_out(before, decided).await
     }
 
-    async fn verb(&mut self, message: Message) -> Result<Rest, Error> {
-        let Message { verb, by, why, reply } = message;
+    async fn verb(
+        &mut self,
+        verb: Verb,
+        by: &str,
+        why: &str,
+        reply: oneshot::Sender<Result<(), Error>>,
+    ) -> Result<Rest, Error> {
         let decided = self
             .driver
-            .verb(&verb, &by, &why, now_ms(), &mut fastrand::f64)
+            .verb(&verb, by, why, self.clock.now_ms(), &mut fastrand::f64)
             .map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
-        // Whoever asked may have gone; the verb counts all the same.
-        match decided {
-            Ok(decided) => {
-                let rest = self.carry_out(Vec::new(), decided).await?;
-                let _ = reply.send(Ok(()));
-                Ok(rest)
-            }
+        let (answer, rest) = match decided {
+            Ok(decided) => match self.carry_out(Vec::new(), decided).await {
+                Ok(rest) => (Ok(()), Ok(rest)),
+                Err(error) => (Err(error.again()), Err(error)),
+            },
             Err(refused) => {
-                let _ = reply.send(Err(Error::new(Kind::Refused, refused.why).hint(refused.hint)));
-                self.step(Vec::new(), vec![Input::Go]).await
+                let refused = Error::new(Kind::Refused, refused.why).hint(refused.hint);
+                (Err(refused), self.step(Vec::new(), vec![Input::Go]).await)
             }
-        }
+        };
+        // Whoever asked may have gone; the verb counts all the same.
+        let _ = reply.send(answer);
+        rest
     }
 
     /// Commits, shows, begins.
     async fn carry_out(&mut self, mut before: Vec<Entry>, decided: Decided) -> Result<Rest, Error> {
         before.extend(decided.entries);
         self.commit(&before).await?;
-        let now = now_ms();
+        let now = self.clock.now_ms();
         for effect in decided.effects {
             self.spawn(effect, now);
         }
@@ -195,10 +237,8 @@ impl Hand {
         let summary = Summary::of(operation);
         let changed = self.summary.as_ref() != Some(&summary);
         let (id, seq) = (operation.id, operation.seq);
-        let chunks = entries.chunks(ENTRIES_PER_COMMIT).count();
-        for (index, chunk) in entries.chunks(ENTRIES_PER_COMMIT).enumerate() {
-            let last = index + 1 == chunks;
-            let batch = journal::batch(id, chunk, (last && changed).then_some(&summary))?;
+        // A long list becomes several commits, each of which leaves the journal valid.
+        for batch in journal::batches(id, entries, changed.then_some(&summary))? {
             self.shared.store.commit(batch).await?;
         }
         if !entries.is_empty() {
@@ -216,15 +256,23 @@ impl Hand {
             | Effect::Undo { node, attempt }
             | Effect::Kill { node, attempt } => (node.clone(), *attempt),
         };
-        let task = call::task(self.driver.operation(), &self.context, effect, now_ms);
+        let task = call::task(self.driver.operation(), &self.context, effect.clone(), now_ms);
         let reporter = Reporter { to: self.report_to.clone(), node: node.clone(), attempt };
         let work = self.shared.executor.perform(Arc::clone(&self.context), task, reporter.clone());
         let shared = Arc::clone(&self.shared);
         let redactor = self.context.redactor.clone();
         self.executors.spawn(async move {
-            // The semaphore is never closed.
-            let _permit = shared.permits.acquire().await;
-            if let Some(outcome) = work.await {
+            // The semaphore is never closed. A kill does not wait behind those that it is to end.
+            let _permit = match effect {
+                Effect::Kill { .. } => None,
+                _ => shared.permits.acquire().await.ok(),
+            };
+            let outcome = match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(outcome) => outcome,
+                Err(_) => super::executor::unrendered(&effect, call::other("a bug in Anneal: please report it".to_owned()))
+                    .map(|outcome| after_panic(&effect, outcome)),
+            };
+            if let Some(outcome) = outcome {
                 let outcome = redacted(outcome, &redactor);
                 // The task that listens ends only with its operation; then nobody wants to know.
                 let _ = reporter.to.send((node, attempt, outcome)).await;
@@ -279,6 +327,14 @@ impl Hand {
         "it is stuck, which is a bug in Anneal: nothing runs and nothing is awaited; \
          please report it with the output of `anneal show`"
             .to_owned()
+    }
+}
+
+/// A panic says nothing of what the job does on its host.
+fn after_panic(effect: &Effect, outcome: NodeOutcome) -> NodeOutcome {
+    match effect {
+        Effect::Do { .. } | Effect::Undo { .. } => NodeOutcome::Unknown(Unknown::Unreachable),
+        Effect::Probe { .. } | Effect::Reattach { .. } | Effect::Kill { .. } => outcome,
     }
 }
 

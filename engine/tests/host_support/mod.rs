@@ -1,5 +1,5 @@
 //! Hosts for tests: this machine, and an `sshd` of our own on a free port. No mocks.
-#![allow(dead_code)] // Each test file uses a part of it.
+#![allow(dead_code, clippy::unwrap_used)] // Each test file uses a part of it; helpers of tests are tests.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -128,7 +128,15 @@ impl Sshd {
                 None => Command::new(server),
                 Some(script) => {
                     let mut command = Command::new("unshare");
-                    command.args(["--mount", "--propagation", "private", "sh", "-ec", script, server.to_str().unwrap()]);
+                    command.args([
+                        "--mount",
+                        "--propagation",
+                        "private",
+                        "sh",
+                        "-ec",
+                        script,
+                        server.to_str().unwrap(),
+                    ]);
                     command
                 }
             };

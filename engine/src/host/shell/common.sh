@@ -47,12 +47,35 @@ a_claim() {
     return 2
 }
 
-# The output as it lies there, up to the limit, and the end. The rest of a larger one is asked for on its own.
+# a_pour FILE POSITION: what a job wrote, up to the limit. Most write little: then no program is started, for builtins can
+# read it, as long as nothing gets lost on the way. They drop NUL bytes, so the length is compared with how far the job's
+# descriptor has come; where it differs, dd brings the file as it is.
+a_pour() {
+    [ -s "$1" ] || return 0
+    if [ "${2:-0}" -gt 0 ] && [ "$2" -le 512 ]; then
+        a_y= a_x=
+        while IFS= read -r a_x; do
+            a_y=$a_y$a_x$a_N
+        done <"$1"
+        a_y=$a_y$a_x
+        [ ${#a_y} = "$2" ] && { printf %s "$a_y"; return 0; }
+    fi
+    dd bs=65536 count=8 <"$1"
+}
+
+# The output, and the end. The rest of what is larger than the limit is asked for on its own.
 a_deliver() {
-    [ -s "$a_f.out" ] && dd bs=65536 count=8 <"$a_f.out" 2>/dev/null
-    [ -s "$a_f.err" ] && dd bs=65536 count=8 <"$a_f.err" 2>/dev/null >&3
+    LC_ALL=C
+    a_pour "$a_f.out" "$a_opos"
+    a_pour "$a_f.err" "$a_epos" >&3
     a_c=-
     [ -e "$a_f.out.cut" ] && a_c=o
     [ -e "$a_f.err.cut" ] && a_c=${a_c}e
     a_end exit "$a_rc" "$a_how" "$a_c"
+}
+
+# a_bytes FILE: how many it has, $a_z; 0 where it is missing.
+a_bytes() {
+    a_z=$(wc -c <"$1")
+    a_z=$((${a_z:-0}))
 }

@@ -14,25 +14,27 @@ else
         a_folder "$@" || a_fail
         a_f=$a_d/$a_n
         a_claim 'void 0 0 0 0 .'
-        case $? in
-            0) a_end killed void - ;;
-            2) a_fail ;;
-        esac
+        [ $? = 2 ] && a_fail
     fi
     a_tries=0
     while ! a_record && [ $a_tries -lt 10 ]; do
         a_tries=$((a_tries + 1))
         a_nap
     done
-    if a_ended; then
-        [ "$a_how" = - ] && a_end killed ended -
-        a_was=$a_how
+    a_pg=none a_se=0 a_kin=' '
+    if [ "$r_boot" = void ]; then
+        # It has no files; a program that runs without any is still found by its marker.
+        a_was=void
+    elif a_rebooted; then
+        a_was=gone
+    else
+        if a_ended; then
+            [ "$a_how" = - ] && a_end killed ended -
+            a_was=$a_how
+        fi
+        a_pg=$r_pgrp a_se=$r_sess
+        a_alive && a_kinsfolk "$r_pid"
     fi
-    [ "$r_boot" = void ] && a_end killed void -
-    a_rebooted && a_end killed gone -
-    a_pg=$r_pgrp a_se=$r_sess
-    a_kin=' '
-    a_alive && a_kinsfolk "$r_pid"
 fi
 a_slay
 if [ -z "$a_pid" ] && [ "$a_was" = running ]; then

@@ -35,5 +35,3 @@ a_ended() {
     { read -r a_x; read -r a_x a_rc a_how a_y; } <"$a_f.pid"
     [ "$a_x$a_y" = exit. ]
 }
-
-a_nap() { sleep 0.2 2>/dev/null || sleep 1; }

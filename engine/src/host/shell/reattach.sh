@@ -6,8 +6,7 @@
 a_show() {
     a_at=$2
     [ -s "$a_f.$1" ] || return 0
-    a_z=$(wc -c <"$a_f.$1")
-    a_z=$((a_z))
+    a_bytes "$a_f.$1"
     [ "$a_z" -lt "$a_at" ] && a_at=0
     [ "$a_z" -gt "$a_at" ] || return 0
     [ $((a_z - a_at)) -gt 65536 ] && a_at=$((a_z - 65536))

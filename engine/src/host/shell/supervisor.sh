@@ -10,10 +10,12 @@ a_f=$a_d/$a_n
 [ -e "$a_f.pid" ] && a_end fenced
 if [ "$a_bulk" ]; then
     a_e=$( { cat >"$a_f.$a_bulk"; } 2>&1 ) || a_fail
-    [ "$(($(wc -c <"$a_f.$a_bulk")))" = "$a_size" ] || { rm -f "$a_f.$a_bulk"; a_end error - 'input was cut off'; }
+    a_bytes "$a_f.$a_bulk"
+    [ "$a_z" = "$a_size" ] || { rm -f "$a_f.$a_bulk"; a_end error - 'input was cut off'; }
 fi
 eval "$a_files" || { a_why; [ -e "$a_f.pid" ] || rm -f "$a_f.in" "$a_f.sh"; a_fail; }
 { : >>"$a_f.out" && : >>"$a_f.err"; } || { a_why; a_fail; }
+exec 4>>"$a_f.out" 5>>"$a_f.err"
 a_boot
 a_stat $$
 r_pgrp=$a_pgrp r_sess=$a_sess
@@ -23,7 +25,7 @@ r_pgrp=$a_pgrp r_sess=$a_sess
 # are kept aside and would hold the channel open.
 a_k=
 if [ "$a_dog" ]; then
-    ( a_watch ) </dev/null >/dev/null 3>&- &
+    ( a_watch ) </dev/null >/dev/null 3>&- 4>&- 5>&- &
     a_k=$!
 fi
 trap : HUP INT TERM PIPE
@@ -41,7 +43,7 @@ a_i=/dev/null
     umask "$a_u"
     [ "$a_i" = /dev/null ] || rm -f "$a_i"
     eval "$a_job"
-) <"$a_i" >>"$a_f.out" 2>>"$a_f.err" 3>&-
+) <"$a_i" >&4 2>&5 3>&- 4>&- 5>&-
 a_rc=$?
 a_job=
 a_how=-
@@ -49,4 +51,6 @@ a_how=-
 [ "$a_k" ] && kill "$a_k"
 { echo "$a_rc $a_how ." >"$a_f.exit"; } || echo "exit $a_rc $a_how ." >>"$a_f.pid"
 [ -e "$a_f.sh" ] && rm -f "$a_f.sh"
+read -r a_x a_opos </proc/$$/fdinfo/4
+read -r a_x a_epos </proc/$$/fdinfo/5
 a_deliver

@@ -2,8 +2,7 @@
 # put aside and the file is emptied; the job appends, so it goes on at the new end. One at a time: .trim is the lock.
 a_trim() {
     [ -s "$1" ] || return 0
-    a_z=$(wc -c <"$1")
-    a_z=$((a_z))
+    a_bytes "$1"
     [ "$a_z" -gt 8388608 ] || return 0
     { : >"$1.trim"; } 2>/dev/null || return 0
     a_y=0

@@ -34,7 +34,8 @@ if [ "$a_via" = stdin ]; then
 else
     read -r a_x
 fi
-if [ "$(($(wc -c <"$a_tmp")))" != "$a_size" ]; then
+a_bytes "$a_tmp"
+if [ "$a_z" != "$a_size" ]; then
     a_k=$(a_space)
     [ "$a_k" = 0 ] && a_gone full 0
     a_gone error - 'the file was cut off on the way'

@@ -19,5 +19,3 @@ a_watch() {
     a_kin="$a_kin$a_me "
     a_slay
 }
-
-a_nap() { sleep 0.2 2>/dev/null || sleep 1; }
