@@ -29,12 +29,21 @@ impl Host {
     /// An `ssh` to it that keeps its known hosts in `known_hosts`.
     pub fn ssh(&self, known_hosts: &std::path::Path) -> Command {
         let mut ssh = Command::new("ssh");
-        ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=accept-new"])
-            .args(["-p", &self.port.to_string(), "-i"])
-            .arg(&self.key)
-            .arg("-o")
-            .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
-            .arg(format!("{}@{}", self.user, self.address));
+        ssh.args([
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=accept-new",
+        ])
+        .args(["-p", &self.port.to_string(), "-i"])
+        .arg(&self.key)
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+        .arg(format!("{}@{}", self.user, self.address));
         ssh
     }
 }

@@ -15,7 +15,9 @@ pub fn data_dir(global: &Global) -> Result<PathBuf, Problem> {
             (Some(state), _) => state.join("anneal"),
             (None, Some(home)) => home.join(".local/state/anneal"),
             (None, None) => {
-                return Err(Problem::usage("neither HOME nor XDG_STATE_HOME is set").hint("name a folder with --data-dir"));
+                return Err(
+                    Problem::usage("neither HOME nor XDG_STATE_HOME is set").hint("name a folder with --data-dir")
+                );
             }
         },
     };

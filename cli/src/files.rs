@@ -19,8 +19,9 @@ pub struct Opened {
 /// Opens a workflow file.
 pub fn open(path: &Path) -> Result<Opened, Problem> {
     let name = path.display().to_string();
-    let meta = std::fs::metadata(path)
-        .map_err(|error| Problem::usage(format!("`{name}` cannot be read: {error}")).hint("name a workflow file (.ron)"))?;
+    let meta = std::fs::metadata(path).map_err(|error| {
+        Problem::usage(format!("`{name}` cannot be read: {error}")).hint("name a workflow file (.ron)")
+    })?;
     if meta.is_dir() {
         return Err(Problem::usage(format!("`{name}` is a folder")).hint("name the workflow files in it"));
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use dsl::value::SecretRef;
 use dsl::{Given, GivenValue, Origin, RoleKind, Workflow};
 use engine::HostSpec;
 use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord};
-use dsl::value::SecretRef;
 use zeroize::Zeroizing;
 
 use crate::args::Run;
@@ -27,7 +27,10 @@ pub struct Everything {
 
 /// Gathers everything; asks at the terminal for secrets that are missing.
 pub fn gather(run: &Run, inventory: &Inventory, workflow: &Workflow) -> Result<Everything, Problem> {
-    let mut gathering = Gathering { run, everything: Everything { given: Given::default(), hosts: BTreeMap::new(), secrets: BTreeMap::new() } };
+    let mut gathering = Gathering {
+        run,
+        everything: Everything { given: Given::default(), hosts: BTreeMap::new(), secrets: BTreeMap::new() },
+    };
     gathering.roles(inventory, workflow)?;
     gathering.inputs(inventory, workflow)?;
     Ok(gathering.everything)
@@ -42,7 +45,10 @@ impl Gathering<'_> {
     fn roles(&mut self, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
         let mut from_flags: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for flag in &self.run.hosts {
-            let (role, target) = flag.split_once('=').filter(|(role, target)| !role.is_empty() && !target.is_empty()).ok_or_else(|| {
+            let (role, target) = flag
+                .split_once('=')
+                .filter(|(role, target)| !role.is_empty() && !target.is_empty())
+                .ok_or_else(|| {
                 // It may hold a password that was meant otherwise: it is not repeated.
                 Problem::usage("--host: a role is missing").hint("write --host ROLE=USER@ADDRESS or --host ROLE=local")
             })?;
@@ -102,8 +108,10 @@ impl Gathering<'_> {
             Some((user, rest)) => (Some(user.to_owned()), rest),
             None => (None, target),
         };
-        let (address, port) = split_port(rest).map_err(|why| Problem::usage(format!("--host {slot}={target}: {why}")))?;
-        let mut auth: Vec<AuthRecord> = usual_keys().into_iter().map(|path| AuthRecord::Key { path, passphrase: None }).collect();
+        let (address, port) =
+            split_port(rest).map_err(|why| Problem::usage(format!("--host {slot}={target}: {why}")))?;
+        let mut auth: Vec<AuthRecord> =
+            usual_keys().into_iter().map(|path| AuthRecord::Key { path, passphrase: None }).collect();
         let mut sudo_password = None;
         if let Some(password) = password {
             let name = self.secret(format!("hosts.{slot}.password"), password.clone());
@@ -119,8 +127,10 @@ impl Gathering<'_> {
         }
         let Some(host) = inventory.hosts.0.get(slot) else {
             let names: Vec<&str> = inventory.hosts.0.keys().map(String::as_str).collect();
-            return Err(Problem::usage(format!("role `{role}` names the host `{slot}`, which the inventory does not have"))
-                .hint(format!("its hosts are {}", names.join(", "))));
+            return Err(Problem::usage(format!(
+                "role `{role}` names the host `{slot}`, which the inventory does not have"
+            ))
+            .hint(format!("its hosts are {}", names.join(", "))));
         };
         let Host::Ssh { address, port, user, password, key, passphrase, sudo_password, host_key } = host else {
             self.everything.hosts.insert(slot.to_owned(), HostSpec { reach: ReachRecord::Local });
@@ -152,8 +162,10 @@ impl Gathering<'_> {
         pinned: Option<String>,
     ) -> Result<(), Problem> {
         if auth.is_empty() {
-            return Err(Problem::usage(format!("there is no way to log in to `{slot}`: no key in ~/.ssh, no password"))
-                .hint("use --ask-password, or an inventory with `password: Env(\"NAME\")` or `key: \"~/.ssh/…\"`"));
+            return Err(Problem::usage(format!(
+                "there is no way to log in to `{slot}`: no key in ~/.ssh, no password"
+            ))
+            .hint("use --ask-password, or an inventory with `password: Env(\"NAME\")` or `key: \"~/.ssh/…\"`"));
         }
         let user = user.or_else(|| std::env::var("USER").ok()).ok_or_else(|| {
             Problem::usage(format!("nobody says as which user to log in to `{slot}`")).hint("write user@address")
@@ -204,7 +216,8 @@ impl Gathering<'_> {
             })?;
             let value = match text.strip_prefix('@') {
                 Some(path) => {
-                    let text = SecretSource::File(path.into()).resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
+                    let text =
+                        SecretSource::File(path.into()).resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
                     elsewhere(text.to_string())
                 }
                 None => GivenValue { text: text.to_owned(), origin: Origin::CommandLine },
@@ -263,7 +276,8 @@ fn absolute(path: &Path) -> Result<String, Problem> {
         (Ok(_), None) => return Err(Problem::usage("HOME is not set, so `~` means nothing")),
         (Err(_), _) => path.to_owned(),
     };
-    let absolute = std::path::absolute(&path).map_err(|error| Problem::usage(format!("{}: {error}", path.display())))?;
+    let absolute =
+        std::path::absolute(&path).map_err(|error| Problem::usage(format!("{}: {error}", path.display())))?;
     absolute.to_str().map(str::to_owned).ok_or_else(|| Problem::usage(format!("{} is not UTF-8", absolute.display())))
 }
 

@@ -103,7 +103,9 @@ pub fn open(path: &Path) -> Result<Inventory, Problem> {
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     if meta.len() > INVENTORY_BYTES {
         let bytes = meta.len();
-        return Err(Problem::usage(format!("the inventory `{name}` has {bytes} bytes; {INVENTORY_BYTES} are the most")));
+        return Err(Problem::usage(format!(
+            "the inventory `{name}` has {bytes} bytes; {INVENTORY_BYTES} are the most"
+        )));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     parse(&name, &text)

@@ -91,13 +91,16 @@ pub fn put(line: &str) -> Result<(), Problem> {
     match writeln!(std::io::stdout().lock(), "{line}") {
         Ok(()) => Ok(()),
         // `anneal ops | head` is no error.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Problem { code: OK, message: String::new(), hint: None }),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Err(Problem { code: OK, message: String::new(), hint: None })
+        }
         Err(error) => Err(Problem::failed(format!("standard output cannot be written: {error}"))),
     }
 }
 
 /// Data as JSON.
 pub fn put_json(value: &impl serde::Serialize) -> Result<(), Problem> {
-    let text = serde_json::to_string(value).map_err(|error| Problem::failed(format!("JSON cannot be written: {error}")))?;
+    let text =
+        serde_json::to_string(value).map_err(|error| Problem::failed(format!("JSON cannot be written: {error}")))?;
     put(&text)
 }

@@ -69,7 +69,9 @@ impl<'a> Session<'a> {
         loop {
             let busy = owner.engine.busy();
             if busy > 0 {
-                say(&format!("this process holds the store and goes on with {busy} operations of others (Ctrl-C lets go)"));
+                say(&format!(
+                    "this process holds the store and goes on with operations of others: {busy} (Ctrl-C lets go)"
+                ));
                 let mut stop = Stop::new()?;
                 tokio::select! {
                     () = owner.engine.idle() => {}

@@ -35,7 +35,7 @@ pub struct GivenValue {
 /// Where a value was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// On the command line, where everybody on the machine sees it.
+    /// In plain text: on the command line, where everybody on the machine sees it, or written into the inventory.
     CommandLine,
     /// In the inventory, the environment, at a prompt.
     Elsewhere,
@@ -189,11 +189,12 @@ impl Reading<'_> {
     fn secret(&mut self, input: &InputDecl, path: &str, given: &GivenValue) -> Value {
         let declared = &input.name.span;
         if given.origin == Origin::CommandLine {
-            let message = format!("the secret {} is given on the command line", quote(path));
+            let message =
+                format!("the secret {} is given in plain text, on the command line or in the inventory", quote(path));
             let diagnostic = Diagnostic::error(Code::SecretOnCommandLine, message)
                 .at(declared, "declared secret here")
                 .help("put it into the inventory by reference – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])`")
-                .help("or leave it out and be prompted for it; consider the one on the command line known");
+                .help("or leave it out and be prompted for it; consider this one known to others");
             self.sink.push(diagnostic);
             return Value::None;
         }

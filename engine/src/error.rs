@@ -82,6 +82,7 @@ impl From<store::Error> for Error {
             store::ErrorKind::Io { .. } => Some("check the disk, and that the data folder may be read and written"),
             _ => error.hint(),
         };
-        Error { hint: hint.map(str::to_owned), ..Error::new(Kind::Store, format!("the store: {error}{cause}")) }.source(error)
+        Error { hint: hint.map(str::to_owned), ..Error::new(Kind::Store, format!("the store: {error}{cause}")) }
+            .source(error)
     }
 }

@@ -137,17 +137,15 @@ pub fn all_entries(store: &Store, id: Uuid) -> Result<Vec<Entry>, Error> {
 
 /// The plan with that digest.
 pub fn plan(store: &Store, digest: &str) -> Result<Plan, Error> {
-    let digest: Digest = digest
-        .parse()
-        .map_err(|_| Error::new(Kind::Quarantined, format!("`{digest}` is no digest of a plan")))?;
+    let digest: Digest =
+        digest.parse().map_err(|_| Error::new(Kind::Quarantined, format!("`{digest}` is no digest of a plan")))?;
     let bytes = store.blobs().get(&digest).map_err(|error| {
         Error::new(Kind::Quarantined, format!("its plan cannot be read: {error}"))
             .hint("restore the blob from a backup of the data folder")
     })?;
     Plan::from_json(&bytes).map_err(|error| match error {
-        dsl::PlanError::NeedsEngine { .. } => {
-            Error::new(Kind::NeedsEngine, format!("its plan: {error}")).hint("use that version of Anneal, or a later one")
-        }
+        dsl::PlanError::NeedsEngine { .. } => Error::new(Kind::NeedsEngine, format!("its plan: {error}"))
+            .hint("use that version of Anneal, or a later one"),
         _ => Error::new(Kind::Quarantined, format!("its plan: {error}"))
             .hint("restore the blob from a backup of the data folder"),
     })

@@ -236,7 +236,10 @@ mod tests {
 
     fn redactor(secret: &str) -> Redactor {
         let name = SecretRef("inputs.s".to_owned());
-        Redactor::new(&Vault::new(BTreeMap::from([(name, Secret::from(secret.to_owned()))])), &["public-value".to_owned()])
+        Redactor::new(
+            &Vault::new(BTreeMap::from([(name, Secret::from(secret.to_owned()))])),
+            &["public-value".to_owned()],
+        )
     }
 
     #[test]
@@ -279,7 +282,9 @@ mod tests {
     #[test]
     fn the_password_in_a_url_is_masked_by_itself() {
         let redactor = redactor("http://user1:pass%26word1@host1:3128/");
-        for text in ["curl -U user1:pass%26word1", "Proxy password pass&word1", "\"pass\\u0026word1\"", "user1:pass&word1"] {
+        for text in
+            ["curl -U user1:pass%26word1", "Proxy password pass&word1", "\"pass\\u0026word1\"", "user1:pass&word1"]
+        {
             assert!(redactor.text(text).contains(MASK), "{text} became {}", redactor.text(text));
         }
         assert_eq!(redactor.text("host1:3128 answers"), "host1:3128 answers");

@@ -13,8 +13,8 @@ mod hosts;
 mod live;
 mod task;
 
-pub use clock::now_ms;
 pub use call::{Call, Ready, Task, UploadSource, Work};
+pub use clock::now_ms;
 pub use context::Context;
 pub use engine::{Create, Engine, Options};
 pub use executor::{Executor, HostExecutor, Reporter};

@@ -121,9 +121,7 @@ impl NodeView {
         let (why, hint) = explain(&node.state);
         let started = (node.started_ms > 0).then_some(node.started_ms);
         let end = match node.state {
-            NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::AwaitingApproval { .. } => {
-                now_ms
-            }
+            NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::AwaitingApproval { .. } => now_ms,
             _ => node.since_ms,
         };
         NodeView {

@@ -30,7 +30,9 @@ async fn both(host: &Host, name: &str, mut job: Job, check: impl Fn(&str, engine
         let name = format!("{name}, {supervise:?}");
         match host.run(&job, &()).await {
             Ok(end) => check(&name, end),
-            Err(error) => panic!("{name}: {error}"),
+            Err(error) => {
+                panic!("{name}, {:?}, {:?} bytes of input: {error}", job.program, job.stdin.map(|s| s.expose().len()))
+            }
         }
         host.sweep(job.id.operation, None).await.unwrap();
     }
@@ -321,7 +323,7 @@ async fn no_secret_is_in_an_argument_list_or_stays_on_the_disk() {
         let run = host.run(&job, &seen);
         let looking = async {
             host_support::eventually("the job to run", || seen.text(Stream::Stdout).contains("up")).await;
-            assert_eq!(processes_with(CANARY, "cmdline"), [], "{name}");
+            assert_eq!(processes_with(CANARY, "cmdline"), Vec::<u32>::new(), "{name}");
             // This process holds it in memory only; the job's own programs have it in their environment, others do not.
             for pid in processes_with(CANARY, "environ") {
                 let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! The durable runner with a real store and an executor that does what a test tells it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which may panic as tests do")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -125,11 +127,8 @@ async fn an_engine_that_let_go_goes_on_where_it_was_and_repeats_nothing() {
     let id = first.engine.create(chain(3)).await.unwrap();
     first.permits.add_permits(1);
     until(&first.engine, id, |event| matches!(event, Event::Started { node, .. } if node.step == "s1")).await;
-    first.engine.let_go();
-    let mut seen = first.engine.watch(id).unwrap();
-    while seen.changed().await.is_ok() {}
-    first.engine.store().clone().close().await.unwrap();
-    drop(first);
+    first.engine.let_go(id).await;
+    first.engine.close().await.unwrap();
 
     let second = open(folder.path());
     assert!(!second.engine.in_hand(id), "opening alone sets nothing going");
@@ -147,7 +146,7 @@ async fn one_broken_operation_does_not_stop_the_others() {
     let world = open(folder.path());
     let broken = world.engine.create(chain(2)).await.unwrap();
     let whole = world.engine.create(chain(3)).await.unwrap();
-    world.engine.let_go();
+    world.engine.let_go_of_all().await;
     let digest = world.engine.load(broken).await.unwrap().plan_digest.parse().unwrap();
     world.engine.store().blobs().remove(&digest).unwrap();
 
@@ -166,7 +165,10 @@ async fn verbs_that_make_no_sense_now_are_refused_with_what_to_do() {
     let id = world.engine.create(chain(1)).await.unwrap();
     world.engine.idle().await;
     let error = world.engine.verb(id, resume(), "test", "").await.unwrap_err();
-    assert_eq!((error.kind, error.to_string().as_str()), (Kind::Refused, "the operation has completed; there is nothing to resume"));
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (Kind::Refused, "the operation has completed; there is nothing to resume")
+    );
     let events = world.engine.load(id).await.unwrap().seq;
     let error = world.engine.verb(uuid::Uuid::now_v7(), resume(), "test", "").await.unwrap_err();
     assert_eq!(error.kind, Kind::NotFound);
@@ -187,4 +189,18 @@ async fn operations_are_found_by_any_part_of_their_id_that_is_theirs_alone() {
     assert_eq!(world.engine.find(&text[..shared]).await.unwrap_err().kind, Kind::Ambiguous);
     assert_eq!(world.engine.find("zzz").await.unwrap_err().kind, Kind::NotFound);
     assert!(matches!(world.engine.watch(one).unwrap().borrow().rest, Standing::Busy));
+}
+
+#[tokio::test]
+async fn asking_twice_for_one_operation_creates_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = open(folder.path());
+    world.permits.add_permits(10);
+    let (first, mut second) = (chain(1), chain(1));
+    second.id = first.id;
+    let id = world.engine.create(first).await.unwrap();
+    assert_eq!(world.engine.create(second).await.unwrap(), id);
+    world.engine.idle().await;
+    assert_eq!(world.engine.list().await.unwrap().len(), 1);
+    assert_eq!(*world.asked.lock().unwrap(), ["do s0@host 1"]);
 }

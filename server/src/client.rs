@@ -134,8 +134,7 @@ impl Client {
 async fn decode<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {
     let answer = failed_if(answer).await?;
     let bytes = answer.into_body().collect().await.map_err(|error| gone(&error))?.to_bytes();
-    serde_json::from_slice(&bytes)
-        .map_err(|error| ClientError::Protocol(error.to_string()))
+    serde_json::from_slice(&bytes).map_err(|error| ClientError::Protocol(error.to_string()))
 }
 
 async fn failed_if(answer: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {

@@ -70,11 +70,7 @@ impl IntoResponse for Failure {
 }
 
 async fn about(State(app): State<Arc<App>>) -> Json<About> {
-    Json(About {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        notes: app.notes.clone(),
-    })
+    Json(About { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), notes: app.notes.clone() })
 }
 
 async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<Summary>>, Failure> {
@@ -86,7 +82,8 @@ fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Failure> {
     match body {
         Ok(Json(body)) => Ok(body),
         Err(rejection) => {
-            let message = format!("the request is not understood ({}); is the client of another version?", rejection.status());
+            let message =
+                format!("the request is not understood ({}); is the client of another version?", rejection.status());
             Err(Error::new(Kind::Invalid, message).into())
         }
     }

@@ -34,7 +34,8 @@ pub(crate) fn stream(engine: Engine, id: Uuid, after: u64) -> Response {
         // A reader that has gone wants no end.
         let _ = watcher.send(&WatchLine::End { broken: end }).await;
     });
-    let stream = futures::stream::poll_fn(move |cx| lines.poll_recv(cx).map(|line| line.map(Ok::<_, std::convert::Infallible>)));
+    let stream =
+        futures::stream::poll_fn(move |cx| lines.poll_recv(cx).map(|line| line.map(Ok::<_, std::convert::Infallible>)));
     ([(CONTENT_TYPE, "application/jsonl")], Body::from_stream(stream)).into_response()
 }
 

@@ -186,7 +186,6 @@ impl Sealed {
     }
 
     fn unseal(&self, path: &Path) -> Result<Option<Secrets>, Error> {
-        let key = self.key.as_ref().map_err(Clone::clone)?;
         let damaged = |what| Error::new(ErrorKind::DamagedSecrets { what }).at(path);
         let bytes = match fs::metadata(path) {
             Ok(found) if found.len() > SEALED_BYTES + (HEADER + TAG) as u64 => return Err(damaged("it is too large")),
@@ -198,6 +197,8 @@ impl Sealed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("read the sealed file", path, error)),
         };
+        // Only now: without its key a store that has nothing sealed is whole.
+        let key = self.key.as_ref().map_err(Clone::clone)?;
         let Some((header, sealed)) = bytes.split_at_mut_checked(HEADER) else { return Err(damaged("it is too short")) };
         let Some((hidden, tag)) = sealed.len().checked_sub(TAG).and_then(|at| sealed.split_at_mut_checked(at)) else {
             return Err(damaged("it is too short"));

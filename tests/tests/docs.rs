@@ -17,15 +17,24 @@ fn the_table_of_limits_is_that_of_the_code() {
     part("The language", dsl::limits::table().into_iter().map(|l| (l.name.into(), l.value, l.about.into())).collect());
     part(
         "The store",
-        store::limits::table().into_iter().map(|l| (l.name.into(), l.value, format!("{} ({})", l.about, l.unit))).collect(),
+        store::limits::table()
+            .into_iter()
+            .map(|l| (l.name.into(), l.value, format!("{} ({})", l.about, l.unit)))
+            .collect(),
     );
     part(
         "The engine",
-        engine::limits::table().into_iter().map(|l| (l.name.into(), l.value, format!("{} ({})", l.about, l.unit))).collect(),
+        engine::limits::table()
+            .into_iter()
+            .map(|l| (l.name.into(), l.value, format!("{} ({})", l.about, l.unit)))
+            .collect(),
     );
     part(
         "Hosts",
-        engine::host::limits::table().into_iter().map(|l| (l.name.into(), l.value, format!("{} ({})", l.about, l.unit))).collect(),
+        engine::host::limits::table()
+            .into_iter()
+            .map(|l| (l.name.into(), l.value, format!("{} ({})", l.about, l.unit)))
+            .collect(),
     );
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
     if std::env::var_os("UPDATE").is_some() {

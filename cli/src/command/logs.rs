@@ -12,6 +12,10 @@ use crate::report::{OK, Problem, put_json};
 use crate::session::Session;
 
 pub async fn run(args: &Logs, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    if args.follow && global.json {
+        return Err(Problem::usage("--follow has no JSON form here")
+            .hint("`anneal resume --json` and `anneal run --json` show events and output as they come"));
+    }
     let view = session.ask(async |client| client.show(&args.operation).await).await?;
     let id = view.id.to_string();
     let outputs = session.ask(async |client| client.output(&id, args.step.as_deref()).await).await?;

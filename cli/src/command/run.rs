@@ -38,7 +38,8 @@ pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Resul
         everything.secrets.into_iter().map(|(name, text)| (name, text.to_string())).collect();
     secrets.extend(compiled.secrets.into_iter().map(|(name, text)| (name.0, text.into_exposed())));
     warn_of_short_secrets(&secrets);
-    let assets = compiled.assets.iter().map(|(path, bytes)| (path.clone(), data_encoding::BASE64.encode(bytes))).collect();
+    let assets =
+        compiled.assets.iter().map(|(path, bytes)| (path.clone(), data_encoding::BASE64.encode(bytes))).collect();
     let id = uuid::Uuid::now_v7();
     let request = CreateRequest { id, plan: compiled.plan, assets, hosts: everything.hosts, secrets, by: by() };
 
@@ -56,6 +57,9 @@ fn warn_of_short_secrets(secrets: &BTreeMap<String, String>) {
         .collect();
     if !short.is_empty() {
         let least = engine::limits::FILTERED_SECRET_BYTES;
-        say(&format!("warning: shorter than {least} bytes, so not filtered out of what programs write: {}", short.join(", ")));
+        say(&format!(
+            "warning: shorter than {least} bytes, so not filtered out of what programs write: {}",
+            short.join(", ")
+        ));
     }
 }

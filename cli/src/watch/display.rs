@@ -108,7 +108,9 @@ impl Live {
             return;
         }
         let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}");
-        let bar = self.all.add(ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())));
+        let bar = self
+            .all
+            .add(ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())));
         bar.set_prefix(node.to_string());
         if say_what {
             bar.set_message(what.to_owned());
@@ -139,20 +141,30 @@ impl Times {
                 line("•", node, "undoing".to_owned())
             }
             Event::Reattached { node, .. } => line("•", node, "found again on its host".to_owned()),
-            Event::Succeeded { node, proof, .. } => line("✓", node, match proof {
-                engine::operation::Proof::Action => format!("succeeded  {}", self.since(node, entry)),
-                engine::operation::Proof::Probe => "its effect is there, says the probe".to_owned(),
-                engine::operation::Proof::Person => "taken as done".to_owned(),
-            }),
-            Event::Failed { node, failure, .. } => line("✗", node, format!("failed  {}  {}", self.since(node, entry), failure.message)),
+            Event::Succeeded { node, proof, .. } => line(
+                "✓",
+                node,
+                match proof {
+                    engine::operation::Proof::Action => format!("succeeded  {}", self.since(node, entry)),
+                    engine::operation::Proof::Probe => "its effect is there, says the probe".to_owned(),
+                    engine::operation::Proof::Person => "taken as done".to_owned(),
+                },
+            ),
+            Event::Failed { node, failure, .. } => {
+                line("✗", node, format!("failed  {}  {}", self.since(node, entry), failure.message))
+            }
             Event::Indeterminate { node, why, .. } => line("?", node, format!("outcome unknown: {why}")),
             Event::Skipped { node, why } => line("-", node, format!("skipped: {}", skip_words(why))),
             Event::NotReached { node } => line(" ", node, "not reached".to_owned()),
             Event::RetryAt { node, at_ms, .. } => line("•", node, format!("tried again at {}", clock(*at_ms))),
-            Event::Decided { node, decision, by, why, .. } => line("•", node, match decision {
-                Decision::Rerun => format!("is run again, decided by {by}: {why}"),
-                Decision::Done => format!("is taken as done, decided by {by}: {why}"),
-            }),
+            Event::Decided { node, decision, by, why, .. } => line(
+                "•",
+                node,
+                match decision {
+                    Decision::Rerun => format!("is run again, decided by {by}: {why}"),
+                    Decision::Done => format!("is taken as done, decided by {by}: {why}"),
+                },
+            ),
             Event::Undone { node, .. } => line("↶", node, format!("undone  {}", self.since(node, entry))),
             Event::UndoFailed { node, failure, .. } => line("✗", node, format!("undo failed: {}", failure.message)),
             Event::UndoSkipped { node, .. } => line("-", node, "nothing to undo".to_owned()),

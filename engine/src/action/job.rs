@@ -40,7 +40,7 @@ pub async fn run(
                 outcome => outcome,
             }
         }
-            }
+    }
 }
 
 /// Finds a job again and waits for its end, for as long as the step may still take.

@@ -9,11 +9,7 @@ use regex::RegexBuilder;
 use crate::limits::OUT_BYTES;
 
 /// The values of a step, or why there is one missing. `stdout` has passed the filter for secrets.
-pub fn take(
-    out: &BTreeMap<String, Out>,
-    stdout: &str,
-    dropped_bytes: u64,
-) -> Result<BTreeMap<String, Value>, String> {
+pub fn take(out: &BTreeMap<String, Out>, stdout: &str, dropped_bytes: u64) -> Result<BTreeMap<String, Value>, String> {
     let mut values = BTreeMap::new();
     for (name, out) in out {
         let (text, ty) = match out {
@@ -29,7 +25,8 @@ pub fn take(
                     .build()
                     .map_err(|error| format!("`out` {name}: the pattern does not compile: {error}"))?;
                 let found = regex.captures(stdout).and_then(|found| found.get(1).or_else(|| found.get(0)));
-                let found = found.ok_or_else(|| format!("`out` {name}: nothing in standard output matches `{pattern}`"))?;
+                let found =
+                    found.ok_or_else(|| format!("`out` {name}: nothing in standard output matches `{pattern}`"))?;
                 (found.as_str(), ty)
             }
         };

@@ -2,7 +2,7 @@
 //! which is a failure and never a reason to run.
 
 use super::{failure, output};
-use crate::host::{Host, Job, Live, Stream};
+use crate::host::{ErrorKind, Host, Job, Live, Stream};
 use crate::operation::{Failure, FailureClass, NodeOutcome};
 use crate::runner::{Call, Context};
 
@@ -39,12 +39,23 @@ impl Live for Silent {
     fn output(&self, _: Stream, _: &[u8]) {}
 }
 
+/// How often a probe is asked whose connection breaks under it: it only reads, so asking again is harmless.
+const TRIES: usize = 3;
+
 async fn ask(context: &Context, host: &Host, probe: &Job) -> Answer {
-    match host.run(probe, &Silent).await {
+    let mut answer = host.run(probe, &Silent).await;
+    for _ in 1..TRIES {
+        match &answer {
+            Err(error) if matches!(error.kind, ErrorKind::Lost { .. }) => answer = host.run(probe, &Silent).await,
+            Ok(_) | Err(_) => break,
+        }
+    }
+    match answer {
         Ok(end) if end.exit == 0 => Answer::There,
         Ok(end) if end.exit == 1 => Answer::NotThere,
         Ok(end) => {
-            let said = output::last_line(&context.redactor.output(&end.stderr)).unwrap_or_else(|| "it wrote nothing".to_owned());
+            let said = output::last_line(&context.redactor.output(&end.stderr))
+                .unwrap_or_else(|| "it wrote nothing".to_owned());
             Answer::Unknown(Failure {
                 class: FailureClass::ProbeUnknown,
                 message: format!("the probe gave no answer: exit code {} ({said})", end.exit),

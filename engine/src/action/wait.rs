@@ -50,11 +50,7 @@ enum Look {
 async fn look(host: &Host, until: &Ready) -> Result<(), Look> {
     match until {
         Ready::Ssh => host.check().await.map_err(|error| {
-            if error.is_connection() {
-                Look::NotYet(error.to_string())
-            } else {
-                Look::Never(failure::of(&error))
-            }
+            if error.is_connection() { Look::NotYet(error.to_string()) } else { Look::Never(failure::of(&error)) }
         }),
         Ready::Tcp { address, port } => TcpStream::connect((address.as_str(), *port))
             .await

@@ -53,6 +53,15 @@ impl Drop for Sending {
     }
 }
 
+/// What the begin line tells, and what came before or with it.
+struct Begun {
+    pid: u32,
+    /// Output behind the begin line.
+    first: Vec<u8>,
+    /// How the command ended, where the server said that first.
+    ended: Option<i32>,
+}
+
 /// Everything that a script said.
 pub(super) struct Answer {
     pub(super) out: Vec<u8>,
@@ -130,7 +139,7 @@ impl Host {
         if !asking {
             sending = beginning.send(input.as_ref()).await;
         }
-        let (pid, first) = match beginning.wait().await {
+        let Begun { pid, first, ended } = match beginning.wait().await {
             Ok(begun) => begun,
             Err(silence) => {
                 let kind = beginning.explain(&silence, as_whom, !asking);
@@ -145,6 +154,8 @@ impl Host {
         if !first.is_empty() {
             pending.push_back(Event::Data(Stream::Stdout, first));
         }
+        // A server may say how a short command ended before it brings what the command wrote.
+        pending.extend(ended.map(Event::Exit));
         // What came on standard error after its own begin line was left in the preamble by `wait`.
         Ok(Running {
             pid,
@@ -191,7 +202,7 @@ impl Beginning<'_> {
     }
 
     /// Waits for the begin line, answering sudo once.
-    async fn wait(&mut self) -> Result<(u32, Vec<u8>), Silence> {
+    async fn wait(&mut self) -> Result<Begun, Silence> {
         let mut answered = false;
         let mut ended = None;
         loop {
@@ -214,8 +225,8 @@ impl Beginning<'_> {
             };
             match event {
                 Some(Event::Data(Stream::Stdout, bytes)) => {
-                    if let Some(begun) = self.output.push(&bytes) {
-                        return Ok(begun);
+                    if let Some((pid, first)) = self.output.push(&bytes) {
+                        return Ok(Begun { pid, first, ended });
                     }
                 }
                 Some(Event::Data(Stream::Stderr, bytes)) => {

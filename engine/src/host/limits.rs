@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use crate::limits::Limit;
+
 /// Resolving a name and opening the TCP connection, all addresses together.
 pub const CONNECT: Duration = Duration::from_secs(10);
 /// Exchanging keys and checking the host key.
@@ -62,3 +64,120 @@ pub const SFTP_ANSWER_S: u64 = 60;
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Processes named after a kill that left some.
 pub const SURVIVORS: usize = 50;
+
+/// All limits, in the order of this file.
+pub fn table() -> Vec<Limit> {
+    let limit = |name, value, unit, about| Limit { name, value, unit, about };
+    vec![
+        limit(
+            "CONNECT",
+            CONNECT.as_millis() as u64,
+            "ms",
+            "Resolving a name and opening the TCP connection, all addresses together.",
+        ),
+        limit("HANDSHAKE", HANDSHAKE.as_millis() as u64, "ms", "Exchanging keys and checking the host key."),
+        limit("LOGIN", LOGIN.as_millis() as u64, "ms", "Logging in, all methods together."),
+        limit(
+            "HANDSHAKES",
+            HANDSHAKES as u64,
+            "at once",
+            "Handshakes at once, over all hosts: they are what costs CPU here.",
+        ),
+        limit(
+            "KEEPALIVE",
+            KEEPALIVE.as_millis() as u64,
+            "ms",
+            "Silence after which the server is asked whether it is there; `KEEPALIVE_MAX` unanswered questions end the connection.",
+        ),
+        limit("KEEPALIVE_MAX", KEEPALIVE_MAX as u64, "count", "Unanswered questions that end a connection."),
+        limit("CHANNELS", CHANNELS as u64, "at once", "Channels at once on one connection."),
+        limit(
+            "CHANNEL_WAIT",
+            CHANNEL_WAIT.as_millis() as u64,
+            "ms",
+            "How long a channel that the server refuses is asked for again.",
+        ),
+        limit("BEGIN", BEGIN.as_millis() as u64, "ms", "From asking for a shell until it says that it has begun."),
+        limit(
+            "FOREIGN_PROMPT",
+            FOREIGN_PROMPT.as_millis() as u64,
+            "ms",
+            "After this silence a prompt that is not sudo's own is taken for one (PAM may word it differently).",
+        ),
+        limit(
+            "PREAMBLE_BYTES",
+            PREAMBLE_BYTES as u64,
+            "bytes",
+            "What a shell or sudo may write before our script begins; more is dropped.",
+        ),
+        limit(
+            "LIVE_AFTER",
+            LIVE_AFTER.as_millis() as u64,
+            "ms",
+            "Live output starts after this long, so that short jobs do not pay for it.",
+        ),
+        limit(
+            "WATCHDOG_OVER",
+            WATCHDOG_OVER.as_millis() as u64,
+            "ms",
+            "A deadline over this is also kept on the host, by the supervisor's watchdog.",
+        ),
+        limit(
+            "WATCHDOG_GRACE",
+            WATCHDOG_GRACE.as_millis() as u64,
+            "ms",
+            "How much later than the host's watchdog the engine acts.",
+        ),
+        limit("KILL", KILL.as_millis() as u64, "ms", "A kill, with its TERM, grace and KILL."),
+        limit("ASK", ASK.as_millis() as u64, "ms", "Short questions to a host: check, sweep, fetch."),
+        limit("OUTPUT_END_BYTES", OUTPUT_END_BYTES as u64, "bytes", "Output kept at each end of a stream."),
+        limit(
+            "OUTPUT_BYTES",
+            OUTPUT_BYTES as u64,
+            "bytes",
+            "Output that comes with the end of a job, per stream: both ends.",
+        ),
+        limit("SCRIPT_BYTES", SCRIPT_BYTES as u64, "bytes", "Text of a script."),
+        limit(
+            "INLINE_BYTES",
+            INLINE_BYTES as u64,
+            "bytes",
+            "Scripts and inputs up to this come with the job's text; larger ones are copied on the host by `cat`, which costs a fork.",
+        ),
+        limit(
+            "ENVIRONMENT_TEXT_BYTES",
+            ENVIRONMENT_TEXT_BYTES as u64,
+            "bytes",
+            "Shell text up to this goes by the environment, where Linux allows 128 KiB a string.",
+        ),
+        limit("STDIN_BYTES", STDIN_BYTES as u64, "bytes", "Standard input of a job."),
+        limit(
+            "ARGUMENT_BYTES",
+            ARGUMENT_BYTES as u64,
+            "bytes",
+            "Arguments and environment together; Linux allows about 2 MiB and 128 KiB each.",
+        ),
+        limit("NODE_NAME_BYTES", NODE_NAME_BYTES as u64, "bytes", "Length of a node name in a file name."),
+        limit(
+            "STREAM_UPLOAD_BYTES",
+            STREAM_UPLOAD_BYTES,
+            "bytes",
+            "An upload up to this goes through the shell's channel; above, by SFTP, which keeps the line full.",
+        ),
+        limit(
+            "SFTP_WRITE_BYTES",
+            SFTP_WRITE_BYTES as u64,
+            "bytes",
+            "One SFTP write, and how many are on their way at once: measured to fill a line of 50 ms.",
+        ),
+        limit("SFTP_WRITES", SFTP_WRITES as u64, "at once", "SFTP writes on their way at once."),
+        limit(
+            "SFTP_ANSWER_S",
+            SFTP_ANSWER_S,
+            "s",
+            "One answer of an SFTP server (seconds); a full disk or a slow one may take its time.",
+        ),
+        limit("UPLOAD_BYTES", UPLOAD_BYTES, "bytes", "Largest upload."),
+        limit("SURVIVORS", SURVIVORS as u64, "count", "Processes named after a kill that left some."),
+    ]
+}

@@ -85,11 +85,8 @@ impl Operation {
 
     /// Folds one entry into the state.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
-        let illegal = |why: &str| IllegalEvent {
-            seq: entry.seq,
-            event: format!("{:?}", entry.event),
-            why: why.to_owned(),
-        };
+        let illegal =
+            |why: &str| IllegalEvent { seq: entry.seq, event: format!("{:?}", entry.event), why: why.to_owned() };
         if entry.seq != self.seq + 1 {
             return Err(illegal("the journal has a gap in front of it"));
         }
@@ -223,7 +220,10 @@ impl Operation {
                 self.again(at_ms, |state| {
                     matches!(
                         state,
-                        NodeState::Failed { .. } | NodeState::NotReached | NodeState::Backoff { .. } | NodeState::Undone
+                        NodeState::Failed { .. }
+                            | NodeState::NotReached
+                            | NodeState::Backoff { .. }
+                            | NodeState::Undone
                     )
                 })
             }
@@ -448,8 +448,10 @@ impl Operation {
 /// Whether an action is a gate.
 fn gate(action: &Action) -> Gate {
     match action {
-        Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Upload { .. } | Action::Wait { .. } => {
-            Gate::No
-        }
+        Action::Run { .. }
+        | Action::Shell { .. }
+        | Action::Script { .. }
+        | Action::Upload { .. }
+        | Action::Wait { .. } => Gate::No,
     }
 }

@@ -303,7 +303,9 @@ impl NodeState {
             }
             // The probe, asked before `do`, found the effect there.
             (S::Running { .. }, E::Skipped(Skip::AlreadySo)) => Some(S::Skipped(Skip::AlreadySo)),
-            (S::AwaitingApproval { attempt }, E::Approved(done)) if *attempt == done.attempt => Some(S::Succeeded(done)),
+            (S::AwaitingApproval { attempt }, E::Approved(done)) if *attempt == done.attempt => {
+                Some(S::Succeeded(done))
+            }
             (S::AwaitingApproval { attempt }, E::Rejected(failure)) => Some(S::Failed { attempt: *attempt, failure }),
             (S::Indeterminate { attempt, .. }, E::Succeeded(done)) if *attempt == done.attempt => {
                 Some(S::Succeeded(done))

@@ -160,11 +160,8 @@ impl Operation {
 
     /// Recomputes what follows from the nodes, from nothing.
     pub(super) fn derive(&self) -> Derived {
-        let mut derived = Derived {
-            unmet: vec![0; self.nodes.len()],
-            satisfied: vec![0; self.steps.len()],
-            ..Derived::default()
-        };
+        let mut derived =
+            Derived { unmet: vec![0; self.nodes.len()], satisfied: vec![0; self.steps.len()], ..Derived::default() };
         for (index, node) in self.nodes.iter().enumerate() {
             if node.state.satisfies() {
                 derived.satisfied[node.step] += 1;

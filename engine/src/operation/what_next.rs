@@ -248,12 +248,7 @@ fn backward(operation: &Operation, in_flight: &dyn Fn(usize) -> bool, commands: 
     }
 }
 
-fn cancelling(
-    operation: &Operation,
-    mode: CancelMode,
-    in_flight: &dyn Fn(usize) -> bool,
-    commands: &mut Vec<Command>,
-) {
+fn cancelling(operation: &Operation, mode: CancelMode, in_flight: &dyn Fn(usize) -> bool, commands: &mut Vec<Command>) {
     if operation.derived.running.is_empty() {
         commands.push(Command::FailTemp(FailedBecause::Cancelled));
     } else if mode == CancelMode::Forceful {
@@ -263,11 +258,9 @@ fn cancelling(
 
 /// Whether a failure with `on_failure: Stop` or `Rollback` keeps everything else from starting.
 fn stopping(operation: &Operation) -> bool {
-    operation.derived.failed.iter().any(|&index| {
-        match operation.step_of(&operation.nodes[index]).on_failure {
-            OnFailure::Stop | OnFailure::Rollback => true,
-            OnFailure::Continue => false,
-        }
+    operation.derived.failed.iter().any(|&index| match operation.step_of(&operation.nodes[index]).on_failure {
+        OnFailure::Stop | OnFailure::Rollback => true,
+        OnFailure::Continue => false,
     })
 }
 

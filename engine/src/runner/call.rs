@@ -260,11 +260,9 @@ impl Renderer<'_> {
             Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {
                 Work::Job(self.job(action, Supervise::Always)?)
             }
-            Action::Upload { from, to, mode } => Work::Upload {
-                from: self.upload(from)?,
-                to: self.absolute(to)?,
-                mode: *mode,
-            },
+            Action::Upload { from, to, mode } => {
+                Work::Upload { from: self.upload(from)?, to: self.absolute(to)?, mode: *mode }
+            }
             Action::Wait { until, within_ms, every_ms } => Work::Wait {
                 until: self.until(until, slot)?,
                 within: Duration::from_millis(*within_ms),

@@ -170,14 +170,20 @@ impl Engine {
         if create.hosts.len() > HOSTS {
             return Err(Error::new(Kind::Invalid, format!("{} hosts; the limit is {HOSTS}", create.hosts.len())));
         }
-        create.plan.validate().map_err(|error| Error::new(Kind::Invalid, format!("the plan cannot be run: {error}")))?;
+        create
+            .plan
+            .validate()
+            .map_err(|error| Error::new(Kind::Invalid, format!("the plan cannot be run: {error}")))?;
         let plan = create
             .plan
             .to_json()
             .map_err(|error| Error::new(Kind::Internal, "the plan cannot be written").source(error))?;
         for (path, asset) in &create.plan.assets {
             let Some(bytes) = create.assets.get(path) else {
-                return Err(Error::new(Kind::Invalid, format!("the file `{path}` of the workflow did not come with it")));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("the file `{path}` of the workflow did not come with it"),
+                ));
             };
             if store::Digest::of(bytes).hex() != asset.sha256 {
                 return Err(Error::new(Kind::Invalid, format!("the file `{path}` is not the one that the plan names")));
@@ -226,7 +232,8 @@ impl Engine {
                 return answer;
             }
         }
-        Err(Error::new(Kind::Refused, "the operation ended this moment").hint("look with `anneal show`, then try again"))
+        Err(Error::new(Kind::Refused, "the operation ended this moment")
+            .hint("look with `anneal show`, then try again"))
     }
 
     /// An operation and its secrets, from the store.
@@ -301,13 +308,18 @@ impl Engine {
         let fits = |id: &&Uuid| id.to_string().starts_with(&part) || id.to_string().ends_with(&part);
         let found: Vec<&Uuid> = ids.iter().filter(fits).collect();
         match (found.as_slice(), part.is_empty()) {
-            (_, true) | ([], _) => Err(Error::new(Kind::NotFound, format!("there is no operation `{part}`"))
-                .hint("`anneal ops` lists them")),
+            (_, true) | ([], _) => {
+                Err(Error::new(Kind::NotFound, format!("there is no operation `{part}`"))
+                    .hint("`anneal ops` lists them"))
+            }
             ([id], false) => Ok(**id),
             (several, false) => {
                 let ids: Vec<String> = several.iter().take(5).map(ToString::to_string).collect();
-                Err(Error::new(Kind::Ambiguous, format!("`{part}` fits {} operations: {}", several.len(), ids.join(", ")))
-                    .hint("give more of the id"))
+                Err(Error::new(
+                    Kind::Ambiguous,
+                    format!("`{part}` fits {} operations: {}", several.len(), ids.join(", ")),
+                )
+                .hint("give more of the id"))
             }
         }
     }
@@ -419,4 +431,3 @@ impl std::fmt::Debug for Engine {
         f.debug_struct("Engine").field("busy", &self.busy()).finish_non_exhaustive()
     }
 }
-

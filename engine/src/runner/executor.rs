@@ -15,7 +15,8 @@ use crate::operation::{Effect, Failure, NodeId, NodeOutcome, Unknown};
 /// What carries out effects: hosts in earnest, something else in a benchmark.
 pub trait Executor: Send + Sync + 'static {
     /// Carries one effect out. `None` where somebody else reports (a kill: the killed job's executor does).
-    fn perform(&self, context: Arc<Context>, task: Task, reporter: Reporter) -> BoxFuture<'static, Option<NodeOutcome>>;
+    fn perform(&self, context: Arc<Context>, task: Task, reporter: Reporter)
+    -> BoxFuture<'static, Option<NodeOutcome>>;
 }
 
 /// Where an executor reports what happens before the end.
@@ -39,7 +40,12 @@ impl Reporter {
 pub struct HostExecutor;
 
 impl Executor for HostExecutor {
-    fn perform(&self, context: Arc<Context>, task: Task, reporter: Reporter) -> BoxFuture<'static, Option<NodeOutcome>> {
+    fn perform(
+        &self,
+        context: Arc<Context>,
+        task: Task,
+        reporter: Reporter,
+    ) -> BoxFuture<'static, Option<NodeOutcome>> {
         Box::pin(async move {
             let call = match task.call {
                 Ok(call) => call,

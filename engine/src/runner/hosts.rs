@@ -43,10 +43,9 @@ pub fn reach(record: &ReachRecord, vault: &Vault) -> Result<Reach, Error> {
                 .map(|auth| {
                     Ok(match auth {
                         AuthRecord::Password(name) => Auth::Password(secret(name)?),
-                        AuthRecord::Key { path, passphrase } => Auth::Key {
-                            path: path.into(),
-                            passphrase: passphrase.as_ref().map(secret).transpose()?,
-                        },
+                        AuthRecord::Key { path, passphrase } => {
+                            Auth::Key { path: path.into(), passphrase: passphrase.as_ref().map(secret).transpose()? }
+                        }
                     })
                 })
                 .collect::<Result<_, Error>>()?,

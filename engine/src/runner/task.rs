@@ -23,7 +23,6 @@ use crate::journal::{self, Summary};
 use crate::limits::{REPORTS, SWEEP_MS};
 use crate::operation::{Decided, Driver, Effect, Entry, Input, NodeId, NodeOutcome, Rest, Unknown, Verb};
 
-
 /// What watchers of an operation are told: look again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
@@ -269,8 +268,10 @@ impl Hand {
             };
             let outcome = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(outcome) => outcome,
-                Err(_) => super::executor::unrendered(&effect, call::other("a bug in Anneal: please report it".to_owned()))
-                    .map(|outcome| after_panic(&effect, outcome)),
+                Err(_) => {
+                    super::executor::unrendered(&effect, call::other("a bug in Anneal: please report it".to_owned()))
+                        .map(|outcome| after_panic(&effect, outcome))
+                }
             };
             if let Some(outcome) = outcome {
                 let outcome = redacted(outcome, &redactor);
@@ -307,7 +308,9 @@ impl Hand {
                 let sweep = host.sweep(id, user.as_deref());
                 match tokio::time::timeout(Duration::from_millis(SWEEP_MS), sweep).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(operation = %id, host = %slot, %error, "its job folder is left behind"),
+                    Ok(Err(error)) => {
+                        tracing::warn!(operation = %id, host = %slot, %error, "its job folder is left behind")
+                    }
                     Err(_) => tracing::warn!(operation = %id, host = %slot, "no answer; its job folder is left behind"),
                 }
             })

@@ -256,7 +256,7 @@ pub fn argv(words: &[&str]) -> Job {
 }
 
 pub fn secret(text: &str) -> Secret {
-    Secret::new(text.to_owned())
+    Secret::from(text.to_owned())
 }
 
 pub fn text(end: &JobEnd) -> (i32, String, String) {

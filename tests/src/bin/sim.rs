@@ -30,7 +30,10 @@ fn main() -> ExitCode {
         }
     }
     println!("seeds {seeds} (from {first}); runs {}; crashes {}", total.runs, total.crashes);
-    println!("writes {}; jobs on hosts {}; host restarts {}; unknown outcomes {}", total.writes, total.jobs, total.reboots, total.unknown);
+    println!(
+        "writes {}; jobs on hosts {}; host restarts {}; unknown outcomes {}",
+        total.writes, total.jobs, total.reboots, total.unknown
+    );
     println!("invariants broken: {failures}");
     ExitCode::from(u8::from(failures > 0))
 }

@@ -58,7 +58,10 @@ pub fn may_begin(
             let has_undo = plan.steps[later.step].undo.is_some();
             let there = matches!(
                 later.state,
-                NodeState::Succeeded(_) | NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::UndoFailed { .. }
+                NodeState::Succeeded(_)
+                    | NodeState::Running { .. }
+                    | NodeState::Undoing { .. }
+                    | NodeState::UndoFailed { .. }
             );
             if has_undo && there && reaches(plan, &operation, node, &later.id) {
                 return Err(format!("I7: {node} is undone before {}, which is {}", later.id, later.state.word()));

@@ -79,7 +79,9 @@ fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
         interrupted,
         retry: Retry { times: rng.u32(1..4), wait_ms: 1_000, factor: 2.0, cap_ms: 10_000, on: vec![RetryOn::Any] },
         timeout_ms: 120_000,
-        on_failure: *rng.choice(&[OnFailure::Stop, OnFailure::Continue, OnFailure::Rollback]).unwrap_or(&OnFailure::Stop),
+        on_failure: *rng
+            .choice(&[OnFailure::Stop, OnFailure::Continue, OnFailure::Rollback])
+            .unwrap_or(&OnFailure::Stop),
         out: BTreeMap::new(),
         env: BTreeMap::new(),
         stdin: None,
@@ -87,10 +89,5 @@ fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
     }
 }
 
-const ALL: [Interrupted; 5] = [
-    Interrupted::Reattach,
-    Interrupted::Probe,
-    Interrupted::Rerun,
-    Interrupted::UndoThenRerun,
-    Interrupted::Ask,
-];
+const ALL: [Interrupted; 5] =
+    [Interrupted::Reattach, Interrupted::Probe, Interrupted::Rerun, Interrupted::UndoThenRerun, Interrupted::Ask];

@@ -1,13 +1,13 @@
 //! One world: time passes, hosts work, the engine decides, the store keeps or tears, the engine dies and comes back.
 
-use std::collections::{BTreeMap, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use dsl::plan::{Action, Plan};
 use engine::operation::{
-    Activity, Decided, Decision, Driver, Effect, Entry, Event, Failure, FailureClass, HostRecord, Input, JOURNAL_FORMAT, Life,
-    NodeId, NodeOutcome, Operation, ReachRecord, Rest, Unknown, Verb,
+    Activity, Decided, Decision, Driver, Effect, Entry, Event, Failure, FailureClass, HostRecord, Input,
+    JOURNAL_FORMAT, Life, NodeId, NodeOutcome, Operation, ReachRecord, Rest, Unknown, Verb,
 };
 use fastrand::Rng;
 use uuid::Uuid;
@@ -106,17 +106,49 @@ impl Report {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     /// A job's start reaches its host, whether or not the engine that sent it still lives.
-    Arrives { node: NodeId, attempt: u32, undo: bool, life: u32 },
-    Effect { node: NodeId, attempt: u32 },
-    JobEnds { node: NodeId, attempt: u32, exit: i32, vanishes: bool },
+    Arrives {
+        node: NodeId,
+        attempt: u32,
+        undo: bool,
+        life: u32,
+    },
+    Effect {
+        node: NodeId,
+        attempt: u32,
+    },
+    JobEnds {
+        node: NodeId,
+        attempt: u32,
+        exit: i32,
+        vanishes: bool,
+    },
     /// The executor that watches a job looks at it.
-    Looks { node: NodeId, attempt: u32, life: u32 },
-    Probed { node: NodeId, attempt: u32, life: u32 },
-    Waited { node: NodeId, attempt: u32, life: u32, fails: bool },
-    Wakes { life: u32 },
-    Reboots { slot: String },
+    Looks {
+        node: NodeId,
+        attempt: u32,
+        life: u32,
+    },
+    Probed {
+        node: NodeId,
+        attempt: u32,
+        life: u32,
+    },
+    Waited {
+        node: NodeId,
+        attempt: u32,
+        life: u32,
+        fails: bool,
+    },
+    Wakes {
+        life: u32,
+    },
+    Reboots {
+        slot: String,
+    },
     EngineStarts,
-    Person { life: u32 },
+    Person {
+        life: u32,
+    },
 }
 
 struct World {
@@ -256,7 +288,8 @@ impl World {
             let operation = Operation::create(Arc::clone(&self.plan), &entry).map_err(|illegal| illegal.to_string())?;
             let mut driver = Driver::new(operation);
             let mut jitter = self.rng.clone();
-            let decided = driver.decide(vec![Input::Go], self.now_ms, &mut || jitter.f64()).map_err(|e| e.to_string())?;
+            let decided =
+                driver.decide(vec![Input::Go], self.now_ms, &mut || jitter.f64()).map_err(|e| e.to_string())?;
             self.driver = Some(driver);
             return self.carry_out(vec![entry], decided);
         }
@@ -428,7 +461,11 @@ impl World {
         let verb = match &operation.life {
             Life::Completed { .. } | Life::Failed { .. } | Life::RolledBack => return Ok(()),
             Life::FailedTemp { .. } if self.resumes > 4 => {
-                if self.resumes > 8 || self.rng.bool() { Verb::Fail } else { Verb::Rollback }
+                if self.resumes > 8 || self.rng.bool() {
+                    Verb::Fail
+                } else {
+                    Verb::Rollback
+                }
             }
             Life::Processing(Activity::Paused { .. }) if self.resumes > 12 => {
                 Verb::Cancel { mode: engine::operation::CancelMode::Graceful }
