@@ -25,8 +25,9 @@ demo:
 setup:
 	tests/setup.sh
 
+# The whole workspace, as nextest builds it: else crates that several need are built twice.
 test: setup
-	cargo build -p anneal
+	cargo build --workspace
 	cargo nextest run --workspace
 	cargo test --doc --workspace --quiet
 

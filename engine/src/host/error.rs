@@ -181,7 +181,7 @@ impl Error {
             K::Auth { .. } => "check the user, and the key or the password, in the inventory".into(),
             K::HostKeyUnknown { fingerprint, .. } => format!(
                 "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
-                 there), then accept new keys, pin `{fingerprint}`, or add the key to known_hosts"
+                 there); then run again with --accept-new-host-keys, pin `{fingerprint}` as `host_key` in the inventory, or add the key to known_hosts and resume"
             ),
             K::HostKeyChanged { .. } => {
                 "if the machine was reinstalled, remove the old line and connect again; if it was not, \

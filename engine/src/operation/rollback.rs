@@ -18,10 +18,10 @@ impl Operation {
         settled
     }
 
-    /// Whether all that depends on a node is settled.
+    /// Whether all that depends on a node directly is settled: what `apply` insists on. That it holds through whatever lies
+    /// between is kept by `what_next`, which looks at everything once and not once an event.
     pub(super) fn settled_behind(&self, index: usize) -> bool {
-        let settled = self.settled();
-        self.dependents_of(index).all(|dependent| settled[dependent])
+        self.dependents_of(index).all(|dependent| self.settled_itself(dependent))
     }
 
     fn settled_itself(&self, index: usize) -> bool {
