@@ -17,8 +17,12 @@ use super::exec::{Event, Exec, Incoming, Outgoing};
 pub(super) fn start(words: &[&str]) -> io::Result<Exec> {
     let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("an empty command line"))?;
     let home = std::env::home_dir().filter(|home| home.is_dir()).unwrap_or_else(|| "/".into());
+    // As sshd does: a job gets what says where and who it is, and nothing else that our own environment may hold (I8).
+    let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on));
     let mut child = Command::new(program)
         .args(arguments)
+        .env_clear()
+        .envs(environment)
         .current_dir(home)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -74,4 +78,11 @@ pub(super) fn user_name() -> Option<String> {
         let name = fields.next()?;
         (fields.nth(1)? == uid).then(|| name.to_owned())
     })
+}
+
+/// Whether a variable of our own is passed on to local jobs.
+fn is_passed_on(name: &str) -> bool {
+    const NAMES: [&str; 10] =
+        ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"];
+    NAMES.contains(&name) || name.starts_with("LC_")
 }
