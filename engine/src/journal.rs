@@ -237,3 +237,46 @@ fn decode<'a, T: Deserialize<'a>>(id: Uuid, what: &str, bytes: &'a [u8]) -> Resu
             .hint("it may have been written by a newer Anneal: use that version, or restore a backup")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{Failure, FailureClass};
+
+    fn failed(seq: u64, bytes: usize) -> Entry {
+        let failure = Failure { class: FailureClass::Other, message: "x".repeat(bytes), hint: None };
+        let node = crate::operation::NodeId { step: "s".to_owned(), key: "k".to_owned() };
+        Entry { seq, at_ms: 0, event: Event::Failed { node, attempt: 1, failure, output: None } }
+    }
+
+    fn summary() -> Summary {
+        Summary { open: true, ..Summary::quarantined(Uuid::nil(), &Error::new(Kind::Internal, "")) }
+    }
+
+    /// Entries and bytes of each batch; each entry counts its expectation beside it.
+    fn sizes(entries: &[Entry], summary: Option<&Summary>) -> Vec<usize> {
+        batches(Uuid::nil(), entries, summary).unwrap().iter().map(Batch::len).collect()
+    }
+
+    #[test]
+    fn a_usual_step_is_one_commit_with_its_summary() {
+        assert_eq!(sizes(&[failed(2, 10), failed(3, 10)], Some(&summary())).len(), 1);
+        assert_eq!(sizes(&[], None), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn many_or_large_entries_become_several_commits_below_the_stores_limits() {
+        let many: Vec<Entry> = (2..5_002).map(|seq| failed(seq, 10)).collect();
+        assert!(sizes(&many, None).iter().all(|len| *len as u64 <= store::limits::BATCH_ENTRIES));
+        let large: Vec<Entry> = (2..22).map(|seq| failed(seq, 500_000)).collect();
+        let batches = batches(Uuid::nil(), &large, None).unwrap();
+        assert!(batches.len() >= 4 && batches.iter().all(|batch| batch.size_bytes() < store::limits::BATCH_BYTES));
+    }
+
+    #[test]
+    fn no_journal_is_without_a_summary_even_where_it_is_cut_after_its_first_commit() {
+        let entries: Vec<Entry> = (1..3_001).map(|seq| failed(seq, 10)).collect();
+        let (with, without) = (sizes(&entries, Some(&summary())), sizes(&entries, None));
+        assert_eq!((with[0], with.last()), (without[0] + 1, without.last()));
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dsl::plan::{EdgeKind, Plan};
-use engine::operation::{Entry, Life, NodeId, NodeState, Operation, Undo, replay};
+use engine::operation::{Entry, Life, NodeId, NodeState, Operation, Skip, Undo, replay};
 
 use super::hosts::Hosts;
 
@@ -112,6 +112,12 @@ pub fn ended(operation: &Operation, hosts: &Hosts) -> Result<(), String> {
             }
             (Life::RolledBack, NodeState::Undone) if operation.step_of(node).undo.is_some() && there(&node.id) => {
                 return Err(format!("{} was undone and its effect is still there", node.id));
+            }
+            // Nobody but us has effects here: what the probe found before a later attempt was ours.
+            (Life::RolledBack, NodeState::Skipped(Skip::AlreadySo))
+                if operation.step_of(node).undo.is_some() && there(&node.id) =>
+            {
+                return Err(format!("{} was called already so, and its effect is not undone", node.id));
             }
             (Life::RolledBack, NodeState::Succeeded(_) | NodeState::Running { .. } | NodeState::Undoing { .. }) => {
                 return Err(format!("rolled back with {states:?}"));
