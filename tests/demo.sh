@@ -76,7 +76,10 @@ for _ in $(seq 300); do
   kill -0 "$engine" 2>/dev/null || { echo "the install ended before it could be killed"; exit 1; }
 done
 kill -KILL "$engine"
-wait "$engine" 2>/dev/null || true
+# The shell's own word about it is not needed.
+exec 3>&2 2>/dev/null
+wait "$engine" || true
+exec 2>&3 3>&-
 engine=
 echo "killed: no process of Anneal is left"
 show "$anneal" ops

@@ -28,7 +28,7 @@ pub async fn run(args: &Resume, global: &Global, session: &mut Session<'_>) -> R
     let id = view.id.to_string();
     session.ask(async |client| client.resume(&id, &request).await).await?;
     for node in view.nodes.iter().filter(|node| !view.in_hand && !global.json && node.state == "running") {
-        say(&format!("{} was running: it is looked for on its host", node.id));
+        say(&format!("{} was at work when its engine ended", node.id));
     }
     watch::watch(Watched { id: view.id, after: view.events, by: by() }, global, session).await
 }
