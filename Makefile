@@ -3,11 +3,12 @@ SHELL := /bin/bash
 SEEDS ?= 1000
 FIRST ?= 0
 
-.PHONY: help build release demo test lint sim bench setup testbed-down ci
+.PHONY: help build release demo test test-full lint sim bench setup testbed-down
 
 help:
 	@echo 'make demo            from nothing: two hosts, a registry installed, killed, rebooted, resumed (root, Debian)'
 	@echo 'make test            all set-up and all tests (root, Debian)'
+	@echo 'make test-full       the same and what takes longer: scripts, testbed, many seeds, benchmarks'
 	@echo 'make sim SEEDS=1000  the simulation of the core: a crash at every write; FIRST=n begins at seed n'
 	@echo 'make bench           the benchmarks, with peers in the same run'
 	@echo 'make build           target/debug/anneal        make release   target/release/anneal'
@@ -31,6 +32,13 @@ test: setup
 	cargo nextest run --workspace
 	cargo test --doc --workspace --quiet
 
+# All seeds, the scripts of the bundled workflows on hosts of their own, the testbed itself, the benchmarks: about 25 minutes.
+test-full: lint test
+	$(MAKE) sim SEEDS=1000
+	workflows/test-scripts
+	tests/testbed/selftest
+	$(MAKE) bench
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -43,5 +51,3 @@ bench: setup release
 
 testbed-down:
 	tests/testbed/testbed teardown
-
-ci: lint test
