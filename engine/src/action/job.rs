@@ -149,13 +149,14 @@ async fn judge(context: &Context, call: &Call, end: JobEnd) -> NodeOutcome {
 
 fn exit_failure(call: &Call, exit: i32, stdout: &str, stderr: &str) -> Failure {
     let said = [stderr, stdout].into_iter().find_map(output::last_line);
+    let wrote = said.is_some();
     let message = match (exit, said) {
         (137, None) => "the program was killed (exit code 137)".to_owned(),
         (exit, None) => format!("the program ended with exit code {exit} and wrote nothing"),
         (exit, Some(line)) => format!("the program ended with exit code {exit}: {line}"),
     };
     let hint = format!("its whole output: anneal logs {} {}", short(&call.job.operation.to_string()), call.node.step);
-    Failure { class: FailureClass::Exit(exit), message, hint: Some(hint) }
+    Failure { class: FailureClass::Exit(exit), message, hint: wrote.then_some(hint) }
 }
 
 /// The end of an id: UUIDs of version 7 that were made close together begin alike, and end differently.
