@@ -312,7 +312,9 @@ fn exit_codes_are_those_of_the_contract() {
         Step(id: "fail", on: "machine", do: Run(["false"])),
     ])"#,
     );
-    anneal.expect(1, ["run", &file.to_string_lossy(), "--host", LOCAL]).says(&["exit code 1 and wrote nothing", "anneal resume"]);
+    anneal
+        .expect(1, ["run", &file.to_string_lossy(), "--host", LOCAL])
+        .says(&["exit code 1 and wrote nothing", "anneal resume"]);
 }
 
 #[test]
