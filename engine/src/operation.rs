@@ -28,4 +28,4 @@ pub use replay::{ReplayError, replay};
 pub use scope::CoreScope;
 pub use state::{IllegalEvent, Node, Operation};
 pub use verb::{Refused, Verb};
-pub use what_next::{Command, ProbeWhy, what_next};
+pub use what_next::{Command, what_next};

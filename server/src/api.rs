@@ -39,9 +39,6 @@ pub struct CreateRequest {
     pub by: String,
 }
 
-/// A host of a [`CreateRequest`].
-pub type HostRequest = HostSpec;
-
 /// `POST /v1/operations/{id}/resume`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -12,5 +12,5 @@ mod socket;
 mod watch;
 
 pub use access::{Access, Owner, attach};
-pub use api::{About, ApiError, CreateRequest, HostRequest, OutputView, ResumeRequest, WatchLine};
+pub use api::{About, ApiError, CreateRequest, OutputView, ResumeRequest, WatchLine};
 pub use client::{Client, ClientError, Lines};

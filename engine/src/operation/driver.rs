@@ -14,7 +14,7 @@ use super::node::{Failure, FailureClass, NodeId, NodeState, OutputRef, Proof, Sk
 use super::scope::CoreScope;
 use super::state::{IllegalEvent, Operation};
 use super::verb::{Refused, Verb};
-use super::what_next::{Command, ProbeWhy, wake_at, what_next};
+use super::what_next::{Command, wake_at, what_next};
 
 /// An operation in the hands of a process.
 #[derive(Debug)]
@@ -369,7 +369,7 @@ impl Driver {
                 let (by, why) = ("engine".to_owned(), why.to_owned());
                 self.emit(Event::Decided { node, attempt, decision: Meaning::Rerun, by, why }, batch)?;
             }
-            Command::Probe(index, ProbeWhy::UnknownOutcome) => {
+            Command::Probe(index) => {
                 let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
                 self.flights.insert(index, Flight { attempt, task: FlightTask::Probe });
                 batch.effects.push(Effect::Probe { node, attempt });

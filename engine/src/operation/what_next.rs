@@ -11,7 +11,7 @@ use dsl::value::Value;
 
 use super::event::{CancelMode, FailedBecause, UndoSkip};
 use super::life::{Activity, Life};
-use super::node::{Failure, FailureClass, NodeState, Undo, Unknown};
+use super::node::{Failure, FailureClass, NodeState, Unknown};
 use super::scope::CoreScope;
 use super::state::Operation;
 
@@ -33,7 +33,7 @@ pub enum Command {
     /// Run an attempt with an unknown outcome again.
     Rerun(usize, &'static str),
     /// Ask the probe how an attempt ended.
-    Probe(usize, ProbeWhy),
+    Probe(usize),
     /// Only a person can say how an attempt ended.
     AskPerson(usize),
     /// Begin an undo.
@@ -52,13 +52,6 @@ pub enum Command {
     FailTemp(FailedBecause),
     /// Everything is undone.
     RolledBack,
-}
-
-/// Why a probe is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProbeWhy {
-    /// The outcome of an attempt is unknown.
-    UnknownOutcome,
 }
 
 /// Failed nodes that the end of an operation names; the nodes themselves tell of all of them.
@@ -202,8 +195,8 @@ fn resolve(operation: &Operation, index: usize, commands: &mut Vec<Command>) {
         (Unknown::NeverBegan, _) => Command::Rerun(index, "it never began on the host"),
         (Unknown::InEngine, _) => Command::Rerun(index, "it ended with the engine, and is harmless to repeat"),
         (_, Interrupted::Rerun) => Command::Rerun(index, "interrupted: Rerun"),
-        (_, Interrupted::Probe) => Command::Probe(index, ProbeWhy::UnknownOutcome),
-        (_, Interrupted::Reattach) if step.probe.is_some() => Command::Probe(index, ProbeWhy::UnknownOutcome),
+        (_, Interrupted::Probe) => Command::Probe(index),
+        (_, Interrupted::Reattach) if step.probe.is_some() => Command::Probe(index),
         (_, Interrupted::UndoThenRerun) if step.undo.is_some() => Command::Undo(index),
         (_, Interrupted::Reattach | Interrupted::UndoThenRerun | Interrupted::Ask) => Command::AskPerson(index),
     });
@@ -301,14 +294,4 @@ fn retry_after(operation: &Operation, index: usize, failure: &Failure) -> Option
     let wait = retry.wait_ms as f64 * factor;
     // Saturates: an infinite product is the cap.
     Some(if wait >= retry.cap_ms as f64 { retry.cap_ms } else { wait as u64 })
-}
-
-impl Undo {
-    /// The generation of the host that the undone thing was done on, where it is known.
-    pub fn generation(&self) -> Option<u32> {
-        match self {
-            Undo::Success(done) => Some(done.generation),
-            Undo::Half => None,
-        }
-    }
 }
