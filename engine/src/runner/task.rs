@@ -20,7 +20,7 @@ use super::engine::Shared;
 use super::executor::Reporter;
 use crate::error::{Error, Kind};
 use crate::journal::{self, Summary};
-use crate::limits::{REPORTS, SWEEP_MS};
+use crate::limits::REPORTS;
 use crate::operation::{Decided, Driver, Effect, Entry, Input, NodeId, NodeOutcome, Rest, Unknown, Verb};
 
 /// What watchers of an operation are told: look again.
@@ -281,7 +281,7 @@ impl Hand {
         });
     }
 
-    /// Nothing of an operation that has ended for good is left: its secrets, its job folders (D9).
+    /// Nothing of an operation that has ended for good is left: its secrets (D9), what its executors keep for it.
     async fn clean_up(&self) {
         let (store, id) = (self.shared.store.clone(), self.context.id);
         match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
@@ -289,7 +289,7 @@ impl Hand {
             Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
             Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
         }
-        let users: std::collections::BTreeSet<(String, Option<String>)> = self
+        let users = self
             .driver
             .operation()
             .nodes
@@ -302,23 +302,7 @@ impl Hand {
                 (node.id.key.clone(), user.map(|user| user.text.to_string()))
             })
             .collect();
-        let sweeps = users.iter().filter_map(|(slot, user)| {
-            let host = self.context.host(slot)?;
-            Some(async move {
-                let sweep = host.sweep(id, user.as_deref());
-                match tokio::time::timeout(Duration::from_millis(SWEEP_MS), sweep).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(operation = %id, host = %slot, %error, "its job folder is left behind")
-                    }
-                    Err(_) => tracing::warn!(operation = %id, host = %slot, "no answer; its job folder is left behind"),
-                }
-            })
-        });
-        futures::future::join_all(sweeps).await;
-        for (_, host) in self.context.hosts() {
-            host.close().await;
-        }
+        self.shared.executor.finish(Arc::clone(&self.context), users).await;
     }
 
     /// I6: nothing runs and nothing is awaited.
