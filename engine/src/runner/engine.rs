@@ -21,6 +21,7 @@ use crate::host::KnownHosts;
 use crate::journal::{self, Summary};
 use crate::limits::{EXECUTORS, HOSTS, NODES};
 use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, Operation, OutputRef, Verb};
+use crate::plans::Plans;
 use crate::vault::Vault;
 
 /// How often a verb is tried on an operation whose task ends under it.
@@ -75,6 +76,7 @@ pub(super) struct Shared {
     pub store: Store,
     pub executor: Arc<dyn Executor>,
     pub permits: Semaphore,
+    plans: Plans,
     known: Arc<KnownHosts>,
     hands: Mutex<HashMap<Uuid, InHand>>,
     /// Held from looking whether an operation is in hand until it is: between the two nobody else takes it.
@@ -121,6 +123,7 @@ impl Engine {
             store: opened.store,
             executor: options.executor,
             permits: Semaphore::new(EXECUTORS),
+            plans: Plans::default(),
             known,
             hands: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
@@ -143,6 +146,7 @@ impl Engine {
             return Ok(id);
         }
         let digest = self.keep(id, &create).await?;
+        let plan = self.shared.plans.get(&digest, || Ok::<Plan, Error>(create.plan))?;
         let entry = Entry {
             seq: 1,
             at_ms: now_ms(),
@@ -150,12 +154,12 @@ impl Engine {
                 format: JOURNAL_FORMAT,
                 operation: id,
                 plan: digest,
-                workflow: create.plan.workflow.clone(),
+                workflow: plan.workflow.clone(),
                 by: create.by,
                 hosts: first_generation(create.hosts),
             },
         };
-        let operation = Operation::create(Arc::new(create.plan), &entry)
+        let operation = Operation::create(plan, &entry)
             .map_err(|illegal| Error::new(Kind::Invalid, format!("the plan cannot be run: {}", illegal.why)))?;
         if operation.nodes.len() > NODES {
             let message = format!("the plan has {} nodes; the limit is {NODES}", operation.nodes.len());
@@ -238,9 +242,10 @@ impl Engine {
 
     /// An operation and its secrets, from the store.
     async fn read(&self, id: Uuid) -> Result<(Operation, Vault), Error> {
-        let store = self.shared.store.clone();
+        let shared = Arc::clone(&self.shared);
         blocking(move || {
-            let operation = journal::load(&store, id)?;
+            let store = &shared.store;
+            let operation = journal::load(store, &shared.plans, id)?;
             let secrets = store.sealed().read(&id)?.unwrap_or_default();
             let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
             Ok((operation, vault))
@@ -326,8 +331,8 @@ impl Engine {
 
     /// An operation as its journal tells of it.
     pub async fn load(&self, id: Uuid) -> Result<Operation, Error> {
-        let store = self.shared.store.clone();
-        blocking(move || journal::load(&store, id)).await
+        let shared = Arc::clone(&self.shared);
+        blocking(move || journal::load(&shared.store, &shared.plans, id)).await
     }
 
     /// Entries of its journal after `seq`.

@@ -283,11 +283,14 @@ impl Hand {
 
     /// Nothing of an operation that has ended for good is left: its secrets (D9), what its executors keep for it.
     async fn clean_up(&self) {
-        let (store, id) = (self.shared.store.clone(), self.context.id);
-        match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
-            Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+        // Without secrets there is no file of them.
+        if !self.context.vault.is_empty() {
+            let (store, id) = (self.shared.store.clone(), self.context.id);
+            match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+                Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+            }
         }
         let users = self
             .driver
