@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backup;
 mod blobs;
 mod commits;
 mod common;
+mod compaction;
 mod damage;
 mod disk;
 mod errors;
+mod export;
+mod golden;
 mod index;
 mod kill;
 mod model;
@@ -15,3 +19,4 @@ mod opening;
 mod reading;
 mod sealed;
 mod torn;
+mod verify;
