@@ -47,7 +47,7 @@ pub struct Blobs {
     naming: RwLock<()>,
     /// Whether the names of the folders in the folder are durable. Held while one is made, so that nobody uses it before.
     folders_durable: Mutex<bool>,
-    /// Blobs that this process made durable and did not delete: putting one again costs no flush. It may know too few.
+    /// Blobs whose names this process made durable and did not delete: putting one again costs no flush. It may know too few.
     known: Mutex<HashSet<Digest>>,
 }
 
@@ -87,8 +87,8 @@ impl Blobs {
             return Err(Error::too_large("BLOB_MEMORY_BYTES", size, BLOB_MEMORY_BYTES));
         }
         let digest = Digest::of(bytes);
-        let known = self.known().contains(&digest);
-        if self.refresh(&digest, known) {
+        let known = self.known().contains(&digest); // before the look: a name that is made anew meanwhile is not known
+        if self.refresh(&digest) {
             if !known {
                 // It is whole; but whoever put it may have died before its name was durable.
                 let path = self.path(&digest);
@@ -267,10 +267,10 @@ impl Blobs {
         known.insert(digest);
     }
 
-    /// Whether a blob is there, whole, and safe from a sweep for a while from now on. One that is known is whole.
-    fn refresh(&self, digest: &Digest, known: bool) -> bool {
+    /// Whether a blob is there, whole, and safe from a sweep for a while from now on.
+    fn refresh(&self, digest: &Digest) -> bool {
         let _naming = self.naming.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        (known || self.get(digest).is_ok())
+        self.get(digest).is_ok()
             && self.open_file(digest).is_ok_and(|(file, _)| file.set_modified(SystemTime::now()).is_ok())
     }
 
