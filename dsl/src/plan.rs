@@ -377,3 +377,52 @@ pub enum Out {
         ty: Type,
     },
 }
+
+impl Step {
+    /// A step with nothing but a name, where it runs, and what it does: one attempt of up to an hour.
+    pub fn new(id: impl Into<String>, role: Option<&str>, action: Action) -> Step {
+        Step {
+            id: id.into(),
+            about: None,
+            role: role.map(str::to_owned),
+            needs: Vec::new(),
+            when: None,
+            probe: None,
+            action,
+            undo: None,
+            interrupted: Interrupted::Reattach,
+            retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
+            timeout_ms: 3_600_000,
+            on_failure: OnFailure::Stop,
+            out: BTreeMap::new(),
+            env: BTreeMap::new(),
+            stdin: None,
+            as_user: None,
+            each: None,
+            parallel: None,
+            locks: Vec::new(),
+            group: None,
+            finally: None,
+        }
+    }
+}
+
+impl Plan {
+    /// A plan with nothing but a name, roles and steps.
+    pub fn new(workflow: impl Into<String>, roles: BTreeMap<String, Role>, steps: Vec<Step>) -> Plan {
+        Plan {
+            format: FORMAT,
+            workflow: workflow.into(),
+            about: String::new(),
+            inputs: BTreeMap::new(),
+            roles,
+            steps,
+            outputs: BTreeMap::new(),
+            assets: BTreeMap::new(),
+            groups: Vec::new(),
+            locks: Vec::new(),
+            instances: Vec::new(),
+            deadline_ms: None,
+        }
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Keys: `j/` + operation (16 bytes) + sequence (8 bytes, big-endian) holds one [`Entry`] as JSON; `o/` + operation holds
 //! its [`Summary`] as JSON, rewritten in the commit of the event that changes it (D10). Operation ids are UUIDs of version
-//! 7, so key order is order of creation.
+//! 7, so key order is order of creation. `l/` + the name of a lock holds its [`LockRecord`]: `l/o/` those of operations,
+//! `l/n/` those of nodes.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use store::{Batch, Digest, Store};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind};
-use crate::operation::{Entry, Event, JOURNAL_FORMAT, Operation, replay};
+use crate::operation::{Entry, Etsi, Event, JOURNAL_FORMAT, Locks, NodeId, Operation, replay};
 
 /// What lists show of an operation without reading its journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,11 @@ impl Summary {
         use crate::operation::Activity;
         let waits_for = match operation.life.activity() {
             Some(Activity::Paused { why, .. } | Activity::Pausing { why, .. }) => Some(why.clone()),
-            Some(Activity::Active | Activity::Cancelling { .. }) | None => None,
+            Some(Activity::Queued) => Some(match &operation.locks {
+                Locks::Wanted(locks) | Locks::Held(locks) => format!("waits for {}", locks.join(", ")),
+            }),
+            Some(Activity::Active) => operation.open_gates().next().map(|gate| format!("`{gate}` awaits approval")),
+            Some(Activity::Cancelling { .. }) | None => None,
         };
         Summary {
             id: operation.id,
@@ -56,18 +61,53 @@ impl Summary {
 }
 
 impl Summary {
+    /// Whether it goes on when a process takes it in hand, without anybody asking for more.
+    pub fn goes_on_by_itself(&self) -> bool {
+        self.open && self.state != Etsi::FailedTemp.to_string()
+    }
+
+    /// Whether its journal is damaged.
+    pub fn is_quarantined(&self) -> bool {
+        self.state == QUARANTINED
+    }
+
     /// The summary of an operation that cannot be read.
     pub fn quarantined(id: Uuid, error: &Error) -> Summary {
         Summary {
             id,
             workflow: "?".to_owned(),
-            state: "QUARANTINED".to_owned(),
+            state: QUARANTINED.to_owned(),
             waits_for: Some(error.to_string()),
             open: false,
             created_at_ms: 0,
             by: "?".to_owned(),
         }
     }
+}
+
+/// The state of an operation whose journal is damaged (I11).
+const QUARANTINED: &str = "QUARANTINED";
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockRecord {
+    /// The operation.
+    pub operation: Uuid,
+    /// The node of it, for a lock of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+}
+
+/// What changes together with entries.
+#[derive(Debug, Default)]
+pub struct Beside<'a> {
+    /// The summary, where it changed.
+    pub summary: Option<&'a Summary>,
+    /// Locks that were taken.
+    pub took: Vec<(String, LockRecord)>,
+    /// Locks that were given back.
+    pub gave: Vec<(String, LockRecord)>,
 }
 
 /// Bytes and entries of one commit, well below the store's own limits.
@@ -77,6 +117,24 @@ const BATCH_ENTRIES: usize = 1_024;
 const PAGE: usize = store::limits::SCAN_ENTRIES as usize;
 
 const OPERATIONS: &[u8] = b"o/";
+const LOCKS: &[u8] = b"l/";
+
+fn lock_key(lock: &str, record: &LockRecord) -> Vec<u8> {
+    let kind = if record.node.is_some() { b"n/" } else { b"o/" };
+    [LOCKS, kind, lock.as_bytes()].concat()
+}
+
+/// All locks that are held, by name.
+pub fn locks(store: &Store) -> Result<Vec<(String, LockRecord)>, Error> {
+    let mut all = Vec::new();
+    for found in store.walk(LOCKS) {
+        let (key, row) = found?;
+        let name = key.get(LOCKS.len() + 2..).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+        let record: LockRecord = decode(Uuid::nil(), "the record of a lock", &row.value)?;
+        all.push((name.to_owned(), record));
+    }
+    Ok(all)
+}
 
 fn journal_prefix(id: Uuid) -> Vec<u8> {
     [b"j/".as_slice(), id.as_bytes()].concat()
@@ -90,13 +148,17 @@ pub(crate) fn summary_key(id: Uuid) -> Vec<u8> {
     [OPERATIONS, id.as_bytes()].concat()
 }
 
-/// The batches that make `entries` durable, with the summary where it changed: one, unless they are many or large.
+/// The batches that make `entries` durable, with what changes beside them: one, unless they are many or large.
 ///
 /// The summary goes with the first of them where that creates the operation, so that no journal is without one, and else with
-/// the last.
-pub fn batches(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result<Vec<Batch>, Error> {
+/// the last. Locks are taken with the first and given back with the last: a list that is kept in part holds too much rather
+/// than too little.
+pub fn batches(id: Uuid, entries: &[Entry], beside: Beside<'_>) -> Result<Vec<Batch>, Error> {
     let new = || Batch::new(Some(*id.as_bytes()));
     let (mut done, mut batch, mut bytes) = (Vec::new(), new(), 0);
+    for (lock, record) in &beside.took {
+        batch = batch.put(lock_key(lock, record), encode(record)?);
+    }
     for entry in entries {
         let (key, value) = (entry_key(id, entry.seq), encode(entry)?);
         if !batch.is_empty() && (bytes + value.len() > BATCH_BYTES || batch.len() >= BATCH_ENTRIES) {
@@ -106,10 +168,13 @@ pub fn batches(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result
         bytes += value.len();
         batch = batch.expect_absent(&key).put(key, value);
     }
+    for (lock, record) in &beside.gave {
+        batch = batch.delete(lock_key(lock, record));
+    }
     done.push(batch);
     let creates = entries.first().is_some_and(|entry| entry.seq == 1);
     let at = if creates { 0 } else { done.len() - 1 };
-    if let Some(summary) = summary {
+    if let Some(summary) = beside.summary {
         let batch = std::mem::replace(&mut done[at], new());
         done[at] = batch.put(summary_key(id), encode(summary)?);
     }
@@ -153,6 +218,15 @@ pub fn plan(store: &Store, digest: &str) -> Result<Plan, Error> {
 
 /// An operation as its journal tells of it.
 pub fn load(store: &Store, id: Uuid) -> Result<Operation, Error> {
+    load_with(store, id, &|digest| plan(store, digest).map(Arc::new))
+}
+
+/// As [`load`], with plans from elsewhere.
+pub fn load_with(
+    store: &Store,
+    id: Uuid,
+    plans: &dyn Fn(&str) -> Result<Arc<Plan>, Error>,
+) -> Result<Operation, Error> {
     let damaged = store.damaged().iter().find(|damage| damage.operation == Some(*id.as_bytes()));
     if let Some(damage) = damaged {
         return Err(Error::new(Kind::Quarantined, format!("its journal is damaged: {damage}"))
@@ -166,14 +240,14 @@ pub fn load(store: &Store, id: Uuid) -> Result<Operation, Error> {
             Error::new(Kind::Quarantined, "its journal does not begin with `created`")
         });
     };
-    let plan = plan(store, digest)?;
+    let plan = plans(digest)?;
     if let Some(Entry { event: Event::Created { format, .. }, .. }) = entries.first()
         && *format > JOURNAL_FORMAT
     {
         return Err(Error::new(Kind::NeedsEngine, format!("its journal has format {format}, newer than ours"))
             .hint("use the version of Anneal that wrote it, or a later one"));
     }
-    replay(Arc::new(plan), &entries).map_err(|error| {
+    replay(plan, &entries).map_err(|error| {
         Error::new(Kind::Quarantined, error.to_string())
             .hint("the other operations are not touched by this; restore a backup of the data folder")
     })
@@ -255,7 +329,7 @@ mod tests {
 
     /// Entries and bytes of each batch; each entry counts its expectation beside it.
     fn sizes(entries: &[Entry], summary: Option<&Summary>) -> Vec<usize> {
-        batches(Uuid::nil(), entries, summary).unwrap().iter().map(Batch::len).collect()
+        batches(Uuid::nil(), entries, Beside { summary, ..Beside::default() }).unwrap().iter().map(Batch::len).collect()
     }
 
     #[test]
@@ -269,7 +343,7 @@ mod tests {
         let many: Vec<Entry> = (2..5_002).map(|seq| failed(seq, 10)).collect();
         assert!(sizes(&many, None).iter().all(|len| *len as u64 <= store::limits::BATCH_ENTRIES));
         let large: Vec<Entry> = (2..22).map(|seq| failed(seq, 500_000)).collect();
-        let batches = batches(Uuid::nil(), &large, None).unwrap();
+        let batches = batches(Uuid::nil(), &large, Beside::default()).unwrap();
         assert!(batches.len() >= 4 && batches.iter().all(|batch| batch.size_bytes() < store::limits::BATCH_BYTES));
     }
 

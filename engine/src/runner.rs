@@ -11,13 +11,16 @@ mod engine;
 mod executor;
 mod hosts;
 mod live;
+mod locks;
+mod plans;
 mod task;
 
 pub use call::{Call, Ready, Task, UploadSource, Work};
 pub use clock::now_ms;
 pub use context::Context;
-pub use engine::{Create, Engine, Options};
+pub use engine::{Create, Engine, IfLocked, Options, Recovered};
 pub use executor::{Executor, HostExecutor, Reporter};
 pub use hosts::{HostSpec, reach};
 pub use live::{LiveAt, LiveKey, Tail};
-pub use task::{Standing, Update};
+pub use locks::HeldBy;
+pub use task::{Standing, Update, Waits};
