@@ -10,9 +10,9 @@ mod context;
 mod engine;
 mod executor;
 mod hosts;
+mod inputs;
 mod live;
 mod locks;
-mod plans;
 mod task;
 
 pub use call::{Call, Ready, Task, UploadSource, Work};

@@ -148,7 +148,7 @@ async fn verbs_that_make_no_sense_now_are_refused_with_what_to_do() {
     let error = world.engine.verb(id, resume(), "test", "").await.unwrap_err();
     assert_eq!(
         (error.kind, error.to_string().as_str()),
-        (Kind::Refused, "the operation has completed; there is nothing to resume")
+        (Kind::Refused, "`resume` is not possible now: the operation has completed; start a new operation")
     );
     let events = world.engine.load(id).await.unwrap().seq;
     let error = world.engine.verb(uuid::Uuid::now_v7(), resume(), "test", "").await.unwrap_err();

@@ -15,15 +15,16 @@ use super::clock::now_ms;
 use super::context::{Context, HostPlaces, known_hosts};
 use super::executor::{Executor, HostExecutor};
 use super::hosts::{HostSpec, first_generation};
+use super::inputs::InputScope;
 use super::live::{Board, LiveAt, Tail};
 use super::locks::Table;
-use super::plans::{InputScope, Plans};
 use super::task::{Begin, Hand, Held, Message, Standing, Update, Waits};
 use crate::error::{Error, Kind};
 use crate::host::KnownHosts;
 use crate::journal::{self, Summary};
 use crate::limits::{EXECUTORS, HOSTS, LOCK_BYTES, NODES};
 use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, Operation, OutputRef, Verb};
+use crate::plans::Plans;
 use crate::vault::Vault;
 
 /// How often a verb is tried on an operation whose task ends under it.
@@ -149,10 +150,10 @@ impl Engine {
             locks,
             freed: watch::Sender::new(0),
             host_places: HostPlaces::default(),
-            plans: Plans::default(),
             store: opened.store,
             executor: options.executor,
             permits: Semaphore::new(EXECUTORS),
+            plans: Plans::default(),
             known,
             hands: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
@@ -176,6 +177,7 @@ impl Engine {
         }
         let locks = declared_locks(&create.plan)?;
         let digest = self.keep(id, &create).await?;
+        let plan = self.shared.plans.get(&digest, || Ok::<Plan, Error>(create.plan))?;
         let entry = Entry {
             seq: 1,
             at_ms: now_ms(),
@@ -183,13 +185,13 @@ impl Engine {
                 format: JOURNAL_FORMAT,
                 operation: id,
                 plan: digest,
-                workflow: create.plan.workflow.clone(),
+                workflow: plan.workflow.clone(),
                 by: create.by,
                 hosts: first_generation(create.hosts),
                 locks: locks.clone(),
             },
         };
-        let operation = Operation::create(Arc::new(create.plan), &entry)
+        let operation = Operation::create(plan, &entry)
             .map_err(|illegal| Error::new(Kind::Invalid, format!("the plan cannot be run: {}", illegal.why)))?;
         if operation.nodes.len() > NODES {
             let message = format!("the plan has {} nodes; the limit is {NODES}", operation.nodes.len());
@@ -328,7 +330,7 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let store = &shared.store;
-            let operation = journal::load_with(store, id, &|digest| shared.plans.get(store, digest))?;
+            let operation = journal::load(store, &shared.plans, id)?;
             let secrets = store.sealed().read(&id)?.unwrap_or_default();
             let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
             Ok((operation, vault))
@@ -410,8 +412,8 @@ impl Engine {
 
     /// An operation as its journal tells of it.
     pub async fn load(&self, id: Uuid) -> Result<Operation, Error> {
-        let store = self.shared.store.clone();
-        blocking(move || journal::load(&store, id)).await
+        let shared = Arc::clone(&self.shared);
+        blocking(move || journal::load(&shared.store, &shared.plans, id)).await
     }
 
     /// Entries of its journal after `seq`.

@@ -21,7 +21,7 @@ use super::executor::Reporter;
 use super::locks::OfOperation;
 use crate::error::{Error, Kind};
 use crate::journal::{self, Beside, LockRecord, Summary};
-use crate::limits::{REPORTS, SWEEP_MS};
+use crate::limits::REPORTS;
 use crate::operation::{
     Activity, Decided, Driver, Effect, Entry, Event, Input, Locks, NodeId, NodeOutcome, NodeState, Rest, Unknown, Verb,
     World,
@@ -410,15 +410,18 @@ impl Hand {
         });
     }
 
-    /// Nothing of an operation that has ended for good is left: its secrets, its job folders (D9).
+    /// Nothing of an operation that has ended for good is left: its secrets (D9), what its executors keep for it.
     async fn clean_up(&self) {
-        let (store, id) = (self.shared.store.clone(), self.context.id);
-        match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
-            Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+        // Without secrets there is no file of them.
+        if !self.context.vault.is_empty() {
+            let (store, id) = (self.shared.store.clone(), self.context.id);
+            match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+                Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+            }
         }
-        let users: std::collections::BTreeSet<(String, Option<String>)> = self
+        let users = self
             .driver
             .operation()
             .nodes
@@ -431,24 +434,10 @@ impl Hand {
                 Some((node.slot.clone()?, user.map(|user| user.text.to_string())))
             })
             .collect();
-        // Of an operation that was abandoned something may still be at work in them.
+        // Of an operation that was abandoned something may still be at work in its folders.
         let at_work = self.driver.operation().nodes.iter().any(|node| matches!(node.state, NodeState::Running { .. }));
-        let sweeps = users.iter().filter(|_| !at_work).filter_map(|(slot, user)| {
-            let host = self.context.host(slot)?;
-            Some(async move {
-                let sweep = host.sweep(id, user.as_deref());
-                match tokio::time::timeout(Duration::from_millis(SWEEP_MS), sweep).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(operation = %id, host = %slot, %error, "its job folder is left behind")
-                    }
-                    Err(_) => tracing::warn!(operation = %id, host = %slot, "no answer; its job folder is left behind"),
-                }
-            })
-        });
-        futures::future::join_all(sweeps).await;
-        for (_, host) in self.context.hosts() {
-            host.close().await;
+        if !at_work {
+            self.shared.executor.finish(Arc::clone(&self.context), users).await;
         }
     }
 
