@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, FORMAT, Interrupted, OnFailure, Plan, Retry, Role, Step};
+use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Interrupted, Plan, Role, Step};
 use engine::operation::{NodeOutcome, ReachRecord};
 use engine::runner::{Context, Executor, Options, Reporter, Task};
-use engine::{Create, Engine, HostSpec};
+use engine::{Create, Engine, HostSpec, IfLocked};
 use futures::future::BoxFuture;
 
 use crate::Fallible;
@@ -42,40 +42,21 @@ pub fn chain(steps: usize) -> Create {
         hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
         secrets: BTreeMap::new(),
         by: "benchmark".to_owned(),
+        if_locked: IfLocked::Refuse,
     }
 }
 
 fn plan(steps: usize) -> Plan {
-    let step = |index: usize| Step {
-        id: format!("s{index}"),
-        about: None,
-        role: "host".to_owned(),
-        needs: index
-            .checked_sub(1)
-            .map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs })
-            .into_iter()
-            .collect(),
-        when: None,
-        probe: None,
-        action: Action::Run { argv: vec![Template::literal("true")] },
-        undo: None,
-        interrupted: Interrupted::Rerun,
-        retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
-        timeout_ms: 60_000,
-        on_failure: OnFailure::Stop,
-        out: BTreeMap::new(),
-        env: BTreeMap::new(),
-        stdin: None,
-        as_user: None,
+    let step = |index: usize| {
+        let before = index.checked_sub(1);
+        let edge = before.map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs });
+        let action = Action::Run { argv: vec![Template::literal("true")] };
+        Step {
+            needs: edge.into_iter().collect(),
+            interrupted: Interrupted::Rerun,
+            ..Step::new(format!("s{index}"), Some("host"), action)
+        }
     };
-    Plan {
-        format: FORMAT,
-        workflow: "chain".to_owned(),
-        about: String::new(),
-        inputs: BTreeMap::new(),
-        roles: BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]),
-        steps: (0..steps).map(step).collect(),
-        outputs: BTreeMap::new(),
-        assets: BTreeMap::new(),
-    }
+    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]);
+    Plan::new("chain", roles, (0..steps).map(step).collect())
 }

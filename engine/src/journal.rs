@@ -2,7 +2,8 @@
 //!
 //! Keys: `j/` + operation (16 bytes) + sequence of the first (8 bytes, big-endian) holds the [`Entry`]s of one commit as a
 //! JSON list, or one of them as itself; `o/` + operation holds its [`Summary`] as JSON, rewritten in the commit of the event
-//! that changes it (D10). Operation ids are UUIDs of version 7, so key order is order of creation.
+//! that changes it (D10). Operation ids are UUIDs of version 7, so key order is order of creation. `l/` + the name of a lock
+//! holds its [`LockRecord`]: `l/o/` those of operations, `l/n/` those of nodes.
 //!
 //! What one commit says is one row: a key costs the log and the index more than an entry does. A long or large commit is
 //! several rows ([`ROW_ENTRIES`], [`ROW_BYTES`]).
@@ -13,7 +14,7 @@ use store::{Batch, Digest, Store};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind};
-use crate::operation::{Entry, Event, JOURNAL_FORMAT, Operation, replay};
+use crate::operation::{Entry, Etsi, Event, JOURNAL_FORMAT, Locks, NodeId, Operation, replay};
 use crate::plans::Plans;
 
 /// What lists show of an operation without reading its journal.
@@ -43,7 +44,11 @@ impl Summary {
         use crate::operation::Activity;
         let waits_for = match operation.life.activity() {
             Some(Activity::Paused { why, .. } | Activity::Pausing { why, .. }) => Some(why.clone()),
-            Some(Activity::Active | Activity::Cancelling { .. }) | None => None,
+            Some(Activity::Queued) => Some(match &operation.locks {
+                Locks::Wanted(locks) | Locks::Held(locks) => format!("waits for {}", locks.join(", ")),
+            }),
+            Some(Activity::Active) => operation.open_gates().next().map(|gate| format!("`{gate}` awaits approval")),
+            Some(Activity::Cancelling { .. }) | None => None,
         };
         Summary {
             id: operation.id,
@@ -58,18 +63,53 @@ impl Summary {
 }
 
 impl Summary {
+    /// Whether it goes on when a process takes it in hand, without anybody asking for more.
+    pub fn goes_on_by_itself(&self) -> bool {
+        self.open && self.state != Etsi::FailedTemp.to_string()
+    }
+
+    /// Whether its journal is damaged.
+    pub fn is_quarantined(&self) -> bool {
+        self.state == QUARANTINED
+    }
+
     /// The summary of an operation that cannot be read.
     pub fn quarantined(id: Uuid, error: &Error) -> Summary {
         Summary {
             id,
             workflow: "?".to_owned(),
-            state: "QUARANTINED".to_owned(),
+            state: QUARANTINED.to_owned(),
             waits_for: Some(error.to_string()),
             open: false,
             created_at_ms: 0,
             by: "?".to_owned(),
         }
     }
+}
+
+/// The state of an operation whose journal is damaged (I11).
+const QUARANTINED: &str = "QUARANTINED";
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockRecord {
+    /// The operation.
+    pub operation: Uuid,
+    /// The node of it, for a lock of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+}
+
+/// What changes together with entries.
+#[derive(Debug, Default)]
+pub struct Beside<'a> {
+    /// The summary, where it changed.
+    pub summary: Option<&'a Summary>,
+    /// Locks that were taken.
+    pub took: Vec<(String, LockRecord)>,
+    /// Locks that were given back.
+    pub gave: Vec<(String, LockRecord)>,
 }
 
 /// Bytes and entries of one commit, well below the store's own limits.
@@ -82,6 +122,24 @@ const ROW_BYTES: usize = 64 * 1024;
 const PAGE: usize = store::limits::SCAN_ENTRIES as usize;
 
 const OPERATIONS: &[u8] = b"o/";
+const LOCKS: &[u8] = b"l/";
+
+fn lock_key(lock: &str, record: &LockRecord) -> Vec<u8> {
+    let kind = if record.node.is_some() { b"n/" } else { b"o/" };
+    [LOCKS, kind, lock.as_bytes()].concat()
+}
+
+/// All locks that are held, by name.
+pub fn locks(store: &Store) -> Result<Vec<(String, LockRecord)>, Error> {
+    let mut all = Vec::new();
+    for found in store.walk(LOCKS) {
+        let (key, row) = found?;
+        let name = key.get(LOCKS.len() + 2..).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+        let record: LockRecord = decode(Uuid::nil(), "the record of a lock", &row.value)?;
+        all.push((name.to_owned(), record));
+    }
+    Ok(all)
+}
 
 fn journal_prefix(id: Uuid) -> Vec<u8> {
     [b"j/".as_slice(), id.as_bytes()].concat()
@@ -95,13 +153,17 @@ pub(crate) fn summary_key(id: Uuid) -> Vec<u8> {
     [OPERATIONS, id.as_bytes()].concat()
 }
 
-/// The batches that make `entries` durable, with the summary where it changed: one, unless they are many or large.
+/// The batches that make `entries` durable, with what changes beside them: one, unless they are many or large.
 ///
 /// The summary goes with the first of them where that creates the operation, so that no journal is without one, and else with
-/// the last.
-pub fn batches(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result<Vec<Batch>, Error> {
+/// the last. Locks are taken with the first and given back with the last: a list that is kept in part holds too much rather
+/// than too little.
+pub fn batches(id: Uuid, entries: &[Entry], beside: Beside<'_>) -> Result<Vec<Batch>, Error> {
     let new = || Batch::new(Some(*id.as_bytes()));
     let (mut done, mut batch, mut bytes, mut count) = (Vec::new(), new(), 0, 0);
+    for (lock, record) in &beside.took {
+        batch = batch.put(lock_key(lock, record), encode(record)?);
+    }
     let mut rest = entries;
     while let Some(first) = rest.first() {
         let (row, size) = row(rest)?;
@@ -114,10 +176,13 @@ pub fn batches(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result
         batch = batch.expect_absent(&key).put(key, row);
         rest = &rest[size..];
     }
+    for (lock, record) in &beside.gave {
+        batch = batch.delete(lock_key(lock, record));
+    }
     done.push(batch);
     let creates = entries.first().is_some_and(|entry| entry.seq == 1);
     let at = if creates { 0 } else { done.len() - 1 };
-    if let Some(summary) = summary {
+    if let Some(summary) = beside.summary {
         let batch = std::mem::replace(&mut done[at], new());
         done[at] = batch.put(summary_key(id), encode(summary)?);
     }
@@ -309,7 +374,7 @@ mod tests {
 
     /// Puts and deletes of each batch.
     fn sizes(entries: &[Entry], summary: Option<&Summary>) -> Vec<usize> {
-        batches(Uuid::nil(), entries, summary).unwrap().iter().map(Batch::len).collect()
+        batches(Uuid::nil(), entries, Beside { summary, ..Beside::default() }).unwrap().iter().map(Batch::len).collect()
     }
 
     #[test]
@@ -324,7 +389,7 @@ mod tests {
         assert!(sizes(&many, None).iter().all(|len| *len as u64 <= store::limits::BATCH_ENTRIES));
         assert!(sizes(&many, None).iter().sum::<usize>() <= 5_000 / ROW_ENTRIES + 5, "a row holds many entries");
         let large: Vec<Entry> = (2..22).map(|seq| failed(seq, 500_000)).collect();
-        let batches = batches(Uuid::nil(), &large, None).unwrap();
+        let batches = batches(Uuid::nil(), &large, Beside::default()).unwrap();
         assert!(batches.len() >= 4 && batches.iter().all(|batch| batch.size_bytes() < store::limits::BATCH_BYTES));
     }
 
@@ -343,7 +408,7 @@ mod tests {
             let seq = all.len() as u64 + 1;
             let bytes = if random.u8(..4) == 0 { ROW_BYTES / 3 } else { 10 };
             let commit: Vec<Entry> = (seq..seq + random.u64(1..150)).map(|seq| failed(seq, bytes)).collect();
-            for batch in batches(id, &commit, None).unwrap() {
+            for batch in batches(id, &commit, Beside::default()).unwrap() {
                 store.commit_blocking(batch).unwrap();
             }
             all.extend(commit);

@@ -18,5 +18,5 @@ pub mod view;
 pub use error::{Error, Kind};
 pub use plans::Plans;
 pub use redact::Redactor;
-pub use runner::{Create, Engine, HostSpec, Options};
+pub use runner::{Create, Engine, HostSpec, IfLocked, Options};
 pub use vault::Vault;

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn a_plan_is_shared_while_it_is_held_and_read_again_afterwards() {
         let plans = Plans::<String>::default();
-        let read = || Ok(String::new());
+        let read = || Ok::<String, ()>(String::new());
         let first = plans.get("a", read).unwrap();
         let again = plans.get("a", || Err(())).unwrap();
         assert!(Arc::ptr_eq(&first, &again));

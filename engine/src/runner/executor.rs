@@ -60,9 +60,8 @@ impl Executor for HostExecutor {
                 Ok(call) => call,
                 Err(failure) => return unrendered(&task.effect, failure),
             };
-            let slot = call.node.key.clone();
-            let Some(host) = context.host(&slot) else {
-                return unrendered(&task.effect, super::call::other(format!("no host fills slot `{slot}`")));
+            let Some(host) = call.slot.as_ref().and_then(|slot| context.host(slot)) else {
+                return unrendered(&task.effect, super::call::other(format!("`{}` has no host", call.node)));
             };
             if let Effect::Kill { .. } = task.effect {
                 action::job::kill(host, &call).await;
