@@ -16,8 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anneal_benches::{Bound, Fallible, Row, head, median, work};
-use engine::Engine;
-use engine::operation::{Effect, NodeOutcome, Verb};
+use engine::operation::{Effect, NodeOutcome};
 use engine::runner::{Context, Executor, Reporter, Task};
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
@@ -207,21 +206,14 @@ impl Executor for Asked {
 async fn recover(folder: &Path, operations: usize, until: Until) -> Fallible<()> {
     let asked = Arc::new(Asked { until, wanted: operations, seen: Mutex::default(), all: Notify::new() });
     let engine = work::engine_with(folder, Arc::clone(&asked) as Arc<dyn Executor>)?;
-    go_on(&engine).await?;
+    let recovered = engine.recover().await?;
+    if recovered.taken.len() != operations {
+        return Err(format!("{} of {operations} operations were taken in hand", recovered.taken.len()).into());
+    }
     let all = tokio::time::timeout(DEADLINE, asked.all.notified()).await;
     all.map_err(|_| "not every operation went on in time")?;
     println!("{:.1}", peak_mib()?);
     std::process::exit(0)
-}
-
-/// Every unfinished operation goes on.
-async fn go_on(engine: &Engine) -> Fallible<()> {
-    for operation in engine.list().await?.into_iter().filter(|operation| operation.open) {
-        let resume = Verb::Resume { decisions: BTreeMap::new() };
-        // Nothing stopped it but the kill, so there is nothing to resume; being asked, the engine takes it in hand.
-        let _ = engine.verb(operation.id, resume, "benchmark", "recovery").await;
-    }
-    Ok(())
 }
 
 /// The most memory that this process ever held (proc(5), `VmHWM`).
