@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -188,7 +189,7 @@ impl Hand {
         // operation that had ended before, a verb changes nothing: then there is nothing to clean up.
         let ended = standing == Standing::AtRest && self.driver.operation().life.is_final();
         if ended && self.wrote {
-            self.clean_up().await;
+            Box::pin(self.clean_up()).await;
         }
         let seq = self.driver.operation().seq;
         drop(held);
@@ -226,21 +227,24 @@ impl Hand {
     /// Does what it is told. `None` when that is to let go.
     async fn told(&mut self, message: Box<Message>) -> Result<Option<Rest>, Error> {
         match *message {
-            Message::Verb { verb, by, why, reply } => self.verb(verb, &by, &why, reply).await.map(Some),
+            Message::Verb { verb, by, why, reply } => Box::pin(self.verb(verb, &by, &why, reply)).await.map(Some),
             Message::LetGo => Ok(None),
         }
     }
 
-    async fn step(&mut self, before: Vec<Entry>, inputs: Vec<Input>) -> Result<Rest, Error> {
-        let decided = {
-            let mut locks = self.shared.locks();
-            self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
-            let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
-            let now_ms = self.clock.now_ms();
-            self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places })
-        };
-        let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
-        self.carry_out(before, decided).await
+    /// In a box: thousands of operations wait, and what only a step needs is not kept for each of them meanwhile.
+    fn step(&mut self, before: Vec<Entry>, inputs: Vec<Input>) -> BoxFuture<'_, Result<Rest, Error>> {
+        Box::pin(async move {
+            let decided = {
+                let mut locks = self.shared.locks();
+                self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
+                let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
+                let now_ms = self.clock.now_ms();
+                self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+            };
+            let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
+            self.carry_out(before, decided).await
+        })
     }
 
     async fn verb(
