@@ -32,12 +32,12 @@ fn a_newer_plan_needs_another_engine_and_a_damaged_one_is_refused() {
     let outcome = fixture::run(&fixture::folder().join("plans/registry_install.ron"));
     let plan = outcome.compiled.expect("a plan").plan;
     let stored = String::from_utf8(plan.to_json().unwrap()).unwrap();
-    let newer = stored.replace("\"format\":1", "\"format\":2");
+    let newer = stored.replace("\"format\":2", "\"format\":3");
     let error = Plan::from_json(newer.as_bytes()).unwrap_err();
-    assert!(matches!(error, dsl::PlanError::NeedsEngine { found: 2, newest: 1 }));
+    assert!(matches!(error, dsl::PlanError::NeedsEngine { found: 3, newest: 2 }));
     assert_eq!(
         error.to_string(),
-        "the plan has format 2, but this engine reads formats up to 1: install a newer engine"
+        "the plan has format 3, but this engine reads formats up to 2: install a newer engine"
     );
     // Even where all else is unknown.
     assert!(matches!(Plan::from_json(br#"{"format": 9, "new": 1}"#), Err(dsl::PlanError::NeedsEngine { .. })));
