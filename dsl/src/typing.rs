@@ -317,7 +317,7 @@ impl Typing<'_> {
                 let message = format!("{} cannot be put into a text", typed.show());
                 let help = match typed.class() {
                     Some(Class::List) => "join its elements: `join(…, ',')`",
-                    Some(Class::Map) => "take the value of one host: `…['name'] ?? 'fallback'`",
+                    Some(Class::Map) => "take the value of one host or element: `…['name'] ?? 'fallback'`",
                     _ => "use one of its fields",
                 };
                 self.sink

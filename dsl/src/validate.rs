@@ -10,7 +10,7 @@ use crate::plan::{Action, Edge, EdgeKind, OnFailure, Plan, Step, Until, UploadFr
 enum Reader<'p> {
     Step(usize, &'p Step),
     /// The `each` of a step, which is computed once for all of its nodes.
-    Each(usize, &'p Step),
+    Each(&'p Step),
     Output,
     /// What is known before the operation begins.
     Fixed,
@@ -83,7 +83,7 @@ impl Plan {
             if !step.role.as_ref().and_then(|role| self.roles.get(role)).is_some_and(|role| role.one) {
                 return wrong("has an `each`, but its role is not one host");
             }
-            walk(each, &mut |expr| self.validate_expr(expr, Reader::Each(index, step)))?;
+            walk(each, &mut |expr| self.validate_expr(expr, Reader::Each(step)))?;
         }
         step.exprs(&mut |expr| self.validate_expr(expr, Reader::Step(index, step)))?;
         match step.assets().find(|asset| !self.assets.contains_key(*asset)) {
@@ -161,7 +161,7 @@ impl Plan {
                 (None, _) => refuse("reads an unknown step"),
                 // Its own values are there when it is undone.
                 (_, Reader::Step(index, _)) if *read == index => Ok(()),
-                (Some(other), Reader::Step(_, step) | Reader::Each(_, step)) => {
+                (Some(other), Reader::Step(_, step) | Reader::Each(step)) => {
                     let over = step.finally.is_some() && other.finally.is_none();
                     if over || step.needs.iter().any(|edge| edge.step == *read) {
                         Ok(())
@@ -177,7 +177,7 @@ impl Plan {
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
             (Expr::Each, _) => refuse("reads an element, but is for none"),
-            (Expr::OperationState | Expr::OperationFailure, Reader::Step(_, step) | Reader::Each(_, step))
+            (Expr::OperationState | Expr::OperationFailure, Reader::Step(_, step) | Reader::Each(step))
                 if step.finally.is_some() =>
             {
                 Ok(())
