@@ -179,18 +179,18 @@ impl Random {
 
 fn random(rng: &mut fastrand::Rng) -> Random {
     let mut random = Random::default();
-    for _ in 0..rng.usize(1..8) {
-        match rng.u8(..6) {
-            0 | 1 => {
+    for _ in 0..rng.usize(1..9) {
+        match rng.u8(..8) {
+            0..=2 => {
                 let group = random.rolling.len();
                 random.rolling.push(rng.u8(..4) > 0);
                 let steps =
                     (0..rng.usize(1..4)).map(|_| RandomStep { kind: Kind::Group(group), ..RandomStep::default() });
                 random.steps.extend(steps);
             }
-            2 => random.steps.push(RandomStep { kind: Kind::Gate, ..RandomStep::default() }),
-            3 => random.steps.push(RandomStep { kind: Kind::Each(rng.usize(..2)), ..RandomStep::default() }),
-            4 => random.steps.push(RandomStep { kind: Kind::Many, ..RandomStep::default() }),
+            3 => random.steps.push(RandomStep { kind: Kind::Gate, ..RandomStep::default() }),
+            4 => random.steps.push(RandomStep { kind: Kind::Each(rng.usize(..2)), ..RandomStep::default() }),
+            5 => random.steps.push(RandomStep { kind: Kind::Many, ..RandomStep::default() }),
             _ => random.steps.push(RandomStep::default()),
         }
     }
@@ -205,7 +205,7 @@ fn random(rng: &mut fastrand::Rng) -> Random {
         rng.shuffle(&mut hidden);
     }
     let strays = rng.u8(..3) == 0;
-    for _ in 0..rng.usize(..2 * n) {
+    for _ in 0..rng.usize(..5 * n) {
         let (a, b) = (rng.usize(..n), rng.usize(..n));
         let same_part = (a < body) == (b < body);
         if !same_part || !(hidden[a] > hidden[b] || strays && a != b && rng.u8(..4) == 0) {
@@ -263,8 +263,7 @@ fn random_graphs_are_ordered_as_the_oracle_says() {
         assert_eq!(plan.validate(), Ok(()), "seed {seed}");
         compare(&random, &order, &plan, seed);
     }
-    println!("{ordered} ordered, {circular} circular, {stuck} stuck");
-    assert!(ordered > 800 && circular > 80 && stuck > 80, "{ordered} ordered, {circular} circular, {stuck} stuck");
+    assert!(ordered > 1_000 && circular > 150 && stuck > 50, "{ordered} ordered, {circular} circular, {stuck} stuck");
 }
 
 fn compare(random: &Random, order: &[usize], plan: &Plan, seed: u64) {
