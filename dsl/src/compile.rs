@@ -41,6 +41,12 @@ impl Workflow {
                 steps.push(lowered.step);
             }
         }
+        let deadline_ms = match &self.whole.deadline {
+            Some(deadline) if !sink.has_errors() => {
+                fixed::deadline(deadline, &Inputs(&values)).map_err(|diagnostic| sink.push(diagnostic)).ok()
+            }
+            _ => None,
+        };
         if sink.has_errors() {
             return Err(sink.into_sorted());
         }
@@ -60,7 +66,7 @@ impl Workflow {
             groups: self.whole.groups.clone(),
             locks: self.whole.locks.clone(),
             instances: self.whole.instances.clone(),
-            deadline_ms: self.whole.deadline_ms,
+            deadline_ms,
         };
         debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
         Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })

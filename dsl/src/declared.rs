@@ -24,7 +24,7 @@ pub(crate) struct Declared {
     pub(crate) outputs: Vec<(Spanned<String>, Option<TemplateSyntax>)>,
     pub(crate) locks: Vec<TemplateSyntax>,
     pub(crate) instances: Vec<TemplateSyntax>,
-    pub(crate) deadline_ms: Option<u64>,
+    pub(crate) deadline: Option<Scalar<u64>>,
     /// Index of each step by its id.
     pub(crate) step_ids: HashMap<String, usize>,
     /// Index of each group by its id; a step with a `batch` of its own is found as a step.

@@ -182,6 +182,10 @@ impl Sink {
         if diagnostic.is_error() {
             self.errors += 1;
         }
+        // What several steps share, such as the `when` of their group, is said once.
+        if self.diagnostics.contains(&diagnostic) {
+            return;
+        }
         if self.diagnostics.len() < limits::DIAGNOSTICS {
             self.diagnostics.push(diagnostic);
         } else if diagnostic.is_error()
@@ -206,10 +210,9 @@ impl Sink {
         self.diagnostics.iter().any(|d| d.code == Code::Syntax && d.labels.first().is_some_and(inside))
     }
 
-    /// All of them, in the order of their places. What several steps share, such as the `when` of their group, is said once.
+    /// All of them, in the order of their places.
     pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|d| d.labels.first().map_or(usize::MAX, |label| label.range.start));
-        self.diagnostics.dedup();
         self.diagnostics
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct Edge {
 
 /// Finds the edges; reports unknown steps in `needs`, and cycles.
 pub(crate) fn build(declared: &Declared, sink: &mut Sink) -> Graph {
-    let mut left = limits::EDGES;
+    let mut left = Some(limits::EDGES);
     let edges: Vec<_> =
         declared.steps.iter().enumerate().map(|(i, step)| edges(i, step, declared, &mut left, sink)).collect();
     let order = order(&edges);
@@ -64,7 +64,8 @@ fn edges(
     index: usize,
     step: &StepDecl,
     declared: &Declared,
-    left: &mut usize,
+    // How many more there may be; nothing after it was said that there are too many.
+    left: &mut Option<usize>,
     sink: &mut Sink,
 ) -> BTreeMap<usize, Edge> {
     let mut edges = BTreeMap::new();
@@ -93,15 +94,15 @@ fn edges(
             }
             _ => {}
         }
-        if others.len() > *left {
+        let Some(enough) = left.and_then(|left| left.checked_sub(others.len())) else {
             // Once is enough.
-            if std::mem::take(left) > 0 {
+            if left.take().is_some() {
                 let message = format!("the workflow has more than {} edges between its steps", limits::EDGES);
                 sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&need.span, "one too many"));
             }
             continue;
-        }
-        *left -= others.len();
+        };
+        *left = Some(enough);
         for other in others {
             edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Needs, span: need.span.clone() });
         }

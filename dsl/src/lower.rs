@@ -62,7 +62,7 @@ pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
     graph.order.iter().filter_map(|index| lowered[*index].take()).collect()
 }
 
-pub(crate) use whole::{Whole, whole};
+pub(crate) use whole::{Deadline, Whole, whole};
 
 struct Lower<'a> {
     typing: Typing<'a>,

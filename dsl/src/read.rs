@@ -70,9 +70,9 @@ pub(crate) fn workflow(source: &str, node: &Node, sink: &mut Sink) -> Declared {
         declared.locks = steps::names(node, "locks", &mut reader);
     }
     instances(&mut fields, &mut declared, &mut reader);
-    if let Some(text) = fields.optional("deadline").and_then(|node| reader.text(node, "deadline")) {
-        declared.deadline_ms = reader.duration(text, "deadline", limits::DEADLINE_MIN_MS, limits::DEADLINE_MAX_MS);
-    }
+    declared.deadline = fields
+        .optional("deadline")
+        .and_then(|node| reader.duration_or_expr(node, "deadline", limits::DEADLINE_MIN_MS, limits::DEADLINE_MAX_MS));
     if let Some(node) = fields.optional("outputs") {
         outputs(node, &mut declared, &mut reader);
     }

@@ -1,14 +1,15 @@
 //! What belongs to the workflow as a whole: groups, outputs, locks and instances.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::declared::Declared;
+use crate::declared::{Declared, Scalar};
 use crate::diagnostic::Sink;
-use crate::expr::Template;
+use crate::expr::{Expr, Template};
 use crate::expression::TemplateSyntax;
 use crate::graph::Graph;
 use crate::plan::Group;
-use crate::typing::{Place, Typing, Used};
+use crate::typing::{Class, Place, Typing, Used};
 
 /// What a plan has besides its steps.
 #[derive(Debug, Clone)]
@@ -17,7 +18,16 @@ pub(crate) struct Whole {
     pub(crate) outputs: BTreeMap<String, Template>,
     pub(crate) locks: Vec<Template>,
     pub(crate) instances: Vec<Template>,
-    pub(crate) deadline_ms: Option<u64>,
+    pub(crate) deadline: Option<Deadline>,
+}
+
+/// How long the operation may take.
+#[derive(Debug, Clone)]
+pub(crate) enum Deadline {
+    /// In milliseconds.
+    Ms(u64),
+    /// It follows from inputs, by an expression that stands there.
+    Follows(Expr, Range<usize>),
 }
 
 /// Checks it.
@@ -45,9 +55,15 @@ pub(crate) fn whole(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
     Whole {
         locks: names(&declared.locks, "be the name of a lock"),
         instances: names(&declared.instances, "be the name of an instance"),
+        deadline: declared.deadline.as_ref().and_then(|deadline| match deadline {
+            Scalar::Literal(literal) => Some(Deadline::Ms(literal.value)),
+            Scalar::Expr(syntax) => {
+                let typed = typing.of_class(syntax, &[Class::Duration], "Duration", "deadline")?;
+                Some(Deadline::Follows(typed.expr, syntax.span.clone()))
+            }
+        }),
         groups: groups(declared, graph),
         outputs,
-        deadline_ms: declared.deadline_ms,
     }
 }
 

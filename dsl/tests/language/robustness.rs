@@ -173,6 +173,20 @@ fn ten_thousand_steps_are_checked_quickly_and_as_many_errors_too() {
 }
 
 #[test]
+fn a_workflow_with_too_many_edges_is_refused() {
+    let step = |i: usize, more: &str| format!("Step(id: \"s{i}\", {more}do: Run([\"true\"])),\n");
+    let inside: String = (0..800).map(|i| step(i, "")).collect();
+    let outside: String = (800..1_600).map(|i| step(i, "on: \"vm\", needs: [\"g\"], ")).collect();
+    let roles = "roles: {\"vm\": Many}";
+    let group = format!("Group(id: \"g\", over: \"vm\", when: \"1\", steps: [{inside}])");
+    let start = Instant::now();
+    let (_, found) = checked(format!("Workflow(name: \"a\", {roles}, steps: [{group}, {outside}])"));
+    // The group's condition is wrong for each of its steps, and said once.
+    assert_eq!(codes(&found), ["A0203", "A0116"]);
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_circle_of_ten_thousand_steps_is_reported_in_short() {
     let n = 10_000;
     let steps: String = (0..n)
