@@ -18,29 +18,18 @@ const BATCH: Shape =
 /// What the id of a group's gate ends in.
 const GATE: &str = "_gate";
 
-/// Whether nothing else has this id; if something has, that is reported.
+/// Whether nothing else has this id, which `what` has; if something has, that is reported.
 pub(super) fn is_new(id: &Spanned<String>, what: &str, declared: &Declared, reader: &mut Reader) -> bool {
-    let step = declared.step_ids.get(&id.value).and_then(|index| declared.steps[*index].id.as_ref());
-    let group = declared.group_ids.get(&id.value).map(|index| &declared.groups[*index].id);
-    let gates = declared.groups.iter().filter_map(|group| declared.steps[group.gate?].id.as_ref());
-    let gate = || gates.into_iter().find(|gate| gate.value == id.value);
-    let (other, named) = match (step, group) {
-        (Some(step), _) => (step, what),
-        (None, Some(group)) if what == "groups" => (group, "groups"),
-        (None, Some(group)) => (group, "a group and a step"),
-        (None, None) => match gate() {
-            Some(gate) => (gate, "the gate of a group and a step"),
-            None => return true,
-        },
-    };
-    let named = match named {
-        "steps" => "two steps",
-        "groups" if group.is_some() => "two groups",
-        "groups" => "a step and a group",
-        other => other,
-    };
-    let diagnostic = Diagnostic::error(Code::DuplicateStep, format!("{named} are called {}", quote(&id.value)));
-    reader.sink.push(diagnostic.at(&id.span, "called so too").at(&other.span, "called so first"));
+    let step = || declared.steps[*declared.step_ids.get(&id.value)?].id.as_ref();
+    let group = || Some(&declared.groups[*declared.group_ids.get(&id.value)?].id);
+    let mut gates = declared.groups.iter().filter_map(|group| declared.steps[group.gate?].id.as_ref());
+    let found = step().map(|first| ("step", first));
+    let found = found.or_else(|| group().map(|first| ("group", first)));
+    let found = found.or_else(|| gates.find(|gate| gate.value == id.value).map(|first| ("gate of a group", first)));
+    let Some((other, first)) = found else { return true };
+    let both = if what == other { format!("two {what}s") } else { format!("a {other} and a {what}") };
+    let diagnostic = Diagnostic::error(Code::DuplicateStep, format!("{both} are called {}", quote(&id.value)));
+    reader.sink.push(diagnostic.at(&id.span, "called so too").at(&first.span, "called so first"));
     false
 }
 
@@ -93,7 +82,7 @@ fn begin(
         reader.out_of_limits(&id.span, format!("the workflow has more than {} groups", limits::GROUPS), "too many");
         return None;
     }
-    if !of_one && !id.value.is_empty() && is_new(&id, "groups", declared, reader) {
+    if !of_one && !id.value.is_empty() && is_new(&id, "group", declared, reader) {
         declared.group_ids.insert(id.value.clone(), index);
     }
     let mut gate = None;
@@ -104,7 +93,7 @@ fn begin(
             let diagnostic = Diagnostic::error(Code::BadName, message).at(&id.span, "it is made of this");
             reader.sink.push(diagnostic.help(format!("a name has at most {} bytes", limits::NAME_BYTES)));
         }
-        is_new(&gate_id, "steps", declared, reader);
+        is_new(&gate_id, "gate of a group", declared, reader);
         gate = Some(declared.steps.len());
         let text = format!("the first batch of `{}` is over: go on?", id.value);
         declared.steps.push(gate_step(gate_id, text));

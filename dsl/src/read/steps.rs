@@ -41,6 +41,19 @@ const STEP: Shape = Shape {
     ],
     positional: None,
 };
+/// What has no effect in a gate, and why.
+const NOT_IN_A_GATE: [(&str, &str); 10] = [
+    ("on", "a gate runs on no host"),
+    ("batch", "a gate runs on no host"),
+    ("probe", "there is nothing to ask a host"),
+    ("undo", "there is nothing to undo"),
+    ("interrupted", "a person's answer is known or it is not"),
+    ("retry", "a person is asked once"),
+    ("timeout", "how long a gate waits is said by its `within`"),
+    ("each", "a gate is one question"),
+    ("parallel", "a gate is one question"),
+    ("locks", "nothing is held while a person is waited for"),
+];
 const STDOUT: Shape = Shape { name: "Stdout", fields: &["type"], positional: None };
 const REGEX: Shape = Shape { name: "Regex", fields: &["pattern", "type"], positional: None };
 
@@ -89,7 +102,7 @@ pub(super) fn add(node: &Node, within: &Within, declared: &mut Declared, reader:
     };
     match &step.id {
         Some(id) => {
-            if groups::is_new(id, "steps", declared, reader) {
+            if groups::is_new(id, "step", declared, reader) {
                 declared.step_ids.insert(id.value.clone(), index);
             }
         }
@@ -102,7 +115,7 @@ pub(super) fn add(node: &Node, within: &Within, declared: &mut Declared, reader:
     }
 }
 
-/// Reads a step, and its own `batch`.
+/// Reads a step, and gives its own `batch` unread.
 fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(StepDecl, Option<&'t Node>)> {
     let what = match written_id(node) {
         Some(id) => format!("step {}", quote(id)),
@@ -270,29 +283,13 @@ fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     let has_command = is_command || step.probe.is_some() || step.undo.is_some();
     let is_gate = step.is_gate();
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
-    let mut refused = Vec::new();
-    let mut refuse_in_gate = |field: &'static str, why: &'static str| {
-        if is_gate && fields.has(field) {
-            refused.push((field, why));
-        }
-    };
-    refuse_in_gate("on", "a gate runs on no host");
-    refuse_in_gate("probe", "there is nothing to ask a host");
-    refuse_in_gate("undo", "there is nothing to undo");
-    refuse_in_gate("interrupted", "a person's answer is known or it is not");
-    refuse_in_gate("retry", "a person is asked once");
-    refuse_in_gate("timeout", "how long a gate waits is said by its `within`");
-    refuse_in_gate("each", "a gate is one question");
-    refuse_in_gate("parallel", "a gate is one question");
-    refuse_in_gate("batch", "a gate runs on no host");
-    refuse_in_gate("locks", "nothing is held while a person is waited for");
     let mut refuse = |field: &str, there: bool, why: &str| {
         if there {
             let message = format!("`{field}` has no effect in {}", step.title());
             reader.sink.push(Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), why));
         }
     };
-    refused.iter().for_each(|(field, why)| refuse(field, true, why));
+    NOT_IN_A_GATE.iter().for_each(|(field, why)| refuse(field, is_gate && fields.has(field), why));
     let no_program = "no program runs in this step";
     refuse("env", !has_command && !step.env.is_empty(), no_program);
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");

@@ -154,6 +154,22 @@ fn the_deepest_expression_can_be_stored_and_evaluated() {
 }
 
 #[test]
+fn the_deepest_conditions_of_a_group_and_a_step_in_it_can_be_evaluated_together() {
+    let depth = dsl::limits::EXPRESSION_DEPTH - 2;
+    let deepest = format!("{}'x'{} == 'x'", "basename(".repeat(depth), ")".repeat(depth));
+    let too_deep = format!("!({deepest})");
+    assert_eq!((codes(&with_when(&deepest)), codes(&with_when(&too_deep))), (vec![], vec!["A0103"]));
+    let step = format!("Step(id: \"a\", when: \"{deepest}\", do: Run([\"true\"]))");
+    let group = format!("Group(id: \"g\", over: \"vm\", when: \"{deepest}\", steps: [{step}])");
+    let found = checked(format!("Workflow(name: \"a\", roles: {{\"vm\": One}}, steps: [{group}])")).1;
+    let given = Given { roles: [("vm".to_owned(), vec!["a".to_owned()])].into(), ..Given::default() };
+    let plan = found.workflow.expect("a workflow").compile(&given, &TestFiles).expect("a plan").plan;
+    let plan = dsl::plan::Plan::from_json(&plan.to_json().unwrap()).expect("to read it again");
+    let when = plan.steps[0].when.as_ref().expect("a condition");
+    assert_eq!(dsl::eval(when, &crate::values::Scene::default()), Ok(dsl::value::Value::Bool(true)));
+}
+
+#[test]
 fn ten_thousand_steps_are_checked_quickly_and_as_many_errors_too() {
     let steps = |wrong: &str| -> String {
         let step = |i: usize| {
