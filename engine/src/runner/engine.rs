@@ -115,6 +115,7 @@ struct InHand {
 
 impl Shared {
     pub fn forget(&self, id: Uuid) {
+        self.locks().waits_no_more(id);
         let mut hands = self.hands();
         hands.remove(&id);
         self.count.send_replace(hands.len());

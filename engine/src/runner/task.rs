@@ -277,8 +277,12 @@ impl Hand {
 
     /// Takes the operation's own locks, if it waits for them and they are free now.
     fn takes_its_locks(&mut self) -> bool {
-        let Locks::Wanted(wanted) = &self.driver.operation().locks else { return false };
-        self.shared.locks().take(self.context.id, wanted).is_ok()
+        match (&self.driver.operation().locks, self.driver.operation().life.activity()) {
+            (Locks::Wanted(wanted), Some(Activity::Queued)) => {
+                self.shared.locks().take(self.context.id, wanted).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// What it waits for of others now.
@@ -297,6 +301,7 @@ impl Hand {
                 Err(held) => vec![Waits { node: None, lock: held.lock, held_by: Some(held.operation) }],
             };
         }
+        table.waits_no_more(operation.id);
         let waits = blocked.iter().map(|(node, lock)| Waits {
             node: Some(node.clone()),
             lock: lock.clone(),
