@@ -63,8 +63,6 @@ pub struct Restored {
     pub held: Held,
     /// How many commits it has.
     pub commits: u64,
-    /// How many keys.
-    pub keys: u64,
     /// How many blobs.
     pub blobs: u64,
     /// How many sealed files.
@@ -225,8 +223,8 @@ pub fn restore_with(backup: &Path, to: &Path, faults: Option<Faults>) -> Result<
     let found = verify(backup)?;
     // A store whose key is lost is better than none.
     let key_missing = !from.key().exists();
-    let unexpected = |problem: &&Problem| !problem.recorded && !(key_missing && problem.file == from.key());
-    if let Some(problem) = found.problems.iter().find(unexpected) {
+    let expected = |problem: &Problem| problem.recorded || (key_missing && problem.file == from.key());
+    if let Some(problem) = found.problems.iter().find(|problem| !expected(problem)) {
         let error = Error::new(ErrorKind::Damaged { what: problem.what.clone() }).at(&problem.file);
         return Err(problem.at.into_iter().fold(error, Error::offset_at));
     }
@@ -239,14 +237,13 @@ pub fn restore_with(backup: &Path, to: &Path, faults: Option<Faults>) -> Result<
             durable::copy_file(from, to, &staging.counters)?;
         }
     }
-    let incarnation = manifest.incarnation + 1;
+    let incarnation = manifest.incarnation.saturating_add(1);
     staging.place(Manifest { format: FORMAT, incarnation, origin: Origin::Held(made), ..manifest })?;
     Ok(Restored {
         store: manifest.store,
         incarnation,
         held: made,
         commits: found.commits,
-        keys: found.keys,
         blobs: found.blobs,
         sealed: found.sealed,
     })

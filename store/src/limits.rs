@@ -72,7 +72,7 @@ mod tests {
         const { assert!(KEY_BYTES <= u16::MAX as u64) };
         const { assert!(VALUE_BYTES < BATCH_BYTES && BATCH_BYTES < GROUP_BYTES && GROUP_BYTES < SEGMENT_BYTES) };
         // Each byte of a text is at most six in JSON (`\u0000`), and a multiple of three is base64 without a rest.
-        const { assert!(6 * (VALUE_BYTES + KEY_BYTES) + KIB < EXPORT_LINE_BYTES && EXPORT_DATA_BYTES % 3 == 0) };
+        const { assert!(6 * (VALUE_BYTES + KEY_BYTES) + KIB < EXPORT_LINE_BYTES && EXPORT_DATA_BYTES.is_multiple_of(3)) };
         const { assert!(SEGMENT_BYTES + BATCH_BYTES < u32::MAX as u64) };
         assert!(table().iter().all(|limit| limit.value > 0 && limit.about.ends_with('.')));
     }

@@ -24,10 +24,10 @@ fn versions(store: &Store) -> Versions {
 /// Some keys that were put several times, some that were deleted, in several segments, of small and large values.
 fn fill(store: &Store, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    for n in 0..300_u32 {
+    for n in 0..150_u32 {
         let mut batch = Batch::new(Some([random.u8(..); 16]));
         for _ in 0..random.usize(1..6) {
-            let key = format!("key/{:03}", random.u32(..200));
+            let key = format!("key/{:03}", random.u32(..120));
             batch = match random.u8(..4) {
                 0 => batch.delete(key),
                 _ => batch.put(key, vec![n as u8; [0, 10, 64, 65, 900][random.usize(..5)]]),
@@ -341,13 +341,18 @@ fn damage_to_what_was_kept_is_never_taken_for_a_torn_write() {
     assert_eq!(starts.len(), 6, "five commits are live, and a mark");
     for lose_index in [true, false] {
         for at in 64..bytes.len() {
+            // Of values and noise every fifth byte is enough; of headers every one.
+            let in_header = at < starts[1] + 52;
+            if !in_header && at % 5 != 0 {
+                continue;
+            }
             let mut bad = bytes.clone();
             bad[at] ^= 1 << (at % 8);
             fs::write(&path, bad).unwrap();
             if lose_index {
                 let _ = fs::remove_dir_all(image.path().join("index"));
             } else if at % 23 != 0 {
-                continue;
+                continue; // once is enough to see that the index changes nothing
             }
             match Store::open_with(image.path(), &options()) {
                 Ok(opened) => assert_eq!((opened.report.damaged.len(), opened.report.torn), (1, None), "byte {at}"),
