@@ -30,6 +30,7 @@ use crate::log::copy::{self, Sink, Source};
 use crate::log::generation::{Generation, Kept, Settings, Written};
 use crate::log::recover::Place;
 use crate::log::writer::Message;
+use crate::log::{frame, payload};
 use crate::manifest::Manifest;
 use crate::options::Step;
 use crate::shared::{Shared, View};
@@ -70,7 +71,7 @@ pub(crate) struct Retired {
 
 impl Fresh {
     fn begin(settings: Settings, next: Manifest) -> Result<Fresh, Error> {
-        let index = fresh(&settings.layout.index(next.generation), next, &settings.counters)?;
+        let index = fresh(&settings.layout.index(next.generation), next)?;
         Ok(Fresh { generation: Generation::begin(settings)?, index, copied: Place::BEGINNING })
     }
 
@@ -102,7 +103,10 @@ impl Sink for Fresh {
 }
 
 /// Whether the store should compact itself. The writer asks, so it must cost little.
-pub(crate) fn is_due(shared: &Shared, live_bytes: u64) -> bool {
+pub(crate) fn is_due(shared: &Shared, live: Tally) -> bool {
+    // What a key costs at least, however small it is: with less, a store of small entries would never seem compact.
+    let live_bytes =
+        live.bytes.saturating_add(live.count.saturating_mul(frame::HEADER as u64 + payload::PUT_HEADER as u64));
     let over = live_bytes.saturating_mul(COMPACT_TIMES).saturating_add(shared.compact_over_bytes);
     let not_below = shared.not_below.load(Ordering::SeqCst);
     // A folder that cannot be looked at now is no reason to stop: it is asked again.

@@ -103,7 +103,8 @@
 //!
 //! [`Store::compact`] writes what is live to a fresh generation and deletes the old one; the index is made anew with it,
 //! for sled never gives space back. The store does it by itself when log and index take more than
-//! [`COMPACT_TIMES`](limits::COMPACT_TIMES) times what is live and [`COMPACT_OVER_BYTES`](limits::COMPACT_OVER_BYTES) more,
+//! [`COMPACT_TIMES`](limits::COMPACT_TIMES) times what is live and [`COMPACT_OVER_BYTES`](limits::COMPACT_OVER_BYTES) more
+//! (looked at after each MiB of commits, and at opening),
 //! and then not again before they have grown to twice of what it left, so it does not go round in circles where it cannot
 //! help. Reads and commits go on; at the end commits wait for up to a MiB to be copied and three flushes.
 //!

@@ -40,8 +40,8 @@ impl Store {
         compaction::run(&self.inner.shared)
     }
 
-    /// Looks at everything and changes nothing. Reads and commits go on, but for the time that it takes to go through the
-    /// index once: about a second for each million of keys.
+    /// Looks at everything and changes nothing. Reads and commits go on; commits wait while the index is gone through
+    /// once. It needs memory for each key, some 50 bytes.
     ///
     /// # Errors
     /// [`ErrorKind::Io`], [`ErrorKind::Index`]. What is wrong with what was stored is a [`Problem`](crate::Problem).

@@ -114,7 +114,7 @@ fn a_backup_has_whole_commits_up_to_one_point_while_commits_go_on() {
         for writer in 0..3 {
             let (store, ended) = (&store, &ended);
             scope.spawn(move || {
-                for n in 0_u64.. {
+                for n in 0_u64..200 {
                     if ended.load(Ordering::SeqCst) {
                         return;
                     }
