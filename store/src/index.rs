@@ -18,6 +18,7 @@ pub(crate) mod opening;
 pub(crate) mod position;
 pub(crate) mod recent;
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Mutex, RwLock, RwLockReadGuard};
@@ -98,6 +99,33 @@ impl Index {
         })
     }
 
+    /// The generation of the log that it is of.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How far in the log everything is visible.
+    pub(crate) fn place(&self) -> Place {
+        self.recent().place
+    }
+
+    /// What sled holds: as good as all there is, and all right after [`settle`](Self::settle).
+    pub(crate) fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The place up to which everything is visible, and the sums of all entries there. No commit becomes visible meanwhile.
+    pub(crate) fn sums(&self) -> Result<(Place, HashSet<u64>), Error> {
+        let recent = self.recent();
+        let sums = self.guarded(|tree| {
+            let range = (Bound::Excluded(POSITION_KEY), Bound::Unbounded);
+            Merged::new(tree.range::<&[u8], _>(range), recent.changes.range::<[u8], _>(range))
+                .map(|entry| entry.map(|(key, entry)| position::hash(&key, &entry)))
+                .collect::<sled::Result<HashSet<u64>>>()
+        })?;
+        Ok((recent.place, sums))
+    }
+
     /// Makes the changes of a group visible, all at once. `place` is the end of the group in the log.
     pub(crate) fn learn(&self, changes: Changes, place: Place) -> Result<(), Error> {
         let enough = {
@@ -114,7 +142,9 @@ impl Index {
         let mut next = *tally;
         {
             let recent = self.recent();
-            let Some(place) = recent.place else { return Ok(()) };
+            if recent.settled {
+                return Ok(());
+            }
             let mut batch = sled::Batch::default();
             for (key, change) in &recent.changes {
                 let old = self.guarded(|tree| tree.get(key))?;
@@ -130,12 +160,14 @@ impl Index {
                     None => {}
                 }
             }
-            let position = Position { store: self.store, generation: self.generation, place, tally: next };
+            let position =
+                Position { store: self.store, generation: self.generation, place: recent.place, tally: next };
             batch.insert(POSITION_KEY, position.encode());
             self.guarded(|tree| tree.apply_batch(batch))?;
         }
         *tally = next;
-        *self.recent.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Recent::default();
+        let mut recent = self.recent.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *recent = Recent::settled(recent.place);
         Ok(())
     }
 

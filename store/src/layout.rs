@@ -29,8 +29,13 @@ impl Layout {
         self.root.join("key")
     }
 
-    pub(crate) fn index(&self) -> PathBuf {
+    /// The indexes of all generations; only one counts.
+    pub(crate) fn indexes(&self) -> PathBuf {
         self.root.join("index")
+    }
+
+    pub(crate) fn index(&self, generation: u64) -> PathBuf {
+        self.indexes().join(generation.to_string())
     }
 
     pub(crate) fn blobs(&self) -> PathBuf {
@@ -43,6 +48,16 @@ impl Layout {
 
     pub(crate) fn records(&self) -> PathBuf {
         self.secrets().join("records")
+    }
+
+    /// Where a store is put together that is to be restored or imported here.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.root.join("restore.tmp")
+    }
+
+    /// All parts but the manifest.
+    pub(crate) fn parts(&self) -> [PathBuf; 5] {
+        [self.log(), self.indexes(), self.blobs(), self.secrets(), self.key()]
     }
 
     pub(crate) fn log(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! The store: what others see of log, index, blobs and sealed files.
 
+mod upkeep;
+
 use std::fmt;
 use std::path::Path;
 use std::pin::pin;
@@ -12,16 +14,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batch::Batch;
 use crate::blobs::Blobs;
 use crate::error::{Error, ErrorKind};
+use crate::index::Page;
 use crate::index::entry::{self, Value};
-use crate::index::{Index, Page};
 use crate::limits::{QUEUE_COMMITS, SCAN_BYTES, SCAN_ENTRIES};
 use crate::lock::Lock;
-use crate::log::segment::Segments;
 use crate::log::writer::{Committed, Message, Writer};
 use crate::opening::{self, Parts};
 use crate::options::{Fatal, Options};
 use crate::report::{Damage, OpenReport};
 use crate::sealed::Sealed;
+use crate::shared::{Shared, View};
 use crate::stats::{Counters, Stats};
 
 /// A value, and the sequence of the commit that put it.
@@ -53,11 +55,9 @@ struct Inner {
     /// `None` only while the store is dropped.
     queue: Option<mpsc::Sender<Message>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    index: Arc<Index>,
-    segments: Segments,
+    shared: Arc<Shared>,
     blobs: Blobs,
     sealed: Sealed,
-    damaged: Vec<Damage>,
     counters: Arc<Counters>,
     fatal: Arc<Fatal>,
     /// The last field: it is released when everything else is gone.
@@ -80,16 +80,24 @@ impl Store {
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn open_with(dir: &Path, options: &Options) -> Result<Opened, Error> {
-        let Parts { lock, tail, index, segments, blobs, sealed, counters, report } = opening::open(dir, options)?;
+        let Parts { lock, manifest, settings, tail, index, segments, blobs, sealed, report } =
+            opening::open(dir, options)?;
         let fatal = Arc::new(Fatal::new(Arc::clone(&options.on_fatal)));
+        let counters = Arc::clone(&settings.counters);
         let index = Arc::new(index);
         let (sender, queue) = mpsc::channel(QUEUE_COMMITS as usize);
+        let view = View { index: Arc::clone(&index), segments };
+        let damaged = report.damaged.clone();
+        let over = options.compact_over_bytes;
+        let shared = Arc::new(Shared::new(settings, over, manifest, view, damaged, sender.downgrade()));
         let writer = Writer {
             queue,
             tail,
-            index: Arc::clone(&index),
+            index,
+            shared: Arc::clone(&shared),
             fatal: Arc::clone(&fatal),
             counters: Arc::clone(&counters),
+            consider_at: 0,
         };
         let writer = thread::Builder::new()
             .name("anneal-log".to_owned())
@@ -98,11 +106,9 @@ impl Store {
         let inner = Inner {
             queue: Some(sender),
             writer: Mutex::new(Some(writer)),
-            index,
-            segments,
+            shared,
             blobs,
             sealed,
-            damaged: report.damaged.clone(),
             counters,
             fatal,
             _lock: lock,
@@ -115,8 +121,9 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Damaged`] when the value is not as it was written; [`ErrorKind::Io`], [`ErrorKind::Stopped`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Versioned>, Error> {
-        match self.inner.index.get(key).map_err(|error| self.stop(&error))? {
-            Some(entry) => self.value(&entry).map(Some),
+        let view = self.inner.shared.view();
+        match view.index.get(key).map_err(|error| self.stop(&error))? {
+            Some(entry) => self.value(&view, &entry).map(Some),
             None => Ok(None),
         }
     }
@@ -128,12 +135,12 @@ impl Store {
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Versioned)>, Error> {
-        let mut bytes = 0;
-        let page = self.page(prefix, after, limit, |entry| {
+        let (mut bytes, view) = (0, self.inner.shared.view());
+        let page = self.page(&view, prefix, after, limit, |entry| {
             bytes += entry::value_size(entry);
             bytes >= SCAN_BYTES
         })?;
-        page.into_iter().map(|(key, entry)| Ok((key, self.value(&entry)?))).collect()
+        page.into_iter().map(|(key, entry)| Ok((key, self.value(&view, &entry)?))).collect()
     }
 
     /// As [`scan`](Self::scan), without reading values.
@@ -141,7 +148,7 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Stopped`].
     pub fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Vec<u8>>, Error> {
-        let page = self.page(prefix, after, limit, |_| false)?;
+        let page = self.page(&self.inner.shared.view(), prefix, after, limit, |_| false)?;
         Ok(page.into_iter().map(|(key, _)| key).collect())
     }
 
@@ -210,7 +217,7 @@ impl Store {
     /// Commits whose content was found damaged at opening. Their operations must not go on (I11).
     #[must_use]
     pub fn damaged(&self) -> &[Damage] {
-        &self.inner.damaged
+        &self.inner.shared.damaged
     }
 
     /// What the store did since it was opened.
@@ -252,6 +259,7 @@ impl Store {
 
     fn page(
         &self,
+        view: &View,
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
@@ -262,21 +270,25 @@ impl Store {
             return Ok(Page::new());
         }
         let mut count = 0;
-        let page = self.inner.index.page(prefix, after, |entry| {
+        let page = view.index.page(prefix, after, |entry| {
             count += 1;
             enough(entry) || count == limit
         });
         page.map_err(|error| self.stop(&error))
     }
 
-    fn value(&self, bytes: &[u8]) -> Result<Versioned, Error> {
+    fn value(&self, view: &View, bytes: &[u8]) -> Result<Versioned, Error> {
         match entry::decode(bytes) {
             Some((version, Value::Inline(value))) => Ok(Versioned { value: value.to_vec(), version }),
             Some((version, Value::InLog { segment, offset, size, check })) => {
-                let value = self.inner.segments.read(segment, offset, size, check)?;
+                let value = view.segments.read(segment, offset, size, check)?;
                 Ok(Versioned { value, version })
             }
-            None => Err(self.stop(&self.inner.index.error("an entry cannot be read"))),
+            Some((version, Value::Lost)) => {
+                let what = format!("the value was lost with commit {version}");
+                Err(Error::new(ErrorKind::Damaged { what }).at(&self.inner.shared.layout.log()))
+            }
+            None => Err(self.stop(&view.index.error("an entry cannot be read"))),
         }
     }
 
@@ -294,11 +306,13 @@ impl fmt::Debug for Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.shared.stop();
         self.queue = None; // the writer ends when nobody can send
         let writer = self.writer.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(writer) = writer {
             let _ = writer.join();
         }
+        self.shared.join();
     }
 }
 
@@ -312,7 +326,7 @@ impl Wake for Unpark {
 
 /// Waits for a future on this thread. tokio's own ways of waiting panic inside a runtime; this one is only slow there.
 /// Its budget is left out of it, or it would wait for a worker that is this thread.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(tokio::task::unconstrained(future));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

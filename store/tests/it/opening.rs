@@ -6,7 +6,7 @@ use std::path::Path;
 
 use store::{Error, ErrorKind, IndexState, Store};
 
-use crate::common::{folder, get, image, open, put};
+use crate::common::{folder, get, image, open, put, snapshot};
 
 #[test]
 fn a_folder_is_made_with_all_above_it() {
@@ -31,7 +31,7 @@ fn only_the_owner_can_read_anything() {
     let digest = store.blobs().put(b"abc").unwrap();
     store.sealed().write_named("host", &store::Secrets::new()).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    for folder in ["", "log", "log/1", "index", "blobs", "blobs/ba", "secrets", "secrets/records"] {
+    for folder in ["", "log", "log/1", "index", "index/1", "blobs", "blobs/ba", "secrets", "secrets/records"] {
         assert_eq!(mode(&path.join(folder)), 0o700, "{folder}");
     }
     for file in ["MANIFEST", "lock", "key", "log/1/00000001.log", "secrets/records/host"] {
@@ -59,23 +59,6 @@ fn a_store_that_is_open_is_held() {
 
 /// Nothing in the folder may change.
 fn refused_unchanged(dir: &Path) -> Error {
-    let snapshot = |dir: &Path| {
-        let mut found = Vec::new();
-        let mut folders = vec![dir.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if !path.ends_with("lock") {
-                    let bytes = fs::read(&path).unwrap();
-                    found.push((path, bytes));
-                }
-            }
-        }
-        found.sort();
-        found
-    };
     let before = snapshot(dir);
     let error = Store::open(dir).unwrap_err();
     assert!(before == snapshot(dir), "{error}");
@@ -86,10 +69,10 @@ fn refused_unchanged(dir: &Path) -> Error {
 fn a_newer_format_is_refused_and_nothing_is_written() {
     let dir = folder();
     put(&open(dir.path()).store, "a", "1");
-    fs::write(dir.path().join("MANIFEST"), "anneal-store 2\nsomething: new\n").unwrap();
+    fs::write(dir.path().join("MANIFEST"), "anneal-store 3\nsomething: new\n").unwrap();
     let error = refused_unchanged(dir.path());
-    assert_eq!(error.kind(), &ErrorKind::NewerFormat { found: 2, supported: 1 });
-    assert!(error.to_string().contains("format 2") && error.hint().unwrap().contains("newer"));
+    assert_eq!(error.kind(), &ErrorKind::NewerFormat { found: 3, supported: 2 });
+    assert!(error.to_string().contains("format 3") && error.hint().unwrap().contains("newer"));
 }
 
 #[test]
@@ -119,12 +102,12 @@ fn a_damaged_manifest_is_refused() {
 #[test]
 fn making_a_store_can_be_interrupted_anywhere() {
     // The parts in the order in which they are made; the manifest says last that all are there.
-    let parts = ["log/1", "index", "blobs", "secrets", "secrets/records", "key", "log/1/00000001.log"];
+    let parts = ["log/1", "index/1", "blobs", "secrets", "secrets/records", "key", "log/1/00000001.log"];
     let whole = folder();
     drop(open(whole.path()));
     let text = fs::read_to_string(whole.path().join("MANIFEST")).unwrap();
     let id = text.lines().nth(2).unwrap();
-    let lines = format!("anneal-store 1\ngeneration 0\n{id}\n");
+    let lines = format!("anneal-store 2\ngeneration 0\n{id}\nbase 0\nincarnation 1\n");
     let making = format!("{lines}check {:08x}\n", crc32c::crc32c(lines.as_bytes()));
     for made in 0..=parts.len() {
         for torn in [false, true] {
