@@ -11,7 +11,7 @@ use store::Digest;
 use uuid::Uuid;
 
 use super::events::{self, Plan, record_name};
-use super::facts::{Fact, Facts};
+use super::facts::{Fact, Facts, NEVER};
 use super::subject::{Found, Mended};
 
 /// How a cut was survived.
@@ -211,5 +211,10 @@ fn large_of(plan: &Plan, fact: &Fact) -> Vec<Large> {
     let own = plan.own(fact.writer, fact.number).0;
     let blobs = event.blobs.iter().map(|blob| (What::Blob(Digest::of(blob)), own.contains(blob)));
     let sealed = event.sealed.iter().map(|(id, text)| (What::Sealed(*id, Digest::of(text.as_bytes())), true));
-    blobs.chain(sealed).map(|(what, own)| Large { fact: fact.clone(), what, own }).collect()
+    let large = blobs.chain(sealed).map(|(what, own)| match own {
+        true => Large { fact: fact.clone(), what, own },
+        // What others store too is not deleted with the event's own.
+        false => Large { fact: Fact { forgetting: NEVER, forgotten: NEVER, ..fact.clone() }, what, own },
+    });
+    large.collect()
 }
