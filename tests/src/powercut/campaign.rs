@@ -274,17 +274,24 @@ fn kept_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/powercut")
 }
 
-/// Where to cut. A fresh store is cut in its making too, a grown one only when it has grown.
+/// Where to cut. Some of the cuts are in the making of the store, and half of them in compactions, where there are any; a
+/// grown store is cut only when it has grown.
 fn places(recording: &Recording<'_>, count: usize, random: &mut Rng) -> Vec<Place> {
     let Recording { facts, journal, .. } = recording;
-    let until = |time: u64| journal.iter().position(|entry| entry.at > time).unwrap_or(journal.len());
+    let at = |time: u64| journal.partition_point(|entry| entry.at <= time);
     let grown = facts.facts.iter().filter(|fact| fact.number < GROWING).map(|fact| fact.acknowledged).max();
-    let (all, making): (Range<usize>, _) = match facts.plan.shape {
-        Shape::Grown => (until(grown.unwrap_or(0))..journal.len(), None),
-        Shape::Fresh | Shape::Churned => (0..journal.len(), Some(0..until(facts.opened))),
+    let all: Range<usize> = match facts.plan.shape {
+        Shape::Grown => at(grown.unwrap_or(0))..journal.len(),
+        Shape::Fresh | Shape::Churned => 0..journal.len(),
     };
-    let draw = |number| match &making {
-        Some(making) if number % 4 == 0 => Place::draw(journal, making, random),
+    let making = 0..at(facts.opened);
+    let compactions: Vec<Range<usize>> = facts.compactions.iter().map(|(begun, ended)| at(*begun)..at(*ended)).collect();
+    let draw = |number| match number % 4 {
+        0 | 2 if !compactions.is_empty() => {
+            let which = random.usize(..compactions.len());
+            Place::draw(journal, &compactions[which], random)
+        }
+        1 if facts.plan.shape != Shape::Grown => Place::draw(journal, &making, random),
         _ => Place::draw(journal, &all, random),
     };
     (0..count).map(draw).collect()

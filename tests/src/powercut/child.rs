@@ -134,8 +134,8 @@ fn on_disk(task: &Task, known: Option<(&Expected, &Facts)>) -> Done {
 fn work(kind: Kind, plan: &Plan, folder: &Path) -> Result<Facts, String> {
     let subject = subject::open(kind, folder)?;
     let opened = now();
-    let facts = workload::run(subject.as_ref(), kind, plan, 0, folder)?;
-    Ok(Facts { plan: *plan, opened, facts })
+    let workload::Happened { facts, compactions } = workload::run(subject.as_ref(), kind, plan, 0, folder)?;
+    Ok(Facts { plan: *plan, opened, facts, compactions })
 }
 
 fn first_opening(kind: Kind, folder: &Path, expected: &Expected, cut: u64) -> (Verdict, Opened) {
@@ -189,8 +189,8 @@ fn recover(
     }
     let plan = Plan { writers: 2, events: 6, compactions: 0, ..*plan };
     let first = AFTER_RECOVERY + 2 * u32::try_from(number).unwrap_or_default();
-    let facts = workload::run(subject.as_ref(), kind, &plan, first, folder)?;
-    Ok(Done::Recovered(verdict, time, facts))
+    let happened = workload::run(subject.as_ref(), kind, &plan, first, folder)?;
+    Ok(Done::Recovered(verdict, time, happened.facts))
 }
 
 fn text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -56,12 +56,18 @@ pub fn all() -> Vec<Configuration> {
             share: (4, 24),
             ..fresh.clone()
         },
-        Configuration { name: "churned", plan: churned, share: (5, 24), ..fresh.clone() },
+        Configuration { name: "churned", plan: churned, share: (4, 24), ..fresh.clone() },
+        Configuration {
+            name: "compaction",
+            plan: Plan { compactions: 4, ..churned },
+            share: (4, 24),
+            ..fresh.clone()
+        },
         Configuration {
             name: "recovery",
-            plan: plan(Shape::Churned, 4, 15),
+            plan: Plan { compactions: 2, ..plan(Shape::Churned, 4, 15) },
             of_recovery: true,
-            share: (5, 24),
+            share: (4, 24),
             ..fresh.clone()
         },
         Configuration { name: "control-log", kind: Kind::BareLog, share: (2, 24), ..fresh.clone() },

@@ -7,6 +7,9 @@ use fastrand::Rng;
 use super::disk::{Entry, Told};
 use super::image::Image;
 
+/// The block that the superblock is in is the first.
+const SUPERBLOCK_END: u64 = 4096;
+
 /// Which of the writes since the last flush survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -132,6 +135,8 @@ fn survivors<'a>(since: &'a [Entry], mode: Mode, random: &mut Rng) -> Vec<(u64, 
 
 fn torn<'a>(writes: &[(u64, &'a [u8])], piece: usize, random: &mut Rng) -> Vec<(u64, &'a [u8])> {
     let pieces = writes.iter().flat_map(|(offset, bytes)| {
+        // ext4 relies on its superblock's two sectors being written together, and does not mount otherwise.
+        let piece = if *offset < SUPERBLOCK_END { SUPERBLOCK_END as usize } else { piece };
         bytes.chunks(piece).enumerate().map(move |(number, part)| (offset + (number * piece) as u64, part))
     });
     // Mostly lost, mostly kept or half and half: a single hole in much is as telling as a single survivor.

@@ -60,6 +60,8 @@ pub struct Facts {
     pub opened: u64,
     /// The events, in no order.
     pub facts: Vec<Fact>,
+    /// When compactions began and ended.
+    pub compactions: Vec<(u64, u64)>,
 }
 
 impl Facts {
@@ -89,6 +91,11 @@ impl Facts {
                 ..fact.clone()
             }
         });
-        Facts { plan: self.plan, opened: before(self.opened).min(opened), facts: facts.collect() }
+        Facts {
+            plan: self.plan,
+            opened: before(self.opened).min(opened),
+            facts: facts.collect(),
+            compactions: Vec::new(),
+        }
     }
 }

@@ -92,6 +92,10 @@ impl Subject for Kept {
         Ok(())
     }
 
+    fn compact(&self) -> Result<(), String> {
+        self.store.compact_blocking().map(drop).map_err(|error| told(&error))
+    }
+
     fn read(&self) -> Result<Found, String> {
         let OpenReport { created, recreated, key_missing, damaged, .. } = &self.report;
         if !damaged.is_empty() || *key_missing || (!created && !recreated.is_empty()) {

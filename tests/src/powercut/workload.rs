@@ -16,7 +16,7 @@ use super::subject::{Kind, Subject};
 ///
 /// # Errors
 /// The first of the subject.
-pub fn run(subject: &dyn Subject, kind: Kind, plan: &Plan, first: u32, folder: &Path) -> Result<Vec<Fact>, String> {
+pub fn run(subject: &dyn Subject, kind: Kind, plan: &Plan, first: u32, folder: &Path) -> Result<Happened, String> {
     // Growing writers wait for each other, so that all of what comes then is in a store that has grown.
     let grown = std::sync::Barrier::new(plan.writers as usize);
     let done = Mutex::new(Vec::new());
@@ -25,14 +25,29 @@ pub fn run(subject: &dyn Subject, kind: Kind, plan: &Plan, first: u32, folder: &
         let (grown, done) = (&grown, &done);
         for writer in writers {
             scope.spawn(move || {
-                let facts = Writer { subject, kind, plan, writer, folder, facts: Vec::new() }.run(grown);
+                let happened = Happened::default();
+                let facts = Writer { subject, kind, plan, writer, folder, happened }.run(grown);
                 done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(facts);
             });
         }
     });
     let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let facts: Result<Vec<Vec<Fact>>, String> = done.into_iter().collect();
-    Ok(facts?.concat())
+    let mut all = Happened::default();
+    for happened in done {
+        let Happened { facts, compactions } = happened?;
+        all.facts.extend(facts);
+        all.compactions.extend(compactions);
+    }
+    Ok(all)
+}
+
+/// What happened when.
+#[derive(Debug, Default)]
+pub struct Happened {
+    /// The events.
+    pub facts: Vec<Fact>,
+    /// When compactions began and ended.
+    pub compactions: Vec<(u64, u64)>,
 }
 
 struct Writer<'a> {
@@ -41,11 +56,11 @@ struct Writer<'a> {
     plan: &'a Plan,
     writer: u32,
     folder: &'a Path,
-    facts: Vec<Fact>,
+    happened: Happened,
 }
 
 impl Writer<'_> {
-    fn run(mut self, grown: &std::sync::Barrier) -> Result<Vec<Fact>, String> {
+    fn run(mut self, grown: &std::sync::Barrier) -> Result<Happened, String> {
         let mut random = Rng::with_seed(self.plan.seed ^ u64::from(self.writer));
         let (mut version, mut failed) = (None, None);
         for number in 0..self.plan.events {
@@ -64,7 +79,7 @@ impl Writer<'_> {
                 write_back(self.folder, &mut random);
             }
         }
-        failed.map_or(Ok(self.facts), Err)
+        failed.map_or(Ok(self.happened), Err)
     }
 
     fn event(&mut self, number: u32, version: Option<u64>) -> Result<u64, String> {
@@ -79,20 +94,22 @@ impl Writer<'_> {
         let sequence = self.subject.commit(self.writer, &event, version)?;
         fact.acknowledged = now();
         fact.sequence = Some(sequence);
-        self.facts.push(fact);
+        self.happened.facts.push(fact);
         if let Some(earlier) = event.forgets {
             let (blobs, sealed) = self.plan.own(self.writer, earlier);
             let begun = now();
             self.subject.forget(&blobs, sealed.as_ref().map(|(operation, _)| operation))?;
             let ended = now();
-            if let Some(fact) = self.facts.get_mut(earlier as usize) {
+            if let Some(fact) = self.happened.facts.get_mut(earlier as usize) {
                 (fact.forgetting, fact.forgotten) = (begun, ended);
             }
         }
         // Writer 0 compacts, while the others go on.
         let every = self.plan.events / (self.plan.compactions + 1);
         if self.plan.compactions > 0 && self.writer == 0 && number > 0 && number % every.max(1) == 0 {
+            let begun = now();
             self.subject.compact()?;
+            self.happened.compactions.push((begun, now()));
         }
         Ok(sequence)
     }
