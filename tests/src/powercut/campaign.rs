@@ -285,7 +285,8 @@ fn places(recording: &Recording<'_>, count: usize, random: &mut Rng) -> Vec<Plac
         Shape::Fresh | Shape::Churned => 0..journal.len(),
     };
     let making = 0..at(facts.opened);
-    let compactions: Vec<Range<usize>> = facts.compactions.iter().map(|(begun, ended)| at(*begun)..at(*ended)).collect();
+    let compactions: Vec<Range<usize>> =
+        facts.compactions.iter().map(|(begun, ended)| at(*begun)..at(*ended)).collect();
     let draw = |number| match number % 4 {
         0 | 2 if !compactions.is_empty() => {
             let which = random.usize(..compactions.len());

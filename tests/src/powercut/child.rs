@@ -173,14 +173,7 @@ fn check(kind: Kind, folder: &Path, expected: &Expected, cut: u64) -> Verdict {
     Verdict { outcome, ..verdict }
 }
 
-fn recover(
-    kind: Kind,
-    folder: &Path,
-    expected: &Expected,
-    plan: &Plan,
-    cut: u64,
-    number: u64,
-) -> Result<Done, String> {
+fn recover(kind: Kind, folder: &Path, expected: &Expected, plan: &Plan, cut: u64, number: u64) -> Result<Done, String> {
     let (verdict, opened) = first_opening(kind, folder, expected, cut);
     let time = now();
     let Some((subject, _)) = opened else { return Ok(Done::Checked(verdict)) };

@@ -57,12 +57,7 @@ pub fn all() -> Vec<Configuration> {
             ..fresh.clone()
         },
         Configuration { name: "churned", plan: churned, share: (4, 24), ..fresh.clone() },
-        Configuration {
-            name: "compaction",
-            plan: Plan { compactions: 4, ..churned },
-            share: (4, 24),
-            ..fresh.clone()
-        },
+        Configuration { name: "compaction", plan: Plan { compactions: 4, ..churned }, share: (4, 24), ..fresh.clone() },
         Configuration {
             name: "recovery",
             plan: Plan { compactions: 2, ..plan(Shape::Churned, 4, 15) },
@@ -71,13 +66,7 @@ pub fn all() -> Vec<Configuration> {
             ..fresh.clone()
         },
         Configuration { name: "control-log", kind: Kind::BareLog, share: (2, 24), ..fresh.clone() },
-        Configuration {
-            name: "control-sled",
-            kind: Kind::SledFlush,
-            must_survive: false,
-            share: (2, 24),
-            ..fresh
-        },
+        Configuration { name: "control-sled", kind: Kind::SledFlush, must_survive: false, share: (2, 24), ..fresh },
     ]
 }
 

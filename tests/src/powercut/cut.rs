@@ -44,22 +44,23 @@ impl Mode {
 pub struct Place(pub usize);
 
 impl Place {
-    /// A place among these entries. Half of them are right before a flush, where the most is at stake; of the others most
-    /// have something unflushed before them.
+    /// A place among these entries: by half of the chances one right before a flush, else of several the one with the most
+    /// unflushed writes before it, else any.
     #[must_use]
     pub fn draw(journal: &[Entry], among: &Range<usize>, random: &mut Rng) -> Place {
-        let mut place = Place(random.usize(among.start..=among.end));
-        if random.bool() {
-            let flush = journal[place.0..among.end].iter().position(|entry| matches!(entry.told, Told::Flush));
-            return Place(flush.map_or(among.end, |steps| place.0 + steps));
-        }
-        for _ in 0..8 {
-            if place.0 > last_flush(journal, place) {
-                break;
+        let any = |random: &mut Rng| Place(random.usize(among.start..=among.end));
+        let first = any(random);
+        match random.u8(..4) {
+            0 | 1 => {
+                let flush = journal[first.0..among.end].iter().position(|entry| matches!(entry.told, Told::Flush));
+                Place(flush.map_or(among.end, |steps| first.0 + steps))
             }
-            place = Place(random.usize(among.start..=among.end));
+            2 => {
+                let places = std::iter::repeat_with(|| any(random)).take(8);
+                places.max_by_key(|place| place.0 - last_flush(journal, *place)).unwrap_or(first)
+            }
+            _ => first,
         }
-        place
     }
 
     /// The time of the cut: whatever happened before it, happened.

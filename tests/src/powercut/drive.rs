@@ -5,6 +5,7 @@
 //! own, and go with its last process.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ impl Drive {
         let server = std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
             // The kernel tells everybody who uses the disk: their requests fail.
             if let Err(error) = fuse::serve(channel, &name, &served, size) {
-                eprintln!("the disk stopped: {error}");
+                let _ = writeln!(io::stderr(), "the disk stopped: {error}");
             }
         });
         drive.server = Some(server.map_err(|error| format!("cannot start a thread: {error}"))?);

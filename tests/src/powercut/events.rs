@@ -112,8 +112,8 @@ impl Plan {
         let (one_of, keys, deleted_of_8) = match self.shape {
             Shape::Fresh => return,
             Shape::Grown if growing => (1, 20_000, 0),
-            Shape::Grown => (5, 20_000, 2),
-            Shape::Churned => (2, 1_500, 4),
+            Shape::Grown => (2, 20_000, 2),
+            Shape::Churned => (2, 4_000, 4),
         };
         if growing {
             changes.push((format!("o/{writer}/h/{number}"), Some(bytes(random, 700_000..1_000_000))));

@@ -19,7 +19,8 @@ use super::drive::{run_folder, take_down_leftovers};
 
 /// The argument with which this program is inside.
 pub const INSIDE: &str = "inside";
-const LANES: usize = 2;
+/// Disks that are worked on at the same time. Most of the time each waits for another process to get its turn.
+const LANES: usize = 4;
 
 /// What to do.
 #[derive(Clone, Debug)]

@@ -63,7 +63,9 @@ impl Worker {
     fn exchange(&mut self, task: &Task) -> Result<Done, String> {
         let running = match &mut self.running {
             Some(running) => running,
-            none => none.insert(Running::start(&self.errors).map_err(|error| format!("cannot start a child: {error}"))?),
+            none => {
+                none.insert(Running::start(&self.errors).map_err(|error| format!("cannot start a child: {error}"))?)
+            }
         };
         let mut line = serde_json::to_string(task).map_err(|error| error.to_string())?;
         line.push('\n');
