@@ -1,8 +1,8 @@
 //! A [`Disk`] as a block device: FUSE below a loop device. Taken down when it is dropped.
 //!
 //! What a killed run left behind is found by [`MARKER`], which is in the name of every backing file and of every folder,
-//! followed by the process that made it. File systems need no such care: they are mounted in a mount namespace of the run's
-//! own, and go with its last process.
+//! followed by the process that made it. File systems need no such care: they are mounted in namespaces that go with the
+//! processes of a run.
 
 use std::fs;
 use std::io::{self, Write};
@@ -81,12 +81,15 @@ pub fn run_folder(run: u32) -> PathBuf {
     std::env::temp_dir().join(format!("{MARKER}{run}"))
 }
 
-/// Takes down what runs left behind that are no more, and what `own` left.
-pub fn take_down_leftovers(own: u32) {
+/// Takes down what runs left behind that are no more, and what `own` left; says whether there was nothing any more.
+#[must_use]
+pub fn take_down_leftovers(own: u32) -> bool {
+    let mut nothing = true;
     let gone = |run: u32| run == own || !is_ours(run);
     for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
         let backing = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
         if run_of(&backing).is_some_and(gone) {
+            nothing = false; // it is gone when its last user is
             let device = Path::new("/dev").join(entry.file_name());
             let _ = Command::new("losetup").arg("--detach").arg(device).status();
         }
@@ -96,6 +99,7 @@ pub fn take_down_leftovers(own: u32) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+    nothing
 }
 
 /// The process in a marked name.

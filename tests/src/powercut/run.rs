@@ -1,14 +1,18 @@
 //! A run from its start to its table, and what is left when it ends: nothing, however it ends.
 //!
 //! Three kinds of processes: the one that was started waits for the others and takes down what they leave; the one *inside*
-//! a mount namespace of its own serves the disks and leads the campaign; its children mount the disks.
+//! a mount namespace of its own serves the disks and leads the campaign; its children, each in another, mount them.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::process::{Pid, Signal, geteuid, kill_process_group, set_parent_process_death_signal};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::campaign::{Images, Lane, Tally};
 use super::configuration::{Configuration, OF_A_ROUND, all};
 use super::drive::{run_folder, take_down_leftovers};
+use super::worker::IN_NAMESPACE;
+use crate::until::{SOON, until};
 
 /// The argument with which this program is inside.
 pub const INSIDE: &str = "inside";
@@ -56,10 +62,11 @@ pub fn outside(wanted: &Wanted) -> Result<u8, String> {
         return Err("it mounts file systems: it must be run as root".to_owned());
     }
     let run = std::process::id();
-    take_down_leftovers(run);
+    until("what earlier runs left to be gone", SOON, || take_down_leftovers(run).then_some(()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(supervise(run, wanted)));
-    take_down_leftovers(run);
+    // A killed process takes its file systems down while it ends.
+    until("everything to be taken down", SOON, || take_down_leftovers(run).then_some(()));
     ended
 }
 
@@ -70,7 +77,8 @@ async fn supervise(run: u32, wanted: &Wanted) -> Result<u8, String> {
         return Err("cannot listen to signals".to_owned());
     };
     let mut inside = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
+        .args(IN_NAMESPACE)
+        .args(["private", "--"])
         .arg(std::env::current_exe().map_err(failed)?)
         .args([INSIDE, &run.to_string()])
         .args(wanted.arguments())
@@ -100,6 +108,7 @@ async fn supervise(run: u32, wanted: &Wanted) -> Result<u8, String> {
 /// When it cannot be done.
 pub fn inside(run: u32, wanted: &Wanted, say: &(dyn Fn(&str) + Sync)) -> Result<u8, String> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
+    share(&run_folder(run)).map_err(|error| format!("cannot prepare {}: {error}", run_folder(run).display()))?;
     match wanted {
         Wanted::Campaign { cuts, seed } => campaign(run, *cuts, *seed, say),
         Wanted::Replay(name) => {
@@ -108,6 +117,13 @@ pub fn inside(run: u32, wanted: &Wanted, say: &(dyn Fn(&str) + Sync)) -> Result<
             Ok(u8::from(verdict.outcome != super::judge::Outcome::Whole))
         }
     }
+}
+
+/// Makes a folder in which children see what is unmounted.
+fn share(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    mount_bind(folder, folder)?;
+    Ok(mount_change(folder, MountPropagationFlags::SHARED)?)
 }
 
 fn campaign(run: u32, cuts: usize, seed: u64, say: &(dyn Fn(&str) + Sync)) -> Result<u8, String> {

@@ -13,6 +13,9 @@ use super::subject::Kind;
 
 /// The argument with which this program is a child.
 pub const CHILD: &str = "child";
+/// With these and a kind of propagation, `unshare` runs a program in a mount namespace of its own. Each child has one: the last process of a namespace
+/// takes down its file systems, and must not be the one that serves the disks below them.
+pub(super) const IN_NAMESPACE: [&str; 2] = ["--mount", "--propagation"];
 /// How long a child may work on one task.
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -90,9 +93,7 @@ impl Worker {
             let _ = running.child.kill();
             let _ = running.child.wait();
         }
-        self.running = None;
-        // Another process waits for the disk: this one serves it. Nothing is mounted where the child had ended well.
-        let _ = Command::new("umount").arg("--quiet").arg(&self.mount).stderr(Stdio::null()).status();
+        self.running = None; // and what it mounted went with it
     }
 }
 
@@ -104,7 +105,10 @@ impl Drop for Worker {
 
 impl Running {
     fn start(errors: &Path) -> io::Result<Running> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new("unshare")
+            .args(IN_NAMESPACE)
+            .args(["slave", "--"]) // a disk that is unmounted is unmounted in the child's copy too
+            .arg(std::env::current_exe()?)
             .arg(CHILD)
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
