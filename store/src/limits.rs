@@ -48,13 +48,15 @@ limits! {
     SEGMENT_BYTES = 64 * MIB, "bytes", "A log segment is closed, and the next one begun, before it would grow beyond this.";
     ROOM_BYTES = MIB, "bytes", "Zeros written ahead of the log's end, so that a commit overwrites instead of growing the file.";
     RESERVE_BYTES = 16 * MIB, "bytes", "Free disk space that commits and blobs leave for the index and the clean end of the log.";
-    COMPACT_TIMES = 4, "times", "The store compacts itself when log and index take more than this many times what is live, and COMPACT_OVER_BYTES more.";
+    COMPACT_TIMES = 4, "times", "The store compacts itself when log and index take more than this many times what the live entries take in the log, and COMPACT_OVER_BYTES more.";
     COMPACT_OVER_BYTES = 64 * MIB, "bytes", "What log and index may take beyond COMPACT_TIMES times what is live.";
     CONSIDER_BYTES = MIB, "bytes", "Whether to compact is considered when this much was appended to the log, and at opening.";
     CATCH_UP_BYTES = MIB, "bytes", "A compaction stops the commits when this much or less of the log is left to copy.";
     CATCH_UP_ROUNDS = 16, "rounds", "A compaction that commits outrun stops them after this many attempts to come near.";
     INDEX_CACHE_BYTES = 32 * MIB, "bytes", "Memory that the index may use as its cache.";
     OPEN_SEGMENTS = 64, "files", "Log segments that are kept open for reading.";
+    EXPORT_DATA_BYTES = 192 * KIB, "bytes", "Bytes of a blob in one line of an exported file.";
+    EXPORT_LINE_BYTES = 8 * MIB, "bytes", "Longest line of an exported file.";
     BLOB_BYTES = 64 * GIB, "bytes", "Largest blob, when it is written and read as a stream.";
     BLOB_MEMORY_BYTES = 256 * MIB, "bytes", "Largest blob that is written or read in one piece of memory.";
     SEALED_BYTES = MIB, "bytes", "Largest sealed file: all secrets of one operation or record together.";
@@ -69,6 +71,8 @@ mod tests {
     fn the_limits_fit_into_each_other() {
         const { assert!(KEY_BYTES <= u16::MAX as u64) };
         const { assert!(VALUE_BYTES < BATCH_BYTES && BATCH_BYTES < GROUP_BYTES && GROUP_BYTES < SEGMENT_BYTES) };
+        // Each byte of a text is at most six in JSON (`\u0000`), and a multiple of three is base64 without a rest.
+        const { assert!(6 * (VALUE_BYTES + KEY_BYTES) + KIB < EXPORT_LINE_BYTES && EXPORT_DATA_BYTES.is_multiple_of(3)) };
         const { assert!(SEGMENT_BYTES + BATCH_BYTES < u32::MAX as u64) };
         assert!(table().iter().all(|limit| limit.value > 0 && limit.about.ends_with('.')));
     }

@@ -74,7 +74,7 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Parts, Error> {
     let (sealed, stale_sealed) = Sealed::open(layout.clone(), Arc::clone(&counters))?;
 
     let stale_snapshots = candidate.stale_snapshots;
-    let (index, state, replayed) = index(candidate, &layout, manifest, &log, &counters, created)?;
+    let (index, state, replayed) = index(candidate, &layout, manifest, &log, created)?;
     let report = OpenReport {
         created,
         torn: log.torn.clone(),
@@ -119,11 +119,15 @@ fn manifest(layout: &Layout, counters: &Counters) -> Result<(Manifest, bool), Er
         }
         Some(manifest) if manifest.generation > 0 => {
             let _ = fs::remove_file(durable::temporary(&path));
+            let _ = fs::remove_dir(layout.staging()); // empty since the manifest has its place
             return Ok((manifest, false));
         }
         Some(manifest) => manifest,
         None => {
-            for part in [layout.log(), layout.indexes(), layout.blobs(), layout.secrets(), layout.key()] {
+            if layout.staging().exists() {
+                return Err(Error::new(ErrorKind::Unfinished).at(layout.root()));
+            }
+            for part in layout.parts() {
                 if part.exists() {
                     return Err(Error::new(ErrorKind::Missing { what: "the manifest".to_owned() }).at(&path));
                 }
@@ -158,7 +162,6 @@ fn index(
     layout: &Layout,
     manifest: Manifest,
     log: &Recovered,
-    counters: &Counters,
     created: bool,
 ) -> Result<(Index, IndexState, u64), Error> {
     let from = candidate.place.unwrap_or(Place::BEGINNING);
@@ -176,7 +179,7 @@ fn index(
         }
         Err(why) => why,
     };
-    let index = fresh(&layout.index(manifest.generation), manifest, counters)?;
+    let index = fresh(&layout.index(manifest.generation), manifest)?;
     let replayed = replay(&index, layout, manifest, Place::BEGINNING, log.end)?;
     Ok((index, if created { IndexState::Kept } else { IndexState::Rebuilt { why } }, replayed))
 }

@@ -57,13 +57,36 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// All files of a folder with their bytes, but for the lock.
+pub fn snapshot(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("lock") {
+                let bytes = fs::read(&path).unwrap();
+                found.push((path, bytes));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 pub fn segment(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("log/1/{number:08}.log"))
 }
 
 /// The bytes of a segment up to the end of its last frame, which may be zeros too.
 pub fn log_bytes(dir: &Path, number: u64) -> Vec<u8> {
-    let mut bytes = fs::read(segment(dir, number)).unwrap();
+    log_bytes_of(&segment(dir, number))
+}
+
+pub fn log_bytes_of(segment: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(segment).unwrap();
     let end = frames(&bytes).last().map_or(64, |last| last + frame_size(&bytes, *last));
     bytes.truncate(end);
     bytes

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backup;
 mod blobs;
 mod commits;
 mod common;
@@ -9,11 +10,14 @@ mod compaction;
 mod damage;
 mod disk;
 mod errors;
+mod export;
 mod golden;
 mod index;
+mod interrupted;
 mod kill;
 mod model;
 mod opening;
 mod reading;
 mod sealed;
 mod torn;
+mod verify;
