@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -91,7 +91,7 @@ pub fn take_down_leftovers(own: u32) -> bool {
         if run_of(&backing).is_some_and(gone) {
             nothing = false; // it is gone when its last user is
             let device = Path::new("/dev").join(entry.file_name());
-            let _ = Command::new("losetup").arg("--detach").arg(device).status();
+            let _ = Command::new("losetup").arg("--detach").arg(device).stderr(Stdio::null()).status();
         }
     }
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
