@@ -7,6 +7,7 @@ pub mod binary;
 pub mod canary;
 pub mod journal;
 pub mod mounted;
+pub mod powercut;
 pub mod registry;
 pub mod running;
 pub mod sim;
