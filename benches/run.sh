@@ -4,9 +4,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --release -p anneal -p anneal-benches
 code=0
+# Not /tmp, which may be memory: the disk is what is measured.
+folder=${BENCH_DIR:-target}
 host=$(tests/testbed/testbed up bench1)
 trap 'tests/testbed/testbed down bench1 >/dev/null 2>&1 || true' EXIT
 target/release/commands target/release/anneal "$host" || code=1
-# Not /tmp, which may be memory: the disk is what is measured.
-target/release/chain "${BENCH_DIR:-target}" || code=1
+target/release/chain "$folder" || code=1
+peers=$(benches/peers/setup.sh)
+target/release/durable "$folder" benches/peers "$peers" || code=1
+target/release/recovery "$folder" || code=1
+target/release/space "$folder" || code=1
 exit $code

@@ -221,7 +221,7 @@ fn decode_row(id: Uuid, bytes: &[u8]) -> Result<Vec<Entry>, Error> {
 /// Entries of a journal after `seq`, at most `limit`.
 pub fn entries(store: &Store, id: Uuid, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
     // Whoever read whole commits goes on where a row begins. Else it may lie within one that began earlier, but not much.
-    let begins = after == 0 || store.get(&entry_key(id, after + 1))?.is_some();
+    let begins = after == 0 || has(store, id, after + 1)?;
     let mut from = entry_key(id, if begins { after } else { after.saturating_sub(ROW_ENTRIES as u64) });
     let mut found = Vec::new();
     while found.is_empty() {
@@ -239,13 +239,24 @@ pub fn entries(store: &Store, id: Uuid, after: u64, limit: usize) -> Result<Vec<
     Ok(found)
 }
 
+/// Whether an entry with this sequence begins a row: whether anything was committed after the one in front of it.
+pub(crate) fn has(store: &Store, id: Uuid, seq: u64) -> Result<bool, Error> {
+    Ok(store.get(&entry_key(id, seq))?.is_some())
+}
+
 /// The whole journal of an operation.
 pub fn all_entries(store: &Store, id: Uuid) -> Result<Vec<Entry>, Error> {
     let mut all: Vec<Entry> = Vec::new();
-    for row in store.walk(&journal_prefix(id)) {
-        all.extend(decode_row(id, &row?.1.value)?);
+    loop {
+        let from = entry_key(id, all.last().map_or(0, |entry| entry.seq));
+        for (_, row) in store.scan(&journal_prefix(id), Some(&from), PAGE)? {
+            all.extend(decode_row(id, &row.value)?);
+        }
+        // A journal has no gaps: where nothing follows, it ends. That is cheaper to ask than an empty page.
+        if !has(store, id, all.last().map_or(0, |entry| entry.seq) + 1)? {
+            return Ok(all);
+        }
     }
-    Ok(all)
 }
 
 /// The plan with that digest.
@@ -321,7 +332,7 @@ pub fn is_open(store: &Store, id: Uuid) -> Result<bool, Error> {
     Ok(summary(store, id)?.map_or(damaged, |summary| summary.open))
 }
 
-fn summary(store: &Store, id: Uuid) -> Result<Option<Summary>, Error> {
+pub(crate) fn summary(store: &Store, id: Uuid) -> Result<Option<Summary>, Error> {
     store.get(&summary_key(id))?.map(|row| decode(id, "its summary", &row.value)).transpose()
 }
 

@@ -31,6 +31,7 @@ limits! {
     EXECUTORS: usize = 512, "executors", "Executors at work at once, over all operations.";
     AT_HOST: usize = 32, "nodes", "Nodes at work on one host at once, over all operations.";
     LOCK_BYTES: usize = 512, "bytes", "The name of a lock or an instance.";
+    RECOVERED_AT_ONCE: usize = 64, "operations", "Unfinished operations that a recovery reads and takes in hand in one go; it has one such share at work for each processor.";
     REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
     INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
     OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";

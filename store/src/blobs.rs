@@ -47,7 +47,7 @@ pub struct Blobs {
     naming: RwLock<()>,
     /// Whether the names of the folders in the folder are durable. Held while one is made, so that nobody uses it before.
     folders_durable: Mutex<bool>,
-    /// Blobs that this process made durable and did not remove: putting one again costs no flush. It may know too few.
+    /// Blobs whose names this process made durable and did not delete: putting one again costs no flush. It may know too few.
     known: Mutex<HashSet<Digest>>,
 }
 
@@ -87,14 +87,14 @@ impl Blobs {
             return Err(Error::too_large("BLOB_MEMORY_BYTES", size, BLOB_MEMORY_BYTES));
         }
         let digest = Digest::of(bytes);
-        if self.known().contains(&digest) && self.refresh(&digest) {
-            return Ok(digest);
-        }
+        let known = self.known().contains(&digest); // before the look: a name that is made anew meanwhile is not known
         if self.refresh(&digest) {
-            // It is whole; but whoever put it may have died before its name was durable.
-            let path = self.path(&digest);
-            durable::sync_folder(self.ready(&path)?, &self.counters)?;
-            self.learn(digest);
+            if !known {
+                // It is whole; but whoever put it may have died before its name was durable.
+                let path = self.path(&digest);
+                durable::sync_folder(self.ready(&path)?, &self.counters)?;
+                self.learn(digest);
+            }
             return Ok(digest);
         }
         let temporary = self.temporary();

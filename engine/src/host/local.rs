@@ -5,6 +5,7 @@
 
 use std::io;
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
@@ -69,15 +70,20 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(255)
 }
 
-/// The name of the user that we are, from the password file; `None` where it is not in it.
+/// The name of the user that we are, from the password file; `None` where it is not in it. Read once: thousands of
+/// operations may have this machine as a host.
 pub(super) fn user_name() -> Option<String> {
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let text = std::fs::read_to_string("/etc/passwd").ok()?;
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    })
+    static NAME: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let uid = rustix::process::geteuid().as_raw().to_string();
+        let text = std::fs::read_to_string("/etc/passwd").ok()?;
+        text.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then(|| name.to_owned())
+        })
+    };
+    NAME.get_or_init(read).clone()
 }
 
 /// Whether a variable of our own is passed on to local jobs.

@@ -36,7 +36,7 @@ impl Operation {
             locks: if locks.is_empty() { Locks::Held(Vec::new()) } else { Locks::Wanted(locks.clone()) },
             deadline_at_ms: deadline(&plan, entry.at_ms),
             life: Life::Processing(if locks.is_empty() { Activity::Active } else { Activity::Queued }),
-            nodes: Vec::new(),
+            nodes: Vec::with_capacity(plan.steps.len()),
             seq: 1,
             created_at_ms: entry.at_ms,
             at_ms: entry.at_ms,

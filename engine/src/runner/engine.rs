@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dsl::plan::Plan;
 use dsl::value::SecretRef;
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use store::{OpenReport, Secret, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -22,7 +23,7 @@ use super::task::{Begin, Hand, Held, Message, Standing, Update, Waits};
 use crate::error::{Error, Kind};
 use crate::host::KnownHosts;
 use crate::journal::{self, Summary};
-use crate::limits::{EXECUTORS, HOSTS, LOCK_BYTES, NODES};
+use crate::limits::{EXECUTORS, HOSTS, LOCK_BYTES, NODES, RECOVERED_AT_ONCE};
 use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, Operation, OutputRef, Verb};
 use crate::plans::Plans;
 use crate::vault::Vault;
@@ -108,12 +109,31 @@ pub(super) struct Shared {
 /// An operation that this process works on, seen from outside its task.
 #[derive(Clone)]
 struct InHand {
-    messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Box<Message>>,
     seen: watch::Receiver<Update>,
     board: Board,
 }
 
+/// An operation as the store has it.
+struct Found {
+    operation: Operation,
+    vault: Vault,
+    /// None where it is being created.
+    summary: Option<Summary>,
+}
+
+/// Answers when the first step of an operation is durable.
+type Begun = oneshot::Receiver<Result<(), Error>>;
+
 impl Shared {
+    /// An operation with its secrets.
+    fn read(&self, id: Uuid) -> Result<Found, Error> {
+        let operation = journal::load(&self.store, &self.plans, id)?;
+        let secrets = self.store.sealed().read(&id)?.unwrap_or_default();
+        let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
+        Ok(Found { summary: journal::summary(&self.store, id)?, operation, vault })
+    }
+
     pub fn forget(&self, id: Uuid) {
         self.locks().waits_no_more(id);
         let mut hands = self.hands();
@@ -209,7 +229,7 @@ impl Engine {
             }
         };
         let begin = Begin { before: vec![entry], locked, found: Vec::new() };
-        let begun = self.take(operation, Vault::new(create.secrets), begin, None).await;
+        let begun = self.take(Found { operation, vault: Vault::new(create.secrets), summary: None }, begin, None).await;
         if begun.is_err() {
             self.shared.locks().give_back(id);
         }
@@ -263,6 +283,7 @@ impl Engine {
         for _ in 0..VERB_TRIES {
             let (reply, answer) = oneshot::channel();
             let message = Message::Verb { verb: verb.clone(), by: by.to_owned(), why: why.to_owned(), reply };
+            let message = Box::new(message);
             let taking = self.shared.taking.lock().await;
             let in_hand = self.shared.hands().get(&id).cloned();
             match in_hand {
@@ -274,8 +295,8 @@ impl Engine {
                     }
                 }
                 None => {
-                    let (operation, vault) = self.read(id).await?;
-                    self.take(operation, vault, Begin::default(), Some(message)).await?;
+                    let found = self.read(id).await?;
+                    self.take(found, Begin::default(), Some(message)).await?;
                     drop(taking);
                 }
             }
@@ -290,35 +311,70 @@ impl Engine {
     /// Every unfinished operation goes on by itself. Gives those that could not be taken in hand, with the reason: they do not
     /// keep the others from it (I11).
     pub async fn recover(&self) -> Result<Recovered, Error> {
-        let mut recovered = Recovered::default();
+        let (mut recovered, mut unfinished) = (Recovered::default(), Vec::new());
         for summary in self.list().await? {
-            let taken = match summary.goes_on_by_itself() {
-                true => self.go_on(summary.id).await,
-                false if summary.is_quarantined() => {
-                    let why = summary.waits_for.unwrap_or_default();
-                    Err(Error::new(Kind::Quarantined, why))
-                }
-                false => continue,
-            };
-            match taken {
-                Ok(()) => recovered.taken.push(summary.id),
-                Err(error) => {
-                    tracing::error!(operation = %summary.id, %error, "an unfinished operation cannot go on");
-                    recovered.left.push((summary.id, error));
+            if summary.goes_on_by_itself() {
+                unfinished.push(summary.id);
+            } else if summary.is_quarantined() {
+                let why = Error::new(Kind::Quarantined, summary.waits_for.unwrap_or_default());
+                recovered.leave(summary.id, why);
+            }
+        }
+        // Most of the work is reading, which every processor can do a share of.
+        let readers = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut shares = futures::stream::iter(unfinished.chunks(RECOVERED_AT_ONCE))
+            .map(|share| self.go_on(share.to_vec()))
+            .buffered(readers);
+        while let Some(share) = shares.next().await {
+            for (id, taken) in share {
+                match taken {
+                    Ok(()) => recovered.taken.push(id),
+                    Err(error) => recovered.leave(id, error),
                 }
             }
         }
         Ok(recovered)
     }
 
-    /// Takes an unfinished operation in hand, unless it is.
-    async fn go_on(&self, id: Uuid) -> Result<(), Error> {
-        let _taking = self.shared.taking.lock().await;
-        if self.in_hand(id) {
-            return Ok(());
+    /// Takes unfinished operations in hand, unless they are.
+    async fn go_on(&self, ids: Vec<Uuid>) -> Vec<(Uuid, Result<(), Error>)> {
+        let (shared, share) = (Arc::clone(&self.shared), ids.clone());
+        let read = match blocking(move || Ok(share.iter().map(|&id| shared.read(id)).collect::<Vec<_>>())).await {
+            Ok(read) => read,
+            Err(error) => ids.iter().map(|_| Err(error.again())).collect(),
+        };
+        let mut begun = Vec::with_capacity(read.len());
+        {
+            let _taking = self.shared.taking.lock().await;
+            for (id, found) in ids.into_iter().zip(read) {
+                let answer = match found {
+                    Ok(found) => self.begin_again(found).await,
+                    Err(error) => Err(error),
+                };
+                begun.push((id, answer));
+            }
         }
-        let (operation, vault) = self.read(id).await?;
-        self.take(operation, vault, Begin::default(), None).await
+        let mut taken = Vec::with_capacity(begun.len());
+        for (id, answer) in begun {
+            let answer = match answer {
+                Ok(Some(answer)) => answered(answer).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            taken.push((id, answer));
+        }
+        taken
+    }
+
+    /// Takes an operation in hand that was read a moment ago; nothing where it is in hand. Nobody else may be taking one.
+    async fn begin_again(&self, found: Found) -> Result<Option<Begun>, Error> {
+        let (id, seq) = (found.operation.id, found.operation.seq);
+        if self.in_hand(id) {
+            return Ok(None);
+        }
+        // Somebody may have had it in hand since it was read.
+        let found = if journal::has(&self.shared.store, id, seq + 1)? { self.read(id).await? } else { found };
+        self.start(found, Begin::default(), None).map(Some)
     }
 
     /// What an operation waits for of others, as the process that works on it sees it.
@@ -326,21 +382,19 @@ impl Engine {
         self.shared.hands().get(&id).map(|hand| hand.seen.borrow().waits.clone()).unwrap_or_default()
     }
 
-    /// An operation and its secrets, from the store.
-    async fn read(&self, id: Uuid) -> Result<(Operation, Vault), Error> {
+    async fn read(&self, id: Uuid) -> Result<Found, Error> {
         let shared = Arc::clone(&self.shared);
-        blocking(move || {
-            let store = &shared.store;
-            let operation = journal::load(store, &shared.plans, id)?;
-            let secrets = store.sealed().read(&id)?.unwrap_or_default();
-            let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
-            Ok((operation, vault))
-        })
-        .await
+        blocking(move || shared.read(id)).await
     }
 
-    /// Takes an operation in hand and lets a task work on it.
-    async fn take(&self, operation: Operation, vault: Vault, begin: Begin, verb: Option<Message>) -> Result<(), Error> {
+    /// Takes an operation in hand, and waits until its first step is durable.
+    async fn take(&self, found: Found, begin: Begin, verb: Option<Box<Message>>) -> Result<(), Error> {
+        answered(self.start(found, begin, verb)?).await
+    }
+
+    /// Takes an operation in hand and lets a task work on it, which answers when its first step is durable.
+    fn start(&self, found: Found, begin: Begin, verb: Option<Box<Message>>) -> Result<Begun, Error> {
+        let Found { operation, vault, summary } = found;
         let id = operation.id;
         let shared = &self.shared;
         let context = Context::new(&shared.store, &operation, vault, &shared.known, &shared.host_places)?;
@@ -356,7 +410,7 @@ impl Engine {
             self.shared.count.send_replace(hands.len());
         }
         let held = Held { shared: Arc::clone(&self.shared), id };
-        let mut hand = Hand::new(Arc::clone(&self.shared), Driver::new(operation, 1), context, inbox, tell);
+        let mut hand = Hand::new(Arc::clone(&self.shared), Driver::new(operation, 1), context, inbox, tell, summary);
         let (begun, answer) = oneshot::channel();
         // All in one task of its own: whoever asked may go at any time, and the operation goes on.
         tokio::spawn(async move {
@@ -371,7 +425,7 @@ impl Engine {
                 }
             }
         });
-        answer.await.map_err(|_| Error::new(Kind::Internal, "the operation's task ended at once; a bug in Anneal"))?
+        Ok(answer)
     }
 
     /// The operations, oldest first.
@@ -474,7 +528,7 @@ impl Engine {
         let hand = self.shared.hands().get(&id).cloned();
         if let Some(hand) = hand {
             // Where it is not heard, it has ended by itself.
-            let _ = hand.messages.send(Message::LetGo).await;
+            let _ = hand.messages.send(Box::new(Message::LetGo)).await;
             self.shared.out_of_hand(id).await;
         }
     }
@@ -502,6 +556,13 @@ pub struct Recovered {
     pub taken: Vec<Uuid>,
     /// Operations that cannot, and why.
     pub left: Vec<(Uuid, Error)>,
+}
+
+impl Recovered {
+    fn leave(&mut self, id: Uuid, why: Error) {
+        tracing::error!(operation = %id, error = %why, "an unfinished operation cannot go on");
+        self.left.push((id, why));
+    }
 }
 
 /// The locks that a plan declares, sorted (D8).
@@ -541,6 +602,10 @@ fn forget_secrets(store: &Store) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+async fn answered(answer: Begun) -> Result<(), Error> {
+    answer.await.map_err(|_| Error::new(Kind::Internal, "the operation's task ended at once; a bug in Anneal"))?
 }
 
 /// Does what waits for the disk where waiting harms nobody.

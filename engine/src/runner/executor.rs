@@ -28,10 +28,14 @@ pub trait Executor: Send + Sync + 'static {
     }
 }
 
+/// What an executor reports of an attempt. In a box: a channel has room for 32 of what it carries from its beginning, and
+/// thousands of operations each have one.
+pub(super) type Report = Box<(NodeId, u32, NodeOutcome)>;
+
 /// Where an executor reports what happens before the end.
 #[derive(Debug, Clone)]
 pub struct Reporter {
-    pub(super) to: mpsc::Sender<(NodeId, u32, NodeOutcome)>,
+    pub(super) to: mpsc::Sender<Report>,
     pub(super) node: NodeId,
     pub(super) attempt: u32,
 }
@@ -40,7 +44,7 @@ impl Reporter {
     /// Tells that a running job was found again.
     pub async fn reattached(&self) {
         // The task that listens ends only with its operation; then nobody wants to know.
-        let _ = self.to.send((self.node.clone(), self.attempt, NodeOutcome::Reattached)).await;
+        let _ = self.to.send(Box::new((self.node.clone(), self.attempt, NodeOutcome::Reattached))).await;
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use super::call;
 use super::clock::Clock;
 use super::context::Context;
 use super::engine::Shared;
-use super::executor::Reporter;
+use super::executor::{Report, Reporter};
 use super::locks::OfOperation;
 use crate::error::{Error, Kind};
 use crate::journal::{self, Beside, LockRecord, Summary};
@@ -75,13 +76,15 @@ pub(super) struct Hand {
     shared: Arc<Shared>,
     driver: Driver,
     context: Arc<Context>,
-    inbox: mpsc::Receiver<Message>,
-    reports: mpsc::Receiver<(NodeId, u32, NodeOutcome)>,
-    report_to: mpsc::Sender<(NodeId, u32, NodeOutcome)>,
+    inbox: mpsc::Receiver<Box<Message>>,
+    reports: mpsc::Receiver<Report>,
+    report_to: mpsc::Sender<Report>,
     seen: watch::Sender<Update>,
     executors: JoinSet<()>,
-    /// The summary as it was last committed by this hand.
+    /// The summary as it is in the store.
     summary: Option<Summary>,
+    /// Whether this hand committed anything.
+    wrote: bool,
     clock: Clock,
     wake_at_ms: Option<u64>,
     /// Locks that are recorded for it and that it does not hold: given back with its next commit.
@@ -120,8 +123,9 @@ impl Hand {
         shared: Arc<Shared>,
         driver: Driver,
         context: Arc<Context>,
-        inbox: mpsc::Receiver<Message>,
+        inbox: mpsc::Receiver<Box<Message>>,
         seen: watch::Sender<Update>,
+        summary: Option<Summary>,
     ) -> Hand {
         let (report_to, reports) = mpsc::channel(REPORTS);
         let clock = Clock::from(driver.operation().at_ms);
@@ -139,14 +143,15 @@ impl Hand {
             report_to,
             seen,
             executors: JoinSet::new(),
-            summary: None,
+            summary,
+            wrote: false,
             wake_at_ms: None,
         }
     }
 
     /// The first step: `before` are entries that are in the state already and not yet durable (`Created`).
     /// `before` may come with its locks taken already.
-    pub async fn begin(&mut self, begin: Begin, verb: Option<Message>) -> Result<Rest, Error> {
+    pub async fn begin(&mut self, begin: Begin, verb: Option<Box<Message>>) -> Result<Rest, Error> {
         // What a write that was kept in part left over.
         let left_over = self.shared.locks().nodes_of(self.context.id);
         self.left_over = self.driver.left_over(left_over);
@@ -189,8 +194,8 @@ impl Hand {
         // Only what is durable counts: after a commit that failed, the state in memory is thrown away. And asked of an
         // operation that had ended before, a verb changes nothing: then there is nothing to clean up.
         let ended = standing == Standing::AtRest && self.driver.operation().life.is_final();
-        if ended && self.summary.is_some() {
-            self.clean_up().await;
+        if ended && self.wrote {
+            Box::pin(self.clean_up()).await;
         }
         let seq = self.driver.operation().seq;
         drop(held);
@@ -226,23 +231,26 @@ impl Hand {
     }
 
     /// Does what it is told. `None` when that is to let go.
-    async fn told(&mut self, message: Message) -> Result<Option<Rest>, Error> {
-        match message {
-            Message::Verb { verb, by, why, reply } => self.verb(verb, &by, &why, reply).await.map(Some),
+    async fn told(&mut self, message: Box<Message>) -> Result<Option<Rest>, Error> {
+        match *message {
+            Message::Verb { verb, by, why, reply } => Box::pin(self.verb(verb, &by, &why, reply)).await.map(Some),
             Message::LetGo => Ok(None),
         }
     }
 
-    async fn step(&mut self, before: Vec<Entry>, inputs: Vec<Input>) -> Result<Rest, Error> {
-        let decided = {
-            let mut locks = self.shared.locks();
-            self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
-            let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
-            let now_ms = self.clock.now_ms();
-            self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places })
-        };
-        let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
-        self.carry_out(before, decided).await
+    /// In a box: thousands of operations wait, and what only a step needs is not kept for each of them meanwhile.
+    fn step(&mut self, before: Vec<Entry>, inputs: Vec<Input>) -> BoxFuture<'_, Result<Rest, Error>> {
+        Box::pin(async move {
+            let decided = {
+                let mut locks = self.shared.locks();
+                self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
+                let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
+                let now_ms = self.clock.now_ms();
+                self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+            };
+            let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
+            self.carry_out(before, decided).await
+        })
     }
 
     async fn verb(
@@ -374,8 +382,11 @@ impl Hand {
         for batch in journal::batches(id, entries, beside)? {
             self.shared.store.commit(batch).await?;
         }
-        if !entries.is_empty() {
+        if changed {
             self.summary = Some(summary);
+        }
+        if !entries.is_empty() {
+            self.wrote = true;
             self.seen.send_modify(|update| {
                 update.seq = seq;
                 update.rest = Standing::Busy;
@@ -416,7 +427,7 @@ impl Hand {
             if let Some(outcome) = outcome {
                 let outcome = redacted(outcome, &redactor);
                 // The task that listens ends only with its operation; then nobody wants to know.
-                let _ = reporter.to.send((node, attempt, outcome)).await;
+                let _ = reporter.to.send(Box::new((node, attempt, outcome))).await;
             }
         });
     }
@@ -472,7 +483,8 @@ fn after_panic(effect: &Effect, outcome: NodeOutcome) -> NodeOutcome {
     }
 }
 
-fn input((node, attempt, outcome): (NodeId, u32, NodeOutcome)) -> Input {
+fn input(report: Report) -> Input {
+    let (node, attempt, outcome) = *report;
     Input::Node { node, attempt, outcome }
 }
 
