@@ -120,7 +120,7 @@ impl Round<'_> {
 
     /// Starts the operations: two chains, a fan, and one that is undone.
     fn begin(&mut self) -> Vec<Process> {
-        let pace = format!("pace=0.{}", self.rng.u8(0..4));
+        let pace = format!("pace=0.{}", self.rng.u8(1..6));
         let file = self.anneal.file("upload", vec![b'x'; self.rng.usize(0..200_000)]);
         let file = format!("file={}", file.display());
         let all: Vec<usize> = (0..HOSTS).collect();
