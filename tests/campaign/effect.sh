@@ -1,7 +1,8 @@
 #!/bin/sh
 # An effect that is counted: a line when it begins and a line when it ends, each appended with one write and synced.
 #
-# usage: effect.sh do|undo SECONDS [first-fails|fails]
+# usage: effect.sh do|undo SECONDS [first-fails|fails|gated|mended]
+#   gated: waits until $HOME/gate is there    mended: fails until $HOME/mended is there
 set -eu
 
 note() {
@@ -9,15 +10,20 @@ note() {
     dd of="$HOME/effects" oflag=append conv=notrunc,fsync status=none
 }
 
+fail() {
+  note failed
+  exit 7
+}
+
 what=$1
 marker=$HOME/markers/${ANNEAL_JOB%/*}
 note "$what"
 sleep "$2"
-case ${3:-}${ANNEAL_JOB##*/} in
-  fails* | first-fails1)
-    note failed
-    exit 7
-    ;;
+case ${3:-} in
+  fails) fail ;;
+  first-fails) [ "${ANNEAL_JOB##*/}" != 1 ] || fail ;;
+  mended) [ -e "$HOME/mended" ] || fail ;;
+  gated) until [ -e "$HOME/gate" ]; do sleep 0.05; done ;;
 esac
 mkdir -p "${marker%/*}"
 if [ "$what" = do ]; then : >"$marker"; else rm -f "$marker"; fi

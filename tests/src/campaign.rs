@@ -6,11 +6,19 @@
 //! that are executed (`tests/campaign/effect.sh`), never by what Anneal says of itself.
 
 pub mod crash;
+pub mod faults;
 
 mod broken;
+mod catalogue;
+mod damage;
 mod effects;
+mod fault;
 mod fleet;
+mod formats;
 mod history;
+mod judge;
+mod machine;
 mod processes;
 mod round;
+mod stored;
 mod table;

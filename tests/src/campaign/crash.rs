@@ -59,7 +59,11 @@ pub fn run(rounds: usize, seed: u64, data: &Path, mut say: impl FnMut(&str)) -> 
         }
     }
     let whole = caught(|| whole(&anneal, &fleet, &journals));
-    report.table.add("all journals and effects of all rounds, at the end", 0, whole.map_err(|why| (String::new(), why)));
+    report.table.add(
+        "all journals and effects of all rounds, at the end",
+        0,
+        whole.map_err(|why| (String::new(), why)),
+    );
     report
 }
 
