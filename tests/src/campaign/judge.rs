@@ -121,7 +121,7 @@ fn check_effects(
 
 /// Runs a command that must end in order and in time, and where it fails say what, where, and what to do.
 pub fn spoken(anneal: &Anneal, args: &[&str]) -> Result<Ended, Broken> {
-    let ended = anneal.start(args).wait(SOON);
+    let ended = anneal.start(args).wait(SOON / 2);
     let crashed = ended.code >= 100 || ended.stderr.contains("panicked");
     let silent = ended.code != 0 && (!ended.stderr.contains("error: ") || !ended.stderr.contains("  help: "));
     // A failed operation says what failed in other words.
