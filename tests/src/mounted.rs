@@ -16,10 +16,6 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Disk(PathBuf);
 
-/// A tmpfs in a folder. It is unmounted when it is dropped.
-#[derive(Debug)]
-pub struct Tmpfs(Disk);
-
 impl Disk {
     /// Mounts one over a folder, whose content is hidden by it.
     ///
@@ -47,24 +43,6 @@ impl Disk {
     /// When that fails.
     pub fn remount(&self, options: &str) {
         mount(&["-o", &format!("remount,{options}")], &self.0);
-    }
-}
-
-impl Tmpfs {
-    /// Mounts one over a folder.
-    ///
-    /// # Panics
-    /// When this is not root.
-    pub fn over(folder: &Path, size: &str) -> Tmpfs {
-        Tmpfs(Disk::over(folder, Kind::Tmpfs, size))
-    }
-
-    /// Mounts it again with other options, such as `ro`.
-    ///
-    /// # Panics
-    /// When that fails.
-    pub fn remount(&self, options: &str) {
-        self.0.remount(options);
     }
 }
 
