@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark's table is what it is for")]
 
 pub mod host;
+pub mod work;
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,14 @@ pub fn time(work: impl FnOnce() -> Fallible<()>) -> Fallible<Duration> {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// User and system time of this process, microseconds (proc(5), `/proc/self/stat` fields 14 and 15, in ticks of 10 ms).
+pub fn cpu_us() -> Fallible<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+    let tick = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok((tick(11) + tick(12)) * 10_000.0)
 }
 
 /// One row of the table.

@@ -57,6 +57,10 @@ impl Workflow {
             steps,
             outputs: self.outputs.clone(),
             assets: self.assets.iter().map(|(path, bytes)| (path.clone(), asset(bytes))).collect(),
+            groups: Vec::new(),
+            locks: Vec::new(),
+            instances: Vec::new(),
+            deadline_ms: None,
         };
         debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
         Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })
@@ -94,6 +98,18 @@ impl Scope for Inputs<'_> {
     }
 
     fn operation_id(&self) -> Value {
+        Value::None
+    }
+
+    fn operation_state(&self) -> Value {
+        Value::None
+    }
+
+    fn operation_failure(&self) -> Value {
+        Value::None
+    }
+
+    fn each(&self) -> Value {
         Value::None
     }
 

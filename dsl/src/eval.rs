@@ -25,6 +25,12 @@ pub trait Scope {
     fn role(&self, role: &str, property: HostProperty) -> Value;
     /// `operation.id`
     fn operation_id(&self) -> Value;
+    /// `operation.state`, in a step of `finally`
+    fn operation_state(&self) -> Value;
+    /// `operation.failure`, in a step of `finally`: [`Value::None`] where there was none
+    fn operation_failure(&self) -> Value;
+    /// `each`
+    fn each(&self) -> Value;
     /// The text of a secret. The core answers `None`: it never sees one; only executors do.
     fn secret(&self, name: &SecretRef) -> Option<String>;
 }
@@ -112,6 +118,9 @@ impl Eval<'_> {
             Expr::Host(property) => Ok(self.scope.host(*property)),
             Expr::Role { role, property } => Ok(self.scope.role(role, *property)),
             Expr::OperationId => Ok(self.scope.operation_id()),
+            Expr::OperationState => Ok(self.scope.operation_state()),
+            Expr::OperationFailure => Ok(self.scope.operation_failure()),
+            Expr::Each => Ok(self.scope.each()),
             Expr::Field(base, name) => match value(base)? {
                 Value::Record(mut fields) => Ok(fields.remove(name).unwrap_or(Value::None)),
                 Value::None => Ok(Value::None),

@@ -35,6 +35,13 @@ pub enum Expr {
     },
     /// `operation.id`.
     OperationId,
+    /// `operation.state` in a step of `finally`: how everything else ended, `succeeded`, `failed`, `cancelled` or
+    /// `rolled_back`.
+    OperationState,
+    /// `operation.failure` in a step of `finally`: why it did not succeed, as text; `None` where it did.
+    OperationFailure,
+    /// `each`: the element that the node is for.
+    Each,
     /// `x.field` of a record; `None` where the record is absent.
     Field(Box<Expr>, String),
     /// `x['key']` of a map or `x[0]` of a list; `None` where there is no such element.

@@ -127,7 +127,11 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
                 *mode = Some(parse_mode(text).ok_or("`mode` must be octal, such as '0644'")?);
             }
             // Only these actions have such fields.
-            Action::Wait { .. } | Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {}
+            Action::Wait { .. }
+            | Action::Run { .. }
+            | Action::Shell { .. }
+            | Action::Script { .. }
+            | Action::Gate { .. } => {}
         },
     }
     Ok(())

@@ -89,7 +89,7 @@ impl Lower<'_> {
         let step = Step {
             id: step.id.as_ref()?.value.clone(),
             about: step.about.clone(),
-            role: step.on.as_ref()?.value.clone(),
+            role: Some(step.on.as_ref()?.value.clone()),
             needs: self.edges(index, graph),
             when: match when {
                 Some(when) => Some(when?),
@@ -112,6 +112,11 @@ impl Lower<'_> {
             env,
             stdin,
             as_user,
+            each: None,
+            parallel: None,
+            locks: Vec::new(),
+            group: None,
+            finally: None,
         };
         let mut lowered = Lowered { step, fixed: std::mem::take(&mut self.fixed), timeout, cap };
         if lowered.fixed.is_empty()

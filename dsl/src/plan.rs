@@ -15,7 +15,7 @@ use crate::types::{Field, Type};
 use crate::value::Value;
 
 /// The format that this build writes; it reads this one and the one before.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A compiled workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,38 @@ pub struct Plan {
     pub outputs: BTreeMap<String, Template>,
     /// The scripts and files that steps name, by their path relative to the workflow.
     pub assets: BTreeMap<String, Asset>,
+    /// Groups of steps that hosts pass through in batches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// Names that no other operation may hold while this one is open (D8). Never secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Template>,
+    /// The instances that it touches: their locks are taken as those of `locks` are (D8). Never secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<Template>,
+    /// How long the operation may take before it is cancelled, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+}
+
+/// Steps that a host passes through together: a host enters when a place is free, and leaves when its last step of the
+/// group is over. Admission is a rule of the scheduler, not an edge (D2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Name within the workflow.
+    pub id: String,
+    /// The role whose hosts pass through, in the order of its slots. Every step of the group runs on it.
+    pub role: String,
+    /// How many hosts may be in it at once: the first batch, the next one, …; the last number counts for all that follow.
+    /// Empty: no limit.
+    pub sizes: Vec<u32>,
+    /// How long after a host has left before the next one enters, in milliseconds.
+    pub pause_ms: u64,
+    /// After so many hosts with a failure no further host enters.
+    pub stop_after: Option<u32>,
+    /// Index of the gate that a person opens after the first batch has left.
+    pub gate: Option<usize>,
 }
 
 /// An input of a plan.
@@ -77,8 +109,8 @@ pub struct Step {
     pub id: String,
     /// What a person reads.
     pub about: Option<String>,
-    /// The role it runs on: one node per slot.
-    pub role: String,
+    /// The role it runs on: one node per slot. Absent: it runs from here, as one node.
+    pub role: Option<String>,
     /// What must be over before it.
     pub needs: Vec<Edge>,
     /// A condition; false is `Skipped(WhenFalse)`. Never secret, and reads nothing of secrets but their presence.
@@ -105,6 +137,35 @@ pub struct Step {
     pub stdin: Option<Template>,
     /// The user that the program runs as, by sudo; the login user where absent.
     pub as_user: Option<Template>,
+    /// A list: one node for each of its elements, on the one host of its role. Known when the steps it reads are over (D2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Expr>,
+    /// How many of its nodes run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<u32>,
+    /// Names that one node at a time holds while it runs, across operations. Never secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Template>,
+    /// Index of its group in [`Plan::groups`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<usize>,
+    /// It stands in `finally`: it runs when everything else is over, if that ended like this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finally: Option<OnState>,
+}
+
+/// After which ends a step of `finally` runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnState {
+    /// After all.
+    Always,
+    /// After every step has succeeded or was skipped.
+    Succeeded,
+    /// After a failure, a rollback too.
+    Failed,
+    /// After a cancel, or the deadline.
+    Cancelled,
 }
 
 /// An edge to an earlier step.
@@ -186,6 +247,29 @@ pub enum Action {
         /// How long between two looks, in milliseconds.
         every_ms: u64,
     },
+    /// Waiting for a person to approve or reject. Its step has no role.
+    Gate {
+        /// What is asked; never secret.
+        text: Template,
+        /// Who may answer; anybody where empty.
+        approvers: Vec<String>,
+        /// Whoever asked for the operation may not answer.
+        not_requester: bool,
+        /// For how long at most, in milliseconds.
+        within_ms: Option<u64>,
+        /// What no answer in that time means.
+        otherwise: Otherwise,
+    },
+}
+
+/// What no answer at a gate means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// It counts as approved.
+    Approve,
+    /// It counts as rejected: the step fails.
+    Reject,
 }
 
 /// What an `Upload` brings.
@@ -292,4 +376,53 @@ pub enum Out {
         /// Type that the text is parsed as.
         ty: Type,
     },
+}
+
+impl Step {
+    /// A step with nothing but a name, where it runs, and what it does: one attempt of up to an hour.
+    pub fn new(id: impl Into<String>, role: Option<&str>, action: Action) -> Step {
+        Step {
+            id: id.into(),
+            about: None,
+            role: role.map(str::to_owned),
+            needs: Vec::new(),
+            when: None,
+            probe: None,
+            action,
+            undo: None,
+            interrupted: Interrupted::Reattach,
+            retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
+            timeout_ms: 3_600_000,
+            on_failure: OnFailure::Stop,
+            out: BTreeMap::new(),
+            env: BTreeMap::new(),
+            stdin: None,
+            as_user: None,
+            each: None,
+            parallel: None,
+            locks: Vec::new(),
+            group: None,
+            finally: None,
+        }
+    }
+}
+
+impl Plan {
+    /// A plan with nothing but a name, roles and steps.
+    pub fn new(workflow: impl Into<String>, roles: BTreeMap<String, Role>, steps: Vec<Step>) -> Plan {
+        Plan {
+            format: FORMAT,
+            workflow: workflow.into(),
+            about: String::new(),
+            inputs: BTreeMap::new(),
+            roles,
+            steps,
+            outputs: BTreeMap::new(),
+            assets: BTreeMap::new(),
+            groups: Vec::new(),
+            locks: Vec::new(),
+            instances: Vec::new(),
+            deadline_ms: None,
+        }
+    }
 }

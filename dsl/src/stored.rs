@@ -71,7 +71,7 @@ impl Plan {
             if !ids.insert(step.id.as_str()) {
                 return wrong("has the id of another");
             }
-            if !self.roles.contains_key(&step.role) {
+            if step.role.as_ref().is_some_and(|role| !self.roles.contains_key(role)) {
                 return wrong("runs on an unknown role");
             }
             if step.needs.iter().any(|edge| edge.step >= index) {
@@ -135,7 +135,11 @@ impl Step {
             Action::Script { asset, .. } | Action::Upload { from: UploadFrom::Asset(asset), .. } => {
                 Some(asset.as_str())
             }
-            Action::Run { .. } | Action::Shell { .. } | Action::Upload { .. } | Action::Wait { .. } => None,
+            Action::Run { .. }
+            | Action::Shell { .. }
+            | Action::Upload { .. }
+            | Action::Wait { .. }
+            | Action::Gate { .. } => None,
         })
     }
 
@@ -159,6 +163,7 @@ impl Step {
                     Until::Tcp { port } => vec![port],
                     Until::Http { url, .. } => vec![url],
                 },
+                Action::Gate { text, .. } => vec![text],
             };
             for template in templates {
                 if template.secret {
@@ -188,7 +193,10 @@ fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::StepState(_)
         | Expr::Host(_)
         | Expr::Role { .. }
-        | Expr::OperationId => Ok(()),
+        | Expr::OperationId
+        | Expr::OperationState
+        | Expr::OperationFailure
+        | Expr::Each => Ok(()),
         Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {
             [a, b].into_iter().try_for_each(|x| walk(x, visit))

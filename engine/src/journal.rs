@@ -1,10 +1,12 @@
 //! Where an operation lies in the store: its journal, its summary, its plan.
 //!
-//! Keys: `j/` + operation (16 bytes) + sequence (8 bytes, big-endian) holds one [`Entry`] as JSON; `o/` + operation holds
-//! its [`Summary`] as JSON, rewritten in the commit of the event that changes it (D10). Operation ids are UUIDs of version
-//! 7, so key order is order of creation.
-
-use std::sync::Arc;
+//! Keys: `j/` + operation (16 bytes) + sequence of the first (8 bytes, big-endian) holds the [`Entry`]s of one commit as a
+//! JSON list, or one of them as itself; `o/` + operation holds its [`Summary`] as JSON, rewritten in the commit of the event
+//! that changes it (D10). Operation ids are UUIDs of version 7, so key order is order of creation. `l/` + the name of a lock
+//! holds its [`LockRecord`]: `l/o/` those of operations, `l/n/` those of nodes.
+//!
+//! What one commit says is one row: a key costs the log and the index more than an entry does. A long or large commit is
+//! several rows ([`ROW_ENTRIES`], [`ROW_BYTES`]).
 
 use dsl::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,8 @@ use store::{Batch, Digest, Store};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind};
-use crate::operation::{Entry, Event, JOURNAL_FORMAT, Operation, replay};
+use crate::operation::{Entry, Etsi, Event, JOURNAL_FORMAT, Locks, NodeId, Operation, replay};
+use crate::plans::Plans;
 
 /// What lists show of an operation without reading its journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +44,11 @@ impl Summary {
         use crate::operation::Activity;
         let waits_for = match operation.life.activity() {
             Some(Activity::Paused { why, .. } | Activity::Pausing { why, .. }) => Some(why.clone()),
-            Some(Activity::Active | Activity::Cancelling { .. }) | None => None,
+            Some(Activity::Queued) => Some(match &operation.locks {
+                Locks::Wanted(locks) | Locks::Held(locks) => format!("waits for {}", locks.join(", ")),
+            }),
+            Some(Activity::Active) => operation.open_gates().next().map(|gate| format!("`{gate}` awaits approval")),
+            Some(Activity::Cancelling { .. }) | None => None,
         };
         Summary {
             id: operation.id,
@@ -56,12 +63,22 @@ impl Summary {
 }
 
 impl Summary {
+    /// Whether it goes on when a process takes it in hand, without anybody asking for more.
+    pub fn goes_on_by_itself(&self) -> bool {
+        self.open && self.state != Etsi::FailedTemp.to_string()
+    }
+
+    /// Whether its journal is damaged.
+    pub fn is_quarantined(&self) -> bool {
+        self.state == QUARANTINED
+    }
+
     /// The summary of an operation that cannot be read.
     pub fn quarantined(id: Uuid, error: &Error) -> Summary {
         Summary {
             id,
             workflow: "?".to_owned(),
-            state: "QUARANTINED".to_owned(),
+            state: QUARANTINED.to_owned(),
             waits_for: Some(error.to_string()),
             open: false,
             created_at_ms: 0,
@@ -70,13 +87,59 @@ impl Summary {
     }
 }
 
+/// The state of an operation whose journal is damaged (I11).
+const QUARANTINED: &str = "QUARANTINED";
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockRecord {
+    /// The operation.
+    pub operation: Uuid,
+    /// The node of it, for a lock of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+}
+
+/// What changes together with entries.
+#[derive(Debug, Default)]
+pub struct Beside<'a> {
+    /// The summary, where it changed.
+    pub summary: Option<&'a Summary>,
+    /// Locks that were taken.
+    pub took: Vec<(String, LockRecord)>,
+    /// Locks that were given back.
+    pub gave: Vec<(String, LockRecord)>,
+}
+
 /// Bytes and entries of one commit, well below the store's own limits.
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
 const BATCH_ENTRIES: usize = 1_024;
+/// Entries and bytes of one row; an entry that is larger has a row of its own.
+const ROW_ENTRIES: usize = 64;
+const ROW_BYTES: usize = 64 * 1024;
 /// Entries of one page of a scan.
 const PAGE: usize = store::limits::SCAN_ENTRIES as usize;
 
 const OPERATIONS: &[u8] = b"o/";
+const LOCKS: &[u8] = b"l/";
+
+fn lock_key(lock: &str, record: &LockRecord) -> Vec<u8> {
+    let kind = if record.node.is_some() { b"n/" } else { b"o/" };
+    [LOCKS, kind, lock.as_bytes()].concat()
+}
+
+/// All locks that are held, by name.
+pub fn locks(store: &Store) -> Result<Vec<(String, LockRecord)>, Error> {
+    let mut all = Vec::new();
+    for found in store.walk(LOCKS) {
+        let (key, row) = found?;
+        let name = key.get(LOCKS.len() + 2..).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
+        let record: LockRecord = decode(Uuid::nil(), "the record of a lock", &row.value)?;
+        all.push((name.to_owned(), record));
+    }
+    Ok(all)
+}
 
 fn journal_prefix(id: Uuid) -> Vec<u8> {
     [b"j/".as_slice(), id.as_bytes()].concat()
@@ -90,26 +153,36 @@ pub(crate) fn summary_key(id: Uuid) -> Vec<u8> {
     [OPERATIONS, id.as_bytes()].concat()
 }
 
-/// The batches that make `entries` durable, with the summary where it changed: one, unless they are many or large.
+/// The batches that make `entries` durable, with what changes beside them: one, unless they are many or large.
 ///
 /// The summary goes with the first of them where that creates the operation, so that no journal is without one, and else with
-/// the last.
-pub fn batches(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result<Vec<Batch>, Error> {
+/// the last. Locks are taken with the first and given back with the last: a list that is kept in part holds too much rather
+/// than too little.
+pub fn batches(id: Uuid, entries: &[Entry], beside: Beside<'_>) -> Result<Vec<Batch>, Error> {
     let new = || Batch::new(Some(*id.as_bytes()));
-    let (mut done, mut batch, mut bytes) = (Vec::new(), new(), 0);
-    for entry in entries {
-        let (key, value) = (entry_key(id, entry.seq), encode(entry)?);
-        if !batch.is_empty() && (bytes + value.len() > BATCH_BYTES || batch.len() >= BATCH_ENTRIES) {
+    let (mut done, mut batch, mut bytes, mut count) = (Vec::new(), new(), 0, 0);
+    for (lock, record) in &beside.took {
+        batch = batch.put(lock_key(lock, record), encode(record)?);
+    }
+    let mut rest = entries;
+    while let Some(first) = rest.first() {
+        let (row, size) = row(rest)?;
+        if !batch.is_empty() && (bytes + row.len() > BATCH_BYTES || count + size > BATCH_ENTRIES) {
             done.push(std::mem::replace(&mut batch, new()));
-            bytes = 0;
+            (bytes, count) = (0, 0);
         }
-        bytes += value.len();
-        batch = batch.expect_absent(&key).put(key, value);
+        let key = entry_key(id, first.seq);
+        (bytes, count) = (bytes + row.len(), count + size);
+        batch = batch.expect_absent(&key).put(key, row);
+        rest = &rest[size..];
+    }
+    for (lock, record) in &beside.gave {
+        batch = batch.delete(lock_key(lock, record));
     }
     done.push(batch);
     let creates = entries.first().is_some_and(|entry| entry.seq == 1);
     let at = if creates { 0 } else { done.len() - 1 };
-    if let Some(summary) = summary {
+    if let Some(summary) = beside.summary {
         let batch = std::mem::replace(&mut done[at], new());
         done[at] = batch.put(summary_key(id), encode(summary)?);
     }
@@ -117,22 +190,62 @@ pub fn batches(id: Uuid, entries: &[Entry], summary: Option<&Summary>) -> Result
     Ok(done)
 }
 
+/// The row that `entries` begin with, and how many of them it holds.
+fn row(entries: &[Entry]) -> Result<(Vec<u8>, usize), Error> {
+    let mut row = vec![b'['];
+    for (size, entry) in entries.iter().take(ROW_ENTRIES).enumerate() {
+        let before = row.len();
+        if size > 0 {
+            row.push(b',');
+        }
+        encode_into(&mut row, entry)?;
+        if size > 0 && row.len() > ROW_BYTES {
+            row.truncate(before);
+            row.push(b']');
+            return Ok((row, size));
+        }
+    }
+    row.push(b']');
+    Ok((row, entries.len().min(ROW_ENTRIES)))
+}
+
+/// The entries of a row, in order.
+fn decode_row(id: Uuid, bytes: &[u8]) -> Result<Vec<Entry>, Error> {
+    const WHAT: &str = "an entry of its journal";
+    match bytes.first() {
+        Some(b'{') => Ok(vec![decode(id, WHAT, bytes)?]),
+        _ => decode(id, WHAT, bytes),
+    }
+}
+
 /// Entries of a journal after `seq`, at most `limit`.
 pub fn entries(store: &Store, id: Uuid, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
-    let rows = store.scan(&journal_prefix(id), Some(&entry_key(id, after)), limit)?;
-    rows.iter().map(|(_, row)| decode(id, "an entry of its journal", &row.value)).collect()
+    // Whoever read whole commits goes on where a row begins. Else it may lie within one that began earlier, but not much.
+    let begins = after == 0 || store.get(&entry_key(id, after + 1))?.is_some();
+    let mut from = entry_key(id, if begins { after } else { after.saturating_sub(ROW_ENTRIES as u64) });
+    let mut found = Vec::new();
+    while found.is_empty() {
+        let rows = store.scan(&journal_prefix(id), Some(&from), limit)?;
+        let Some((last, _)) = rows.last() else { break };
+        from.clone_from(last);
+        for (_, row) in &rows {
+            found.extend(decode_row(id, &row.value)?.into_iter().filter(|entry| entry.seq > after));
+            if found.len() >= limit {
+                break;
+            }
+        }
+    }
+    found.truncate(limit);
+    Ok(found)
 }
 
 /// The whole journal of an operation.
 pub fn all_entries(store: &Store, id: Uuid) -> Result<Vec<Entry>, Error> {
     let mut all: Vec<Entry> = Vec::new();
-    loop {
-        let page = entries(store, id, all.last().map_or(0, |entry| entry.seq), PAGE)?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
+    for row in store.walk(&journal_prefix(id)) {
+        all.extend(decode_row(id, &row?.1.value)?);
     }
+    Ok(all)
 }
 
 /// The plan with that digest.
@@ -152,7 +265,7 @@ pub fn plan(store: &Store, digest: &str) -> Result<Plan, Error> {
 }
 
 /// An operation as its journal tells of it.
-pub fn load(store: &Store, id: Uuid) -> Result<Operation, Error> {
+pub fn load(store: &Store, plans: &Plans, id: Uuid) -> Result<Operation, Error> {
     let damaged = store.damaged().iter().find(|damage| damage.operation == Some(*id.as_bytes()));
     if let Some(damage) = damaged {
         return Err(Error::new(Kind::Quarantined, format!("its journal is damaged: {damage}"))
@@ -166,14 +279,14 @@ pub fn load(store: &Store, id: Uuid) -> Result<Operation, Error> {
             Error::new(Kind::Quarantined, "its journal does not begin with `created`")
         });
     };
-    let plan = plan(store, digest)?;
+    let plan = plans.get(digest, || plan(store, digest))?;
     if let Some(Entry { event: Event::Created { format, .. }, .. }) = entries.first()
         && *format > JOURNAL_FORMAT
     {
         return Err(Error::new(Kind::NeedsEngine, format!("its journal has format {format}, newer than ours"))
             .hint("use the version of Anneal that wrote it, or a later one"));
     }
-    replay(Arc::new(plan), &entries).map_err(|error| {
+    replay(plan, &entries).map_err(|error| {
         Error::new(Kind::Quarantined, error.to_string())
             .hint("the other operations are not touched by this; restore a backup of the data folder")
     })
@@ -228,7 +341,13 @@ fn quarantine(store: &Store, all: &mut Vec<Summary>) {
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|error| Error::new(Kind::Internal, "a record cannot be written").source(error))
+    let mut bytes = Vec::new();
+    encode_into(&mut bytes, value).map(|()| bytes)
+}
+
+fn encode_into<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), Error> {
+    serde_json::to_writer(bytes, value)
+        .map_err(|error| Error::new(Kind::Internal, "a record cannot be written").source(error))
 }
 
 fn decode<'a, T: Deserialize<'a>>(id: Uuid, what: &str, bytes: &'a [u8]) -> Result<T, Error> {
@@ -253,9 +372,9 @@ mod tests {
         Summary { open: true, ..Summary::quarantined(Uuid::nil(), &Error::new(Kind::Internal, "")) }
     }
 
-    /// Entries and bytes of each batch; each entry counts its expectation beside it.
+    /// Puts and deletes of each batch.
     fn sizes(entries: &[Entry], summary: Option<&Summary>) -> Vec<usize> {
-        batches(Uuid::nil(), entries, summary).unwrap().iter().map(Batch::len).collect()
+        batches(Uuid::nil(), entries, Beside { summary, ..Beside::default() }).unwrap().iter().map(Batch::len).collect()
     }
 
     #[test]
@@ -268,9 +387,40 @@ mod tests {
     fn many_or_large_entries_become_several_commits_below_the_stores_limits() {
         let many: Vec<Entry> = (2..5_002).map(|seq| failed(seq, 10)).collect();
         assert!(sizes(&many, None).iter().all(|len| *len as u64 <= store::limits::BATCH_ENTRIES));
+        assert!(sizes(&many, None).iter().sum::<usize>() <= 5_000 / ROW_ENTRIES + 5, "a row holds many entries");
         let large: Vec<Entry> = (2..22).map(|seq| failed(seq, 500_000)).collect();
-        let batches = batches(Uuid::nil(), &large, None).unwrap();
+        let batches = batches(Uuid::nil(), &large, Beside::default()).unwrap();
         assert!(batches.len() >= 4 && batches.iter().all(|batch| batch.size_bytes() < store::limits::BATCH_BYTES));
+    }
+
+    #[test]
+    fn any_page_of_a_journal_is_what_was_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap().store;
+        let (id, mut random) = (Uuid::now_v7(), fastrand::Rng::with_seed(3));
+        let mut all: Vec<Entry> = Vec::new();
+        // As the first format had it: an entry is a row.
+        let first = failed(1, 10);
+        let old = Batch::new(None).put(entry_key(id, 1), encode(&first).unwrap());
+        store.commit_blocking(old).unwrap();
+        all.push(first);
+        while all.len() < 400 {
+            let seq = all.len() as u64 + 1;
+            let bytes = if random.u8(..4) == 0 { ROW_BYTES / 3 } else { 10 };
+            let commit: Vec<Entry> = (seq..seq + random.u64(1..150)).map(|seq| failed(seq, bytes)).collect();
+            for batch in batches(id, &commit, Beside::default()).unwrap() {
+                store.commit_blocking(batch).unwrap();
+            }
+            all.extend(commit);
+        }
+        assert_eq!(all_entries(&store, id).unwrap(), all);
+        for after in 0..=all.len() {
+            let limit = random.usize(1..200);
+            let page = entries(&store, id, after as u64, limit).unwrap();
+            let expected = &all[after..];
+            assert!(page == expected[..page.len()] && page.len() <= limit, "after {after}, at most {limit}");
+            assert_eq!(page.is_empty(), expected.is_empty(), "only an empty page is the end");
+        }
     }
 
     #[test]

@@ -9,12 +9,14 @@ pub mod host;
 pub mod journal;
 pub mod limits;
 pub mod operation;
+mod plans;
 mod redact;
 pub mod runner;
 mod vault;
 pub mod view;
 
 pub use error::{Error, Kind};
+pub use plans::Plans;
 pub use redact::Redactor;
-pub use runner::{Create, Engine, HostSpec, Options};
+pub use runner::{Create, Engine, HostSpec, IfLocked, Options};
 pub use vault::Vault;

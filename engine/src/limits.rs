@@ -26,8 +26,11 @@ macro_rules! limits {
 
 limits! {
     NODES: usize = 100_000, "nodes", "Nodes of one operation.";
+    ELEMENTS: u64 = 10_000, "elements", "Elements of one `each`.";
     HOSTS: usize = 2_000, "hosts", "Hosts of one operation.";
     EXECUTORS: usize = 512, "executors", "Executors at work at once, over all operations.";
+    AT_HOST: usize = 32, "nodes", "Nodes at work on one host at once, over all operations.";
+    LOCK_BYTES: usize = 512, "bytes", "The name of a lock or an instance.";
     REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
     INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
     OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";

@@ -6,26 +6,31 @@
 
 mod apply;
 mod driver;
+mod each;
 mod event;
+mod group;
 mod hosts;
 mod life;
 mod node;
+mod places;
 mod replay;
 mod rollback;
 mod scope;
+mod starts;
 mod state;
 mod verb;
 mod what_next;
 
-pub use driver::{Decision as Decided, Driver, Effect, Input, NodeOutcome, Rest};
-pub use event::{CancelMode, Decision, Entry, Event, FailedBecause, JOURNAL_FORMAT, Outcome, UndoSkip};
+pub use driver::{Decision as Decided, Driver, Effect, Input, NodeOutcome, Rest, World};
+pub use event::{CancelMode, Decision, Entry, Event, FailedBecause, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome, UndoSkip};
 pub use hosts::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord};
 pub use life::{Activity, Etsi, Life};
 pub use node::{
-    Done, Failure, FailureClass, Gate, NodeEvent, NodeId, NodeState, OutputRef, Proof, Skip, Undo, Unknown,
+    Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, OutputRef, Proof, Skip, Undo, Unknown,
 };
+pub use places::{Alone, Places};
 pub use replay::{ReplayError, replay};
 pub use scope::CoreScope;
-pub use state::{IllegalEvent, Node, Operation};
+pub use state::{IllegalEvent, Locks, Node, Operation};
 pub use verb::{Refused, Verb};
 pub use what_next::{Command, what_next};

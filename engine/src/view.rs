@@ -39,6 +39,8 @@ pub struct OperationView {
     pub nodes: Vec<NodeView>,
     /// The workflow's outputs, when it has completed.
     pub outputs: BTreeMap<String, String>,
+    /// What can be asked of it now.
+    pub verbs: Vec<String>,
 }
 
 /// A node.
@@ -84,23 +86,25 @@ impl OperationView {
             nodes: operation.nodes.iter().map(|node| NodeView::of(operation, node, now_ms)).collect(),
             outputs: match &operation.life {
                 Life::Completed { outputs } => outputs.clone(),
-                Life::Processing(_)
-                | Life::RollingBack(_)
-                | Life::FailedTemp { .. }
-                | Life::Failed { .. }
-                | Life::RolledBack => BTreeMap::new(),
+                _ => BTreeMap::new(),
             },
+            verbs: operation.legal().into_iter().map(str::to_owned).collect(),
         }
     }
 }
 
 fn why(operation: &Operation) -> Option<String> {
+    let because = |why: &str| if why.is_empty() { String::new() } else { format!(": {why}") };
     match &operation.life {
-        Life::Processing(activity) | Life::RollingBack(activity) => match activity {
-            Activity::Active => None,
-            Activity::Pausing { by, why } => Some(format!("pausing, asked by {by}: {why}")),
-            Activity::Paused { by, why } => Some(format!("paused by {by}: {why}")),
-            Activity::Cancelling { .. } => Some("being cancelled".to_owned()),
+        Life::Processing(activity) | Life::RollingBack(activity) | Life::Finishing { activity, .. } => match activity {
+            Activity::Queued => Some("waits for its locks".to_owned()),
+            Activity::Active => match operation.open_gates().next() {
+                Some(gate) => Some(format!("`{gate}` awaits approval")),
+                None => None,
+            },
+            Activity::Pausing { by, why } => Some(format!("pausing, asked by {by}{}", because(why))),
+            Activity::Paused { by, why } => Some(format!("paused by {by}{}", because(why))),
+            Activity::Cancelling { by, why, .. } => Some(format!("being cancelled by {by}{}", because(why))),
         },
         Life::FailedTemp { reason } => Some(match reason {
             FailedBecause::Nodes(nodes) => {
@@ -108,8 +112,7 @@ fn why(operation: &Operation) -> Option<String> {
                 let more = if nodes.len() > 5 { " and others" } else { "" };
                 format!("failed: {}{more}", names.join(", "))
             }
-            FailedBecause::Cancelled => "cancelled".to_owned(),
-            FailedBecause::Outputs(why) => why.clone(),
+            reason => operation.because(reason),
         }),
         Life::Failed { why } => Some(why.clone()),
         Life::Completed { .. } | Life::RolledBack => None,

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, FORMAT, Interrupted, OnFailure, Plan, Retry, Role, Step};
+use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Interrupted, Plan, Role, Step};
 use dsl::value::SecretRef;
 use engine::operation::{Effect, Event, Life, NodeOutcome, ReachRecord, Verb};
 use engine::runner::{Context, Executor, Options, Reporter, Standing, Task};
-use engine::{Create, Engine, HostSpec, Kind};
+use engine::{Create, Engine, HostSpec, IfLocked, Kind};
 use futures::future::BoxFuture;
 use store::Secret;
 use tokio::sync::Semaphore;
@@ -54,44 +54,25 @@ fn open(folder: &Path) -> World {
 }
 
 fn chain(steps: usize) -> Create {
-    let step = |index: usize| Step {
-        id: format!("s{index}"),
-        about: None,
-        role: "host".to_owned(),
-        needs: index
-            .checked_sub(1)
-            .map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs })
-            .into_iter()
-            .collect(),
-        when: None,
-        probe: None,
-        action: Action::Run { argv: vec![Template::literal("true")] },
-        undo: None,
-        interrupted: Interrupted::Rerun,
-        retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
-        timeout_ms: 60_000,
-        on_failure: OnFailure::Stop,
-        out: BTreeMap::new(),
-        env: BTreeMap::new(),
-        stdin: None,
-        as_user: None,
+    let step = |index: usize| {
+        let before = index.checked_sub(1);
+        let edge = before.map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs });
+        let action = Action::Run { argv: vec![Template::literal("true")] };
+        Step {
+            needs: edge.into_iter().collect(),
+            interrupted: Interrupted::Rerun,
+            ..Step::new(format!("s{index}"), Some("host"), action)
+        }
     };
+    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]);
     Create {
         id: uuid::Uuid::now_v7(),
-        plan: Plan {
-            format: FORMAT,
-            workflow: "chain".to_owned(),
-            about: String::new(),
-            inputs: BTreeMap::new(),
-            roles: BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]),
-            steps: (0..steps).map(step).collect(),
-            outputs: BTreeMap::new(),
-            assets: BTreeMap::new(),
-        },
+        plan: Plan::new("chain", roles, (0..steps).map(step).collect()),
         assets: BTreeMap::new(),
         hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
         secrets: BTreeMap::from([(SecretRef("inputs.s".to_owned()), Secret::from("canary-4711"))]),
         by: "test".to_owned(),
+        if_locked: IfLocked::Refuse,
     }
 }
 
@@ -167,7 +148,7 @@ async fn verbs_that_make_no_sense_now_are_refused_with_what_to_do() {
     let error = world.engine.verb(id, resume(), "test", "").await.unwrap_err();
     assert_eq!(
         (error.kind, error.to_string().as_str()),
-        (Kind::Refused, "the operation has completed; there is nothing to resume")
+        (Kind::Refused, "`resume` is not possible now: the operation has completed; start a new operation")
     );
     let events = world.engine.load(id).await.unwrap().seq;
     let error = world.engine.verb(uuid::Uuid::now_v7(), resume(), "test", "").await.unwrap_err();

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use dsl::plan::Plan;
-use engine::HostSpec;
 use engine::operation::{Decision, Entry, NodeId};
 use engine::runner::Tail;
+use engine::{HostSpec, IfLocked};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -37,6 +37,9 @@ pub struct CreateRequest {
     pub secrets: BTreeMap<String, String>,
     /// Who asks.
     pub by: String,
+    /// What to do where another operation holds one of its locks.
+    #[serde(default)]
+    pub if_locked: IfLocked,
 }
 
 /// `POST /v1/operations/{id}/resume`

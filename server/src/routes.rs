@@ -102,7 +102,15 @@ async fn create(
         assets.insert(path, bytes);
     }
     let secrets = request.secrets.into_iter().map(|(name, text)| (SecretRef(name), Secret::from(text))).collect();
-    let create = Create { id: request.id, plan: request.plan, assets, hosts: request.hosts, secrets, by: request.by };
+    let create = Create {
+        id: request.id,
+        plan: request.plan,
+        assets,
+        hosts: request.hosts,
+        secrets,
+        by: request.by,
+        if_locked: request.if_locked,
+    };
     let id = app.engine.create(create).await?;
     Ok(Json(Created { id }))
 }

@@ -5,17 +5,18 @@
 //! Invariants: a blob that `put` returned is durable, file and name; a blob that can be seen is whole; what `get` returns
 //! has the digest that was asked for. All calls wait for the disk: asynchronous callers use `spawn_blocking`.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::digest::{Digest, Hasher};
 use crate::durable;
 use crate::error::{Error, ErrorKind};
 use crate::layout::TEMPORARY;
-use crate::limits::{BLOB_BYTES, BLOB_MEMORY_BYTES};
+use crate::limits::{BLOB_BYTES, BLOB_MEMORY_BYTES, KNOWN_BLOBS};
 use crate::stats::{Counters, add};
 
 const CHUNK: usize = 256 * 1024;
@@ -29,16 +30,23 @@ pub struct Blobs {
     next: AtomicU64,
     /// Whether the names of the folders in the folder are durable. Held while one is made, so that nobody uses it before.
     folders_durable: Mutex<bool>,
+    /// Blobs that this process made durable and did not remove: putting one again costs no flush. It may know too few.
+    known: Mutex<HashSet<Digest>>,
 }
 
 impl Blobs {
     /// Deletes what an earlier process did not finish; gives how many files that were.
     pub(crate) fn open(folder: PathBuf, counters: Arc<Counters>, reserve_bytes: u64) -> Result<(Blobs, usize), Error> {
         let stale = durable::remove_temporaries(&folder)?;
-        Ok((
-            Blobs { folder, counters, reserve_bytes, next: AtomicU64::new(0), folders_durable: Mutex::new(false) },
-            stale,
-        ))
+        let blobs = Blobs {
+            folder,
+            counters,
+            reserve_bytes,
+            next: AtomicU64::new(0),
+            folders_durable: Mutex::new(false),
+            known: Mutex::default(),
+        };
+        Ok((blobs, stale))
     }
 
     /// Stores these bytes.
@@ -51,10 +59,14 @@ impl Blobs {
             return Err(Error::too_large("BLOB_MEMORY_BYTES", size, BLOB_MEMORY_BYTES));
         }
         let digest = Digest::of(bytes);
+        if self.known().contains(&digest) && self.contains(&digest) {
+            return Ok(digest);
+        }
         if self.get(&digest).is_ok() {
             // It is whole; but whoever put it may have died before its name was durable.
             let path = self.path(&digest);
             durable::sync_folder(self.ready(&path)?, &self.counters)?;
+            self.learn(digest);
             return Ok(digest);
         }
         let temporary = self.temporary();
@@ -159,7 +171,21 @@ impl Blobs {
     /// # Errors
     /// [`ErrorKind::Io`].
     pub fn remove(&self, digest: &Digest) -> Result<bool, Error> {
+        self.known().remove(digest);
         durable::remove_file(&self.path(digest), &self.counters)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        // A set of digests is whole after every statement that changes it.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learn(&self, digest: Digest) {
+        let mut known = self.known();
+        if known.len() as u64 >= KNOWN_BLOBS {
+            known.clear();
+        }
+        known.insert(digest);
     }
 
     fn open_file(&self, digest: &Digest) -> Result<(File, PathBuf), Error> {
@@ -204,7 +230,9 @@ impl Blobs {
             let _ = fs::remove_file(temporary);
         }
         add(&self.counters.bytes_written, size);
-        published.map(|()| digest)
+        published?;
+        self.learn(digest);
+        Ok(digest)
     }
 
     /// Makes the folder of a blob, if there is none, and its name durable.

@@ -51,6 +51,7 @@ limits! {
     INDEX_CACHE_BYTES = 32 * MIB, "bytes", "Memory that the index may use as its cache.";
     OPEN_SEGMENTS = 64, "files", "Log segments that are kept open for reading.";
     BLOB_BYTES = 64 * GIB, "bytes", "Largest blob, when it is written and read as a stream.";
+    KNOWN_BLOBS = 4096, "blobs", "Blobs that a process remembers to have made durable, so that putting one again costs no flush.";
     BLOB_MEMORY_BYTES = 256 * MIB, "bytes", "Largest blob that is written or read in one piece of memory.";
     SEALED_BYTES = MIB, "bytes", "Largest sealed file: all secrets of one operation or record together.";
     NAME_BYTES = 128, "bytes", "Longest name of a sealed record.";

@@ -4,31 +4,15 @@
 //! Usage: `chain [FOLDER]`; the folder decides which disk.
 #![allow(clippy::print_stdout, reason = "a benchmark's table is what it is for")]
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use anneal_benches::{Bound, Fallible, Row, head, median};
-use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, FORMAT, Interrupted, OnFailure, Plan, Retry, Role, Step};
-use engine::operation::{NodeOutcome, ReachRecord};
-use engine::runner::{Context, Executor, Options, Reporter, Task};
-use engine::{Create, Engine, HostSpec};
-use futures::future::BoxFuture;
+use anneal_benches::{Bound, Fallible, Row, cpu_us, head, median, work};
 
 const STEPS: usize = 2_000;
 const ROUNDS: usize = 5;
-
-struct Nothing;
-
-impl Executor for Nothing {
-    fn perform(&self, _: Arc<Context>, _: Task, _: Reporter) -> BoxFuture<'static, Option<NodeOutcome>> {
-        Box::pin(async { Some(NodeOutcome::Succeeded { out: BTreeMap::new(), output: None }) })
-    }
-}
 
 struct Chain {
     per_second: f64,
@@ -91,20 +75,10 @@ fn append(path: &Path) -> Fallible<f64> {
 }
 
 async fn chain(data_dir: &Path) -> Fallible<Chain> {
-    let mut options = Options::new(data_dir);
-    options.executor = Arc::new(Nothing);
-    let (engine, _) = Engine::open(options)?;
-    let create = Create {
-        id: uuid::Uuid::now_v7(),
-        plan: plan(),
-        assets: BTreeMap::new(),
-        hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
-        secrets: BTreeMap::new(),
-        by: "benchmark".to_owned(),
-    };
+    let engine = work::engine(data_dir)?;
     let before = engine.store().stats();
     let (began, cpu) = (Instant::now(), cpu_us()?);
-    let id = engine.create(create).await?;
+    let id = engine.create(work::chain(STEPS)).await?;
     engine.idle().await;
     let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_us()? - cpu);
     let after = engine.store().stats();
@@ -119,47 +93,4 @@ async fn chain(data_dir: &Path) -> Fallible<Chain> {
         bytes_a_step: (after.log_bytes - before.log_bytes) as f64 / steps,
         cpu_us_a_step: cpu / steps,
     })
-}
-
-/// User and system time of this process (proc(5), `/proc/self/stat` fields 14 and 15, in ticks of 10 ms).
-fn cpu_us() -> Fallible<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
-    let tick = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((tick(11) + tick(12)) * 10_000.0)
-}
-
-fn plan() -> Plan {
-    let step = |index: usize| Step {
-        id: format!("s{index}"),
-        about: None,
-        role: "host".to_owned(),
-        needs: index
-            .checked_sub(1)
-            .map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs })
-            .into_iter()
-            .collect(),
-        when: None,
-        probe: None,
-        action: Action::Run { argv: vec![Template::literal("true")] },
-        undo: None,
-        interrupted: Interrupted::Rerun,
-        retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
-        timeout_ms: 60_000,
-        on_failure: OnFailure::Stop,
-        out: BTreeMap::new(),
-        env: BTreeMap::new(),
-        stdin: None,
-        as_user: None,
-    };
-    Plan {
-        format: FORMAT,
-        workflow: "chain".to_owned(),
-        about: String::new(),
-        inputs: BTreeMap::new(),
-        roles: BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]),
-        steps: (0..STEPS).map(step).collect(),
-        outputs: BTreeMap::new(),
-        assets: BTreeMap::new(),
-    }
 }

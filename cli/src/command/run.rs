@@ -41,7 +41,15 @@ pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Resul
     let assets =
         compiled.assets.iter().map(|(path, bytes)| (path.clone(), data_encoding::BASE64.encode(bytes))).collect();
     let id = uuid::Uuid::now_v7();
-    let request = CreateRequest { id, plan: compiled.plan, assets, hosts: everything.hosts, secrets, by: by() };
+    let request = CreateRequest {
+        id,
+        plan: compiled.plan,
+        assets,
+        hosts: everything.hosts,
+        secrets,
+        by: by(),
+        if_locked: engine::IfLocked::Refuse,
+    };
 
     session.ask(async |client| client.create(&request).await).await?;
     drop(request);

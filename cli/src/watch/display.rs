@@ -177,7 +177,12 @@ impl Times {
             Event::Approved { node, by, .. } => line("✓", node, format!("approved by {by}")),
             Event::Rejected { node, by, .. } => line("✗", node, format!("rejected by {by}")),
             Event::Reset { by, nodes, .. } => Some(format!("{} nodes reset by {by}", nodes.len())),
-            Event::Created { .. } | Event::Expanded { .. } | Event::Ended { .. } => None,
+            Event::Found { node, attempt, .. } => {
+                line("•", node, format!("attempt {attempt} was found on its host: it began after the backup"))
+            }
+            Event::Marked { node, by, why, .. } => line("✓", node, format!("marked as succeeded by {by}: {why}")),
+            Event::Finally { .. } => Some("all but `finally` is over".to_owned()),
+            Event::Created { .. } | Event::Locked | Event::Expanded { .. } | Event::Ended { .. } => None,
         }
     }
 

@@ -64,7 +64,7 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
         writeln!(text, "role {name}: {}{:?}", if role.one { "one " } else { "" }, role.slots)?;
     }
     for (index, step) in plan.steps.iter().enumerate() {
-        writeln!(text, "{index} {} on {}", step.id, step.role)?;
+        writeln!(text, "{index} {} on {}", step.id, step.role.as_deref().unwrap_or("here"))?;
         for edge in &step.needs {
             let kind = match edge.kind {
                 EdgeKind::Keyed => "host by host",
@@ -142,6 +142,9 @@ fn action(action: &Action) -> String {
             };
             let show = dsl::duration::show;
             format!("wait {until} within {} every {}", show(*within_ms), show(*every_ms))
+        }
+        Action::Gate { text, approvers, not_requester, within_ms, otherwise } => {
+            format!("gate {} {approvers:?} {not_requester} {within_ms:?} {otherwise:?}", template(text))
         }
     }
 }

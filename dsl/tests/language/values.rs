@@ -46,6 +46,18 @@ impl Scope for Scene {
         text("op")
     }
 
+    fn operation_state(&self) -> Value {
+        text("x")
+    }
+
+    fn operation_failure(&self) -> Value {
+        text("x")
+    }
+
+    fn each(&self) -> Value {
+        text("x")
+    }
+
     fn secret(&self, name: &SecretRef) -> Option<String> {
         self.secrets.get(name).cloned()
     }

@@ -2,25 +2,27 @@
 //!
 //! Total: every event in every state either gives the next state or is an [`IllegalEvent`], and then nothing has changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dsl::plan::{Action, EdgeKind, Plan};
+use dsl::value::Value;
 
-use super::event::{Entry, Event, JOURNAL_FORMAT, Outcome};
+use super::event::{Entry, Event, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome};
 use super::life::{Activity, Life};
-use super::node::{Done, Failure, FailureClass, Gate, NodeEvent, NodeId, NodeState, Undo, Unknown};
-use super::state::{Derived, IllegalEvent, Node, Operation, StepNodes};
+use super::node::{Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, Undo, Unknown};
+use super::state::{Derived, IllegalEvent, Locks, Node, Operation, Phase, StepNodes};
 
 impl Operation {
     /// The operation that its first entry, `Created`, makes.
     pub fn create(plan: Arc<Plan>, entry: &Entry) -> Result<Operation, IllegalEvent> {
         let illegal = |why: String| IllegalEvent { seq: entry.seq, event: format!("{:?}", entry.event), why };
-        let Event::Created { format, operation, plan: plan_digest, by, hosts, .. } = &entry.event else {
+        let Event::Created { format, operation, plan: plan_digest, by, hosts, locks, .. } = &entry.event else {
             return Err(illegal("a journal begins with `created`".to_owned()));
         };
-        if *format > JOURNAL_FORMAT {
-            return Err(illegal(format!("its format {format} is newer than this engine's {JOURNAL_FORMAT}")));
+        if !(OLDEST_FORMAT..=JOURNAL_FORMAT).contains(format) {
+            let range = format!("{OLDEST_FORMAT} to {JOURNAL_FORMAT}");
+            return Err(illegal(format!("its format is {format}, and this engine reads {range}")));
         }
         if entry.seq != 1 {
             return Err(illegal("`created` is entry 1".to_owned()));
@@ -28,9 +30,12 @@ impl Operation {
         let mut operation = Operation {
             id: *operation,
             by: by.clone(),
+            format: *format,
             plan_digest: plan_digest.clone(),
             hosts: hosts.clone(),
-            life: Life::Processing(Activity::Active),
+            locks: if locks.is_empty() { Locks::Held(Vec::new()) } else { Locks::Wanted(locks.clone()) },
+            deadline_at_ms: deadline(&plan, entry.at_ms),
+            life: Life::Processing(if locks.is_empty() { Activity::Active } else { Activity::Queued }),
             nodes: Vec::new(),
             seq: 1,
             created_at_ms: entry.at_ms,
@@ -41,39 +46,34 @@ impl Operation {
             begun: false,
             plan,
         };
-        operation.expand(entry.at_ms).map_err(illegal)?;
+        operation.lay_out(entry.at_ms).map_err(illegal)?;
         Ok(operation)
     }
 
-    /// Makes the nodes of every step: one per slot of its role.
-    fn expand(&mut self, at_ms: u64) -> Result<(), String> {
+    /// Makes the nodes of every step whose keys are known: one per slot of its role, or one from here (D2).
+    fn lay_out(&mut self, at_ms: u64) -> Result<(), String> {
         let plan = Arc::clone(&self.plan);
         for (index, step) in plan.steps.iter().enumerate() {
-            let role = plan.roles.get(&step.role).ok_or_else(|| format!("the plan has no role `{}`", step.role))?;
             let first = self.nodes.len();
-            for slot in &role.slots {
-                let host = self.hosts.get(slot).ok_or_else(|| format!("no host fills slot `{slot}`"))?;
-                let id = NodeId { step: step.id.clone(), key: slot.clone() };
-                self.by_id.insert(id.clone(), self.nodes.len());
-                self.nodes.push(Node {
-                    id,
-                    step: index,
-                    state: NodeState::Waiting,
-                    attempts: 0,
-                    tries: 0,
-                    since_ms: at_ms,
-                    started_ms: 0,
-                    generation: host.generation,
-                    may_run: None,
-                    touched: false,
-                });
+            self.steps.push(StepNodes { first, count: 0, expanded: step.each.is_none(), dependents: Vec::new() });
+            match &step.role {
+                _ if step.each.is_some() => {}
+                None => self.push_node(index, HERE.to_owned(), None, None, at_ms),
+                Some(role) => {
+                    let role = plan.roles.get(role).ok_or_else(|| format!("the plan has no role `{role}`"))?;
+                    for slot in &role.slots {
+                        if !self.hosts.contains_key(slot) {
+                            return Err(format!("no host fills slot `{slot}`"));
+                        }
+                        self.push_node(index, slot.clone(), Some(slot.clone()), None, at_ms);
+                    }
+                }
             }
-            self.steps.push(StepNodes { first, count: role.slots.len(), dependents: Vec::new() });
             for edge in &step.needs {
                 if edge.step >= index {
                     return Err(format!("step `{}` has an edge that does not point backwards", step.id));
                 }
-                if edge.kind == EdgeKind::Keyed && self.steps[edge.step].count != role.slots.len() {
+                if edge.kind == EdgeKind::Keyed && self.steps[edge.step].count != self.steps[index].count {
                     return Err(format!("step `{}` has a keyed edge to a step of another role", step.id));
                 }
                 self.steps[edge.step].dependents.push((index, edge.kind));
@@ -81,6 +81,81 @@ impl Operation {
         }
         self.derived = self.derive();
         Ok(())
+    }
+
+    fn push_node(&mut self, step: usize, key: String, slot: Option<String>, element: Option<Value>, at_ms: u64) {
+        let id = NodeId { step: self.plan.steps[step].id.clone(), key };
+        let host = slot.as_ref().and_then(|slot| self.hosts.get(slot));
+        self.by_id.insert(id.clone(), self.nodes.len());
+        self.steps[step].count += 1;
+        self.nodes.push(Node {
+            id,
+            step,
+            generation: host.map_or(0, |host| host.generation),
+            slot,
+            element,
+            state: NodeState::Waiting,
+            attempts: 0,
+            tries: 0,
+            since_ms: at_ms,
+            started_ms: 0,
+            incarnation: 1,
+            may_run: None,
+            touched: false,
+        });
+    }
+
+    /// The keys of a step's `each` became known: its nodes are made.
+    fn expand(&mut self, id: &str, keys: &[String], elements: &[Value], at_ms: u64) -> Result<(), String> {
+        let plan = Arc::clone(&self.plan);
+        let step =
+            plan.steps.iter().position(|step| step.id == id).ok_or_else(|| format!("there is no step `{id}`"))?;
+        if self.steps[step].expanded {
+            return Err(format!("step `{id}` was expanded before"));
+        }
+        if !self.is_expandable(step) {
+            return Err(format!("something that step `{id}` needs is not over"));
+        }
+        if !elements.is_empty() && elements.len() != keys.len() {
+            return Err("it has more or fewer elements than keys".to_owned());
+        }
+        if keys.iter().collect::<BTreeSet<_>>().len() != keys.len() {
+            return Err("a key stands in it twice".to_owned());
+        }
+        for edge in plan.steps[step].needs.iter().filter(|edge| edge.kind == EdgeKind::Keyed) {
+            if !self.nodes_of(edge.step).iter().map(|node| &node.id.key).eq(keys) {
+                return Err(format!("step `{}` has other keys", plan.steps[edge.step].id));
+            }
+        }
+        let role = plan.steps[step].role.as_ref().and_then(|role| plan.roles.get(role));
+        let slot = role.and_then(|role| role.slots.first());
+        self.steps[step].first = self.nodes.len();
+        self.steps[step].expanded = true;
+        for (at, key) in keys.iter().enumerate() {
+            let element = elements.get(at).cloned().unwrap_or_else(|| Value::Text(key.clone()));
+            self.push_node(step, key.clone(), slot.cloned(), Some(element), at_ms);
+        }
+        for offset in 0..keys.len() {
+            let index = self.steps[step].first + offset;
+            let unmet = plan.steps[step].needs.iter().filter(|edge| !self.is_met(edge, offset)).count();
+            self.derived.unmet.push(u32::try_from(unmet).unwrap_or(u32::MAX));
+            if unmet == 0 {
+                self.derived.ready.insert(index);
+            }
+        }
+        if keys.is_empty() {
+            self.free_all_behind(step);
+        }
+        Ok(())
+    }
+
+    /// Whether all that must be over before the elements of a step's `each` can be told is over.
+    pub(super) fn is_expandable(&self, step: usize) -> bool {
+        !self.steps[step].expanded
+            && self.plan.steps[step].needs.iter().all(|edge| match edge.kind {
+                EdgeKind::Keyed => self.steps[edge.step].expanded,
+                EdgeKind::Barrier => self.is_met(edge, 0),
+            })
     }
 
     /// Folds one entry into the state.
@@ -102,10 +177,18 @@ impl Operation {
     fn apply_event(&mut self, event: &Event, at_ms: u64) -> Result<(), String> {
         match event {
             Event::Created { .. } => Err("the operation exists already".to_owned()),
-            Event::Expanded { step, .. } => Err(format!("step `{step}` was expanded when the operation was created")),
-            Event::Started { node, attempt, generation } => {
-                self.active_forward("started")?;
+            Event::Locked => match (&self.locks, &self.life) {
+                (Locks::Wanted(locks), Life::Processing(Activity::Queued)) => {
+                    self.locks = Locks::Held(locks.clone());
+                    self.life = Life::Processing(Activity::Active);
+                    Ok(())
+                }
+                _ => Err("it waits for no locks".to_owned()),
+            },
+            Event::Expanded { step, keys, elements } => self.expand(step, keys, elements, at_ms),
+            Event::Started { node, attempt, generation, incarnation } => {
                 let index = self.index(node)?;
+                self.may_start(index)?;
                 self.fresh_attempt(index, *attempt)?;
                 self.edges_satisfied(index)?; // I3
                 let gate = gate(&self.plan.steps[self.nodes[index].step].action);
@@ -113,7 +196,24 @@ impl Operation {
                 self.nodes[index].attempts = *attempt;
                 self.nodes[index].tries += 1;
                 self.nodes[index].generation = *generation;
+                self.nodes[index].incarnation = *incarnation;
                 self.nodes[index].started_ms = at_ms;
+                self.begun = true;
+                Ok(())
+            }
+            Event::Found { node, attempt, incarnation } => {
+                if !matches!(self.life, Life::Processing(_)) {
+                    return Err("it does not go forward".to_owned());
+                }
+                let index = self.index(node)?;
+                if *attempt <= self.nodes[index].attempts {
+                    return Err(format!("attempt {attempt} is not newer"));
+                }
+                self.step_node(index, NodeEvent::Found(*attempt), at_ms)?;
+                let node = &mut self.nodes[index];
+                node.attempts = *attempt;
+                node.incarnation = *incarnation;
+                node.touched = true;
                 self.begun = true;
                 Ok(())
             }
@@ -166,16 +266,23 @@ impl Operation {
                 let failure = Failure { class: FailureClass::Other, message, hint: None };
                 self.node_event(node, NodeEvent::Rejected(failure), at_ms)
             }
-            Event::UndoStarted { node, attempt } => {
+            Event::UndoStarted { node, attempt, incarnation } => {
                 let index = self.index(node)?;
                 match (&self.life, &self.nodes[index].state) {
+                    (
+                        Life::RollingBack(Activity::Active),
+                        NodeState::Waiting
+                        | NodeState::Backoff { .. }
+                        | NodeState::Failed { .. }
+                        | NodeState::NotReached,
+                    ) if !self.has_leftovers(index) => return Err("it left nothing to undo".to_owned()),
                     (Life::RollingBack(Activity::Active), _) => {
                         if !self.settled_behind(index) {
                             return Err("a node that depends on it is not undone yet".to_owned()); // I7
                         }
                     }
                     (
-                        Life::Processing(Activity::Active),
+                        Life::Processing(Activity::Active) | Life::Finishing { activity: Activity::Active, .. },
                         NodeState::Indeterminate { .. } | NodeState::Undoing { what: Undo::Half, .. },
                     ) => {}
                     _ => return Err("nothing is undone now".to_owned()),
@@ -183,6 +290,7 @@ impl Operation {
                 self.fresh_attempt(index, *attempt)?;
                 self.step_node(index, NodeEvent::UndoStarted(*attempt), at_ms)?;
                 self.nodes[index].attempts = *attempt;
+                self.nodes[index].incarnation = *incarnation;
                 self.nodes[index].started_ms = at_ms;
                 Ok(())
             }
@@ -194,12 +302,17 @@ impl Operation {
             Event::UndoFailed { node, attempt, failure } => {
                 self.node_event(node, NodeEvent::UndoFailed(*attempt, failure.clone()), at_ms)
             }
-            Event::UndoSkipped { node, .. } => self.node_event(node, NodeEvent::UndoSkipped, at_ms),
+            Event::UndoSkipped { node, .. } => {
+                self.node_event(node, NodeEvent::UndoSkipped, at_ms)?;
+                self.node_mut(node)?.touched = false;
+                Ok(())
+            }
             Event::PauseAsked { by, why } => {
                 let (by, why) = (by.clone(), why.clone());
                 self.change_activity(|activity, idle| match activity {
                     Activity::Active if idle => Ok(Activity::Paused { by, why }),
                     Activity::Active => Ok(Activity::Pausing { by, why }),
+                    Activity::Queued => Err("it has not begun".to_owned()),
                     Activity::Pausing { .. } | Activity::Paused { .. } => Err("it is paused already".to_owned()),
                     Activity::Cancelling { .. } => Err("it is being cancelled".to_owned()),
                 })
@@ -207,22 +320,33 @@ impl Operation {
             Event::Resumed { .. } => {
                 self.change_activity(|activity, _| match activity {
                     Activity::Pausing { .. } | Activity::Paused { .. } => Ok(Activity::Active),
-                    Activity::Active => Err("it is not paused".to_owned()),
+                    Activity::Active | Activity::Queued => Err("it is not paused".to_owned()),
                     Activity::Cancelling { .. } => Err("it is being cancelled".to_owned()),
                 })?;
-                self.again(at_ms, |state| matches!(state, NodeState::UndoFailed { .. }))
+                // What a person skipped or marked meanwhile may let more be reached. Format 1 had no such verbs.
+                let reach = self.format > 1 && !matches!(self.life, Life::RollingBack(_));
+                self.again(at_ms, |state| match state {
+                    NodeState::UndoFailed { .. } => true,
+                    NodeState::NotReached => reach,
+                    _ => false,
+                })
             }
             Event::Retried { .. } => {
                 if !matches!(self.life, Life::FailedTemp { .. }) {
                     return Err("only an operation in FAILED_TEMP is retried".to_owned());
                 }
-                self.life = Life::Processing(Activity::Active);
+                self.life = Life::Processing(match &self.locks {
+                    Locks::Held(_) => Activity::Active,
+                    Locks::Wanted(_) => Activity::Queued,
+                });
+                self.deadline_at_ms = deadline(&self.plan, at_ms);
                 self.again(at_ms, |state| {
                     matches!(
                         state,
                         NodeState::Failed { .. }
                             | NodeState::NotReached
                             | NodeState::Backoff { .. }
+                            | NodeState::AwaitingApproval { .. }
                             | NodeState::Undone
                     )
                 })
@@ -239,15 +363,23 @@ impl Operation {
                 self.nodes[index].tries -= u32::from(did_nothing);
                 Ok(())
             }
-            Event::CancelAsked { mode, .. } => {
-                let mode = *mode;
+            Event::Marked { node, out, .. } => {
+                self.rests("marked")?;
+                let index = self.index(node)?;
+                let done = self.done(node, self.nodes[index].attempts, out.clone())?;
+                self.step_node(index, NodeEvent::Marked(done), at_ms)?;
+                self.nodes[index].touched = true;
+                Ok(())
+            }
+            Event::CancelAsked { mode, by, why } => {
+                let asked = Activity::Cancelling { mode: *mode, by: by.clone(), why: why.clone() };
                 self.change_activity(|activity, _| match activity {
-                    Activity::Active | Activity::Pausing { .. } | Activity::Paused { .. } => {
-                        Ok(Activity::Cancelling { mode })
+                    Activity::Queued | Activity::Active | Activity::Pausing { .. } | Activity::Paused { .. } => {
+                        Ok(asked)
                     }
                     // A graceful cancel may become a forceful one, not the other way.
-                    Activity::Cancelling { mode: super::CancelMode::Graceful } => Ok(Activity::Cancelling { mode }),
-                    Activity::Cancelling { mode: super::CancelMode::Forceful } => {
+                    Activity::Cancelling { mode: super::CancelMode::Graceful, .. } => Ok(asked),
+                    Activity::Cancelling { mode: super::CancelMode::Forceful, .. } => {
                         Err("it is being cancelled already".to_owned())
                     }
                 })
@@ -275,6 +407,14 @@ impl Operation {
                 Ok(())
             }
             Event::Reset { nodes, .. } => self.reset(nodes, at_ms),
+            Event::Finally { outcome } => match &self.life {
+                _ if !self.derived.running.is_empty() => Err("something still runs".to_owned()),
+                Life::Processing(_) | Life::RollingBack(_) => {
+                    self.life = Life::Finishing { outcome: outcome.clone(), activity: Activity::Active };
+                    Ok(())
+                }
+                _ => Err("it does not end now".to_owned()),
+            },
             Event::Ended { outcome } => self.end(outcome),
         }
     }
@@ -284,25 +424,29 @@ impl Operation {
             return Err("something still runs".to_owned());
         }
         self.life = match (&self.life, outcome) {
-            (Life::Processing(_), Outcome::Completed { outputs }) => {
-                if !self.nodes.iter().all(|node| node.state.satisfies()) {
+            (
+                Life::Processing(_) | Life::Finishing { outcome: Outcome::Completed { .. }, .. },
+                Outcome::Completed { outputs },
+            ) => {
+                let all = self.nodes.iter().all(|node| node.state.satisfies());
+                if !all || !self.steps.iter().all(|nodes| nodes.expanded) {
                     return Err("not every node succeeded".to_owned());
                 }
                 Life::Completed { outputs: outputs.clone() }
             }
-            (Life::Processing(_) | Life::RollingBack(_), Outcome::FailedTemp { reason }) => {
+            (Life::Processing(_) | Life::RollingBack(_) | Life::Finishing { .. }, Outcome::FailedTemp { reason }) => {
                 Life::FailedTemp { reason: reason.clone() }
             }
-            (Life::RollingBack(_), Outcome::RolledBack) => Life::RolledBack,
+            (Life::RollingBack(_) | Life::Finishing { outcome: Outcome::RolledBack, .. }, Outcome::RolledBack) => {
+                Life::RolledBack
+            }
             _ => return Err("it does not end like this now".to_owned()),
         };
         Ok(())
     }
 
     fn reset(&mut self, nodes: &[NodeId], at_ms: u64) -> Result<(), String> {
-        if !matches!(self.life, Life::FailedTemp { .. } | Life::Processing(Activity::Paused { .. })) {
-            return Err("only an operation that rests is reset".to_owned());
-        }
+        self.rests("reset")?;
         let indices = nodes.iter().map(|id| self.index(id)).collect::<Result<Vec<_>, _>>()?;
         for &index in &indices {
             if self.nodes[index].state.next(NodeEvent::Reset).is_none() {
@@ -310,10 +454,21 @@ impl Operation {
             }
         }
         for index in indices {
+            // What it did is ours, when it is found there or undone later.
+            self.nodes[index].touched |= matches!(self.nodes[index].state, NodeState::Succeeded(_));
             self.step_node(index, NodeEvent::Reset, at_ms)?;
             self.nodes[index].tries = 0;
         }
         Ok(())
+    }
+
+    fn rests(&self, what: &str) -> Result<(), String> {
+        match self.life {
+            Life::FailedTemp { .. } | Life::Processing(Activity::Paused { .. }) if self.derived.running.is_empty() => {
+                Ok(())
+            }
+            _ => Err(format!("only nodes of an operation that rests are {what}")),
+        }
     }
 
     /// Sets going again every node whose state is `which`.
@@ -333,7 +488,7 @@ impl Operation {
     ) -> Result<(), String> {
         let idle = self.derived.running.is_empty();
         match &mut self.life {
-            Life::Processing(activity) | Life::RollingBack(activity) => {
+            Life::Processing(activity) | Life::RollingBack(activity) | Life::Finishing { activity, .. } => {
                 *activity = change(activity, idle)?;
                 Ok(())
             }
@@ -343,10 +498,11 @@ impl Operation {
         }
     }
 
-    fn active_forward(&self, what: &str) -> Result<(), String> {
-        match self.life {
-            Life::Processing(Activity::Active) => Ok(()),
-            _ => Err(format!("nothing is {what} now")),
+    fn may_start(&self, index: usize) -> Result<(), String> {
+        match (&self.life, self.phase_of(self.nodes[index].step)) {
+            (Life::Processing(Activity::Active), Phase::Body) => Ok(()),
+            (Life::Finishing { activity: Activity::Active, .. }, Phase::Finally) => Ok(()),
+            _ => Err("it is not started now".to_owned()),
         }
     }
 
@@ -359,7 +515,7 @@ impl Operation {
         Ok(&mut self.nodes[index])
     }
 
-    fn done(&self, id: &NodeId, attempt: u32, out: BTreeMap<String, dsl::value::Value>) -> Result<Done, String> {
+    fn done(&self, id: &NodeId, attempt: u32, out: BTreeMap<String, Value>) -> Result<Done, String> {
         Ok(Done { attempt, out, generation: self.nodes[self.index(id)?].generation })
     }
 
@@ -386,8 +542,9 @@ impl Operation {
         };
         let before = std::mem::replace(&mut self.nodes[index].state, next);
         self.nodes[index].since_ms = at_ms;
-        self.derived.forget(index, &before);
-        self.derived.note(index, &self.nodes[index].state);
+        let phase = self.phase_of(self.nodes[index].step);
+        self.derived.forget(index, phase, &before);
+        self.derived.note(index, phase, &self.nodes[index].state);
         match (before.satisfies(), self.nodes[index].state.satisfies()) {
             (false, true) => self.satisfy(index),
             (true, false) => self.unsatisfy(index),
@@ -398,7 +555,8 @@ impl Operation {
         }
         // A pause is complete when the last running node has ended.
         if self.derived.running.is_empty()
-            && let Life::Processing(activity) | Life::RollingBack(activity) = &mut self.life
+            && let Life::Processing(activity) | Life::RollingBack(activity) | Life::Finishing { activity, .. } =
+                &mut self.life
             && let Activity::Pausing { by, why } = activity
         {
             *activity = Activity::Paused { by: by.clone(), why: why.clone() };
@@ -411,9 +569,24 @@ impl Operation {
         self.derived.satisfied[step] += 1;
         let complete = self.derived.satisfied[step] == self.steps[step].count;
         for dependent in self.freed_by(index, complete) {
-            self.derived.unmet[dependent] -= 1;
-            if self.derived.unmet[dependent] == 0 && matches!(self.nodes[dependent].state, NodeState::Waiting) {
-                self.derived.ready.insert(dependent);
+            self.meet(dependent);
+        }
+    }
+
+    /// One more edge of a node is satisfied.
+    fn meet(&mut self, index: usize) {
+        self.derived.unmet[index] -= 1;
+        if self.derived.unmet[index] == 0 && matches!(self.nodes[index].state, NodeState::Waiting) {
+            self.derived.ready.insert(index);
+        }
+    }
+
+    /// A step that has no nodes is over as soon as that is known.
+    fn free_all_behind(&mut self, step: usize) {
+        for (dependent, kind) in self.steps[step].dependents.clone() {
+            let nodes = self.steps[dependent].first..self.steps[dependent].first + self.steps[dependent].count;
+            if kind == EdgeKind::Barrier {
+                nodes.for_each(|index| self.meet(index));
             }
         }
     }
@@ -436,13 +609,17 @@ impl Operation {
         for &(dependent, kind) in &self.steps[step].dependents {
             let nodes = &self.steps[dependent];
             match kind {
-                EdgeKind::Keyed => freed.push(nodes.first + offset),
+                EdgeKind::Keyed if nodes.expanded => freed.push(nodes.first + offset),
                 EdgeKind::Barrier if complete => freed.extend(nodes.first..nodes.first + nodes.count),
-                EdgeKind::Barrier => {}
+                EdgeKind::Keyed | EdgeKind::Barrier => {}
             }
         }
         freed
     }
+}
+
+fn deadline(plan: &Plan, from_ms: u64) -> Option<u64> {
+    plan.deadline_ms.map(|deadline_ms| from_ms.saturating_add(deadline_ms))
 }
 
 /// Whether an action is a gate.
@@ -453,5 +630,6 @@ fn gate(action: &Action) -> Gate {
         | Action::Script { .. }
         | Action::Upload { .. }
         | Action::Wait { .. } => Gate::No,
+        Action::Gate { .. } => Gate::Yes,
     }
 }

@@ -6,13 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dsl::eval::render;
+use dsl::plan::Otherwise;
 use dsl::value::Value;
 
-use super::event::{Decision as Meaning, Entry, Event, FailedBecause, Outcome};
+use super::event::{CancelMode, Decision as Meaning, Entry, Event, FailedBecause, Outcome};
 use super::life::{Activity, Life};
 use super::node::{Failure, FailureClass, NodeId, NodeState, OutputRef, Proof, Skip, Unknown};
+use super::places::Places;
 use super::scope::CoreScope;
-use super::state::{IllegalEvent, Operation};
+use super::state::{IllegalEvent, Operation, Phase};
 use super::verb::{Refused, Verb};
 use super::what_next::{Command, wake_at, what_next};
 
@@ -24,6 +26,12 @@ pub struct Driver {
     flights: HashMap<usize, Flight>,
     /// Nodes whose kill was asked for.
     kills: BTreeSet<usize>,
+    /// The locks that nodes hold: those that run, or of which nobody knows whether they do.
+    held: BTreeMap<usize, Vec<String>>,
+    /// Nodes that could begin but for a lock that another holds, and its name.
+    blocked: BTreeMap<usize, String>,
+    /// Incarnation of the store: part of every attempt that begins.
+    incarnation: u32,
 }
 
 /// What an executor of this process works on.
@@ -46,6 +54,17 @@ enum FlightTask {
 pub enum Input {
     /// Time has passed, or the operation was just created or recovered.
     Go,
+    /// The locks of the operation were taken for it: recorded in the same commit as what follows (D8).
+    Locked,
+    /// An attempt that the journal does not know was found on its host.
+    Found {
+        /// Of which node.
+        node: NodeId,
+        /// Which attempt.
+        attempt: u32,
+        /// Incarnation of the store that began it.
+        incarnation: u32,
+    },
     /// An executor reports.
     Node {
         /// Of which node.
@@ -141,6 +160,28 @@ pub struct Decision {
     pub wake_at_ms: Option<u64>,
     /// Whether anything is going on.
     pub rest: Rest,
+    /// Locks that nodes took: to be recorded with the entries.
+    pub took: Vec<(String, NodeId)>,
+    /// Locks that nodes gave back: others may have them once the entries are durable.
+    pub gave: Vec<(String, NodeId)>,
+    /// Nodes that wait for a lock that another holds, and its name: to be asked again when one was given back.
+    pub blocked: Vec<(NodeId, String)>,
+}
+
+/// What is handed in from outside: the time, chance, and what operations share.
+pub struct World<'a> {
+    /// UTC milliseconds.
+    pub now_ms: u64,
+    /// Gives numbers in `0.0..1.0`, drawn at the edge (D6).
+    pub jitter: &'a mut dyn FnMut() -> f64,
+    /// The locks of steps.
+    pub places: &'a mut dyn Places,
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("now_ms", &self.now_ms).finish_non_exhaustive()
+    }
 }
 
 /// Whether an operation moves (I6).
@@ -158,8 +199,18 @@ pub enum Rest {
 
 impl Driver {
     /// Takes an operation in hand: just created, or replayed.
-    pub fn new(operation: Operation) -> Driver {
-        Driver { operation, flights: HashMap::new(), kills: BTreeSet::new() }
+    pub fn new(operation: Operation, incarnation: u32) -> Driver {
+        let mut driver = Driver {
+            operation,
+            flights: HashMap::new(),
+            kills: BTreeSet::new(),
+            held: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            incarnation,
+        };
+        let held = driver.holders().into_iter().map(|index| (index, driver.locks_of(index)));
+        driver.held = held.filter(|(_, locks)| !locks.is_empty()).collect();
+        driver
     }
 
     /// The state.
@@ -167,21 +218,24 @@ impl Driver {
         &self.operation
     }
 
-    /// Folds in what was learnt and says what follows. `jitter` gives numbers in `0.0..1.0`, drawn at the edge (D6).
-    pub fn decide(
-        &mut self,
-        inputs: Vec<Input>,
-        now_ms: u64,
-        jitter: &mut dyn FnMut() -> f64,
-    ) -> Result<Decision, IllegalEvent> {
-        let mut batch = Batch { now_ms, entries: Vec::new(), effects: Vec::new() };
+    /// Folds in what was learnt and says what follows.
+    pub fn decide(&mut self, inputs: Vec<Input>, world: &mut World<'_>) -> Result<Decision, IllegalEvent> {
+        let mut batch = Batch::new(world);
         for input in inputs {
             match input {
                 Input::Go => {}
+                Input::Locked => {
+                    if self.operation.life == Life::Processing(Activity::Queued) {
+                        self.emit(Event::Locked, &mut batch)?;
+                    }
+                }
                 Input::Node { node, attempt, outcome } => self.learn(&node, attempt, outcome, &mut batch)?,
+                Input::Found { node, attempt, incarnation } => {
+                    self.emit(Event::Found { node, attempt, incarnation }, &mut batch)?;
+                }
             }
         }
-        self.settle(&mut batch, jitter)?;
+        self.settle(&mut batch)?;
         Ok(self.decision(batch))
     }
 
@@ -191,41 +245,75 @@ impl Driver {
         verb: &Verb,
         by: &str,
         why: &str,
-        now_ms: u64,
-        jitter: &mut dyn FnMut() -> f64,
+        world: &mut World<'_>,
     ) -> Result<Result<Decision, Refused>, IllegalEvent> {
         let events = match self.operation.verb(verb, by, why) {
             Ok(events) => events,
             Err(refused) => return Ok(Err(refused)),
         };
-        let mut batch = Batch { now_ms, entries: Vec::new(), effects: Vec::new() };
+        let mut batch = Batch::new(world);
         for event in events {
             self.emit(event, &mut batch)?;
         }
-        self.settle(&mut batch, jitter)?;
+        self.settle(&mut batch)?;
         Ok(Ok(self.decision(batch)))
     }
 
-    fn decision(&self, batch: Batch) -> Decision {
-        let wake_at_ms = wake_at(&self.operation);
-        let rest = match &self.operation.life {
-            Life::Processing(activity) | Life::RollingBack(activity) => match activity {
-                _ if !self.flights.is_empty() || wake_at_ms.is_some() => Rest::Busy,
-                Activity::Paused { .. } => Rest::Waits,
-                Activity::Active | Activity::Pausing { .. } | Activity::Cancelling { .. } => {
-                    let gate = |node: &super::Node| matches!(node.state, NodeState::AwaitingApproval { .. });
-                    if self.operation.nodes.iter().any(gate) { Rest::Waits } else { Rest::Stuck } // I6
-                }
-            },
-            Life::Completed { .. } | Life::FailedTemp { .. } | Life::Failed { .. } | Life::RolledBack => Rest::Ended,
+    fn decision(&mut self, batch: Batch<'_, '_>) -> Decision {
+        let gave = self.give_back();
+        let wake_at_ms = wake_at(&self.operation, batch.world.now_ms.max(self.operation.at_ms));
+        let rest = match self.operation.life.activity() {
+            None => Rest::Ended,
+            Some(_) if !self.flights.is_empty() || wake_at_ms.is_some() || !self.blocked.is_empty() => Rest::Busy,
+            Some(Activity::Queued) => Rest::Busy,
+            Some(Activity::Paused { .. }) => Rest::Waits,
+            Some(Activity::Active | Activity::Pausing { .. } | Activity::Cancelling { .. }) => {
+                if self.operation.derived.gates.is_empty() { Rest::Stuck } else { Rest::Waits } // I6
+            }
         };
-        Decision { entries: batch.entries, effects: batch.effects, wake_at_ms, rest }
+        let blocked = self.blocked.iter().map(|(&index, lock)| (self.id(index), lock.clone())).collect();
+        Decision { entries: batch.entries, effects: batch.effects, wake_at_ms, rest, took: batch.took, gave, blocked }
     }
 
-    fn emit(&mut self, event: Event, batch: &mut Batch) -> Result<(), IllegalEvent> {
+    /// Nodes that hold their locks: at work, or perhaps at work.
+    fn holders(&self) -> BTreeSet<usize> {
+        let derived = &self.operation.derived;
+        if self.operation.life.is_final() {
+            return BTreeSet::new();
+        }
+        derived.running.union(&derived.indeterminate).copied().collect()
+    }
+
+    fn locks_of(&self, index: usize) -> Vec<String> {
+        let node = &self.operation.nodes[index];
+        let scope = CoreScope { operation: &self.operation, node: Some(node) };
+        let locks = self.operation.step_of(node).locks.iter();
+        // One that cannot be told fails the attempt, where it is rendered again.
+        let names: BTreeSet<String> = locks.filter_map(|lock| Some(render(lock, &scope).ok()?.text)).collect();
+        names.into_iter().collect()
+    }
+
+    fn give_back(&mut self) -> Vec<(String, NodeId)> {
+        if self.held.is_empty() {
+            return Vec::new();
+        }
+        let holders = self.holders();
+        let mut gave = Vec::new();
+        let operation = &self.operation;
+        self.held.retain(|index, locks| {
+            if holders.contains(index) {
+                return true;
+            }
+            gave.extend(locks.drain(..).map(|lock| (lock, operation.nodes[*index].id.clone())));
+            false
+        });
+        gave
+    }
+
+    fn emit(&mut self, event: Event, batch: &mut Batch<'_, '_>) -> Result<(), IllegalEvent> {
         let entry = Entry {
             seq: self.operation.seq + 1,
-            at_ms: batch.now_ms.max(self.operation.at_ms), // D6
+            at_ms: batch.world.now_ms.max(self.operation.at_ms), // D6
             event,
         };
         self.operation.apply(&entry)?;
@@ -238,7 +326,7 @@ impl Driver {
         node: &NodeId,
         attempt: u32,
         outcome: NodeOutcome,
-        batch: &mut Batch,
+        batch: &mut Batch<'_, '_>,
     ) -> Result<(), IllegalEvent> {
         let Ok(index) = self.operation.index(node) else { return Ok(()) };
         if !self.operation.life.is_live() {
@@ -298,17 +386,19 @@ impl Driver {
     }
 
     fn may_undo(&self) -> bool {
-        matches!(self.operation.life, Life::Processing(Activity::Active) | Life::RollingBack(Activity::Active))
+        matches!(self.operation.life.activity(), Some(Activity::Active))
     }
 
     /// Carries out what follows by itself, until nothing more does.
-    fn settle(&mut self, batch: &mut Batch, jitter: &mut dyn FnMut() -> f64) -> Result<(), IllegalEvent> {
+    fn settle(&mut self, batch: &mut Batch<'_, '_>) -> Result<(), IllegalEvent> {
         loop {
+            self.blocked.clear();
             let flights = &self.flights;
-            let commands = what_next(&self.operation, &|index| flights.contains_key(&index), batch.now_ms);
+            let now_ms = batch.world.now_ms.max(self.operation.at_ms);
+            let commands = what_next(&self.operation, &|index| flights.contains_key(&index), now_ms);
             let mut moved = false;
             for command in commands {
-                moved |= self.carry_out(command, batch, jitter)?;
+                moved |= self.carry_out(command, batch)?;
             }
             if !moved {
                 return Ok(());
@@ -316,13 +406,15 @@ impl Driver {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        command: Command,
-        batch: &mut Batch,
-        jitter: &mut dyn FnMut() -> f64,
-    ) -> Result<bool, IllegalEvent> {
+    fn carry_out(&mut self, command: Command, batch: &mut Batch<'_, '_>) -> Result<bool, IllegalEvent> {
         match command {
+            Command::Expand(step, keys, elements) => {
+                // What a key says itself is not said again.
+                let plain = keys.iter().zip(&elements).all(|(key, element)| *element == Value::Text(key.clone()));
+                let elements = if plain { Vec::new() } else { elements };
+                let step = self.operation.plan.steps[step].id.clone();
+                self.emit(Event::Expanded { step, keys, elements }, batch)?;
+            }
             Command::SkipWhenFalse(index) => {
                 let node = self.id(index);
                 self.emit(Event::Skipped { node, why: Skip::WhenFalse }, batch)?;
@@ -331,19 +423,12 @@ impl Driver {
                 let node = self.id(index);
                 self.emit(Event::NotReached { node }, batch)?;
             }
-            Command::Start(index) => {
-                let node = self.id(index);
-                let attempt = self.operation.nodes[index].attempts + 1;
-                let generation = self.operation.hosts.get(&node.key).map_or(0, |host| host.generation);
-                self.emit(Event::Started { node: node.clone(), attempt, generation }, batch)?;
-                self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
-                batch.effects.push(Effect::Do { node, attempt });
-            }
+            Command::Start(index) => return self.start(index, batch),
             Command::Retry(index, wait_ms) => {
                 let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
                 // Up to a quarter longer, so that many failures at once do not come back at once.
-                let wait_ms = wait_ms.saturating_add((wait_ms as f64 * 0.25 * jitter()) as u64);
-                let at_ms = batch.now_ms.max(self.operation.at_ms).saturating_add(wait_ms);
+                let wait_ms = wait_ms.saturating_add((wait_ms as f64 * 0.25 * (batch.world.jitter)()) as u64);
+                let at_ms = batch.world.now_ms.max(self.operation.at_ms).saturating_add(wait_ms);
                 self.emit(Event::RetryAt { node, attempt, at_ms }, batch)?;
             }
             Command::Reattach(index) => {
@@ -377,9 +462,25 @@ impl Driver {
             Command::AskPerson(index) => {
                 let why = format!("nobody knows how `{}` ended, and only a person can say", self.id(index));
                 // The first of several pauses the operation; the others wait with it.
-                if self.operation.life == Life::Processing(Activity::Active) {
+                if self.operation.life.activity() == Some(&Activity::Active) {
                     self.emit(Event::PauseAsked { by: "engine".to_owned(), why }, batch)?;
                 }
+            }
+            Command::NoAnswer(index, otherwise) => {
+                let (node, by) = (self.id(index), "engine".to_owned());
+                let why = "nobody answered in time".to_owned();
+                self.emit(
+                    match otherwise {
+                        Otherwise::Approve => Event::Approved { node, by, why },
+                        Otherwise::Reject => Event::Rejected { node, by, why },
+                    },
+                    batch,
+                )?;
+            }
+            Command::DeadlinePassed => {
+                let after = dsl::duration::show(self.operation.plan.deadline_ms.unwrap_or_default());
+                let (by, why) = ("engine".to_owned(), format!("its deadline of {after} has passed"));
+                self.emit(Event::CancelAsked { mode: CancelMode::Forceful, by, why }, batch)?;
             }
             Command::Undo(index) => self.begin_undo(index, batch)?,
             Command::SkipUndo(index, why) => {
@@ -406,18 +507,59 @@ impl Driver {
                     Ok(outputs) => Outcome::Completed { outputs },
                     Err(why) => Outcome::FailedTemp { reason: FailedBecause::Outputs(why) },
                 };
+                self.conclude(outcome, batch)?;
+            }
+            Command::FailTemp(reason) => self.conclude(Outcome::FailedTemp { reason }, batch)?,
+            Command::RolledBack => self.conclude(Outcome::RolledBack, batch)?,
+            Command::Finished => {
+                let Life::Finishing { outcome, .. } = self.operation.life.clone() else { return Ok(false) };
+                let outcome = match (outcome, self.operation.finally_failed()) {
+                    (Outcome::Completed { .. }, Some(reason)) => Outcome::FailedTemp { reason },
+                    (outcome, _) => outcome,
+                };
                 self.emit(Event::Ended { outcome }, batch)?;
             }
-            Command::FailTemp(reason) => self.emit(Event::Ended { outcome: Outcome::FailedTemp { reason } }, batch)?,
-            Command::RolledBack => self.emit(Event::Ended { outcome: Outcome::RolledBack }, batch)?,
         }
         Ok(true)
     }
 
-    fn begin_undo(&mut self, index: usize, batch: &mut Batch) -> Result<(), IllegalEvent> {
+    /// The body is over: the steps of `finally` follow, or the end.
+    fn conclude(&mut self, outcome: Outcome, batch: &mut Batch<'_, '_>) -> Result<(), IllegalEvent> {
+        let more = self.operation.steps_of(Phase::Finally).next().is_some();
+        let finishing = matches!(self.operation.life, Life::Finishing { .. });
+        self.emit(if more && !finishing { Event::Finally { outcome } } else { Event::Ended { outcome } }, batch)
+    }
+
+    /// Begins an attempt, unless another holds one of its locks.
+    fn start(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> Result<bool, IllegalEvent> {
+        let node = self.id(index);
+        let locks = self.locks_of(index);
+        if !locks.is_empty() {
+            if let Err(lock) = batch.world.places.take(&node, &locks) {
+                self.blocked.insert(index, lock);
+                return Ok(false);
+            }
+            batch.took.extend(locks.iter().map(|lock| (lock.clone(), node.clone())));
+            self.held.insert(index, locks);
+        }
+        let attempt = self.operation.nodes[index].attempts + 1;
+        let host = self.operation.nodes[index].slot.as_ref().and_then(|slot| self.operation.hosts.get(slot));
+        let generation = host.map_or(0, |host| host.generation);
+        let incarnation = self.incarnation;
+        self.emit(Event::Started { node: node.clone(), attempt, generation, incarnation }, batch)?;
+        // A gate waits for a person, not for an executor.
+        if let NodeState::Running { .. } = self.operation.nodes[index].state {
+            self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
+            batch.effects.push(Effect::Do { node, attempt });
+        }
+        Ok(true)
+    }
+
+    fn begin_undo(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> Result<(), IllegalEvent> {
         let node = self.id(index);
         let attempt = self.operation.nodes[index].attempts + 1;
-        self.emit(Event::UndoStarted { node: node.clone(), attempt }, batch)?;
+        let incarnation = self.incarnation;
+        self.emit(Event::UndoStarted { node: node.clone(), attempt, incarnation }, batch)?;
         self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
         batch.effects.push(Effect::Undo { node, attempt });
         Ok(())
@@ -453,8 +595,15 @@ impl NodeOutcome {
     }
 }
 
-struct Batch {
-    now_ms: u64,
+struct Batch<'a, 'w> {
+    world: &'a mut World<'w>,
     entries: Vec<Entry>,
     effects: Vec<Effect>,
+    took: Vec<(String, NodeId)>,
+}
+
+impl<'a, 'w> Batch<'a, 'w> {
+    fn new(world: &'a mut World<'w>) -> Batch<'a, 'w> {
+        Batch { world, entries: Vec::new(), effects: Vec::new(), took: Vec::new() }
+    }
 }

@@ -1,8 +1,12 @@
 //! The events of an operation: everything that can happen to it, complete from the start (D4).
 //!
-//! Format rules: an event is one JSON object in one journal entry. A reader ignores no field (an unknown one means a newer
-//! writer and the operation waits as `NeedsEngine`); a writer may add fields only with `#[serde(default)]`, and new events
-//! only with a new [`JOURNAL_FORMAT`].
+//! Format rules: an event is one JSON object in one journal entry, and `Created` says in which format the journal is.
+//! - *New reader, old data:* every format from [`OLDEST_FORMAT`] on is read, and replayed to the same state as before: a field
+//!   that is added has `#[serde(default)]`, and the default means what the older format meant by its absence. A journal goes
+//!   on in the form of its reader; `Created` keeps the number of the format that it began with.
+//! - *Old reader, new data:* it ignores nothing. A higher number in `Created`, or an event or a field that it does not know,
+//!   makes the operation wait as `NeedsEngine`; nothing of it is changed, and the others go on.
+//! - A journal of every format is kept in `engine/tests/golden/` and replayed by a test.
 //!
 //! Invariant: no event holds the text of a secret (I8); inputs and hosts name secrets by [`dsl::value::SecretRef`].
 
@@ -15,8 +19,11 @@ use uuid::Uuid;
 use super::hosts::HostRecord;
 use super::node::{Failure, NodeId, OutputRef, Proof, Skip, Unknown};
 
+/// The oldest format of journal entries that this build reads.
+pub const OLDEST_FORMAT: u32 = 1;
+
 /// The format of journal entries that this build writes.
-pub const JOURNAL_FORMAT: u32 = 1;
+pub const JOURNAL_FORMAT: u32 = 2;
 
 /// One entry of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,13 +55,21 @@ pub enum Event {
         by: String,
         /// The hosts, by slot.
         hosts: BTreeMap<String, HostRecord>,
+        /// What no other operation may hold while this one is open: `instance/NAME` and `lock/NAME`, sorted (D8).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        locks: Vec<String>,
     },
+    /// Its locks were taken, all at once (D8): it begins.
+    Locked,
     /// The keys of a step became known while the operation ran.
     Expanded {
         /// Id of the step.
         step: String,
         /// Its keys.
         keys: Vec<String>,
+        /// The elements that the keys stand for, in the same order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        elements: Vec<Value>,
     },
     /// The intent: an attempt may begin only after this is durable (I1).
     Started {
@@ -64,6 +79,19 @@ pub enum Event {
         attempt: u32,
         /// Generation of the host it is for (D7).
         generation: u32,
+        /// Incarnation of the store that started it: one more after each restore from a backup.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        incarnation: u32,
+    },
+    /// An attempt that the journal does not know was found on its host: it was begun after the backup that this store was
+    /// restored from.
+    Found {
+        /// Which node.
+        node: NodeId,
+        /// Which attempt.
+        attempt: u32,
+        /// Incarnation of the store that started it.
+        incarnation: u32,
     },
     /// A running attempt was found again on its host.
     Reattached {
@@ -160,6 +188,9 @@ pub enum Event {
         node: NodeId,
         /// Which attempt.
         attempt: u32,
+        /// Incarnation of the store that started it.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        incarnation: u32,
     },
     /// The node's effect is undone.
     Undone {
@@ -218,6 +249,18 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// Verb: a person says that a node's effect is there, and what it put out.
+    Marked {
+        /// Which node.
+        node: NodeId,
+        /// Values for later steps.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        out: BTreeMap<String, Value>,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
     /// Verb: it ends as FailedTemp (D5).
     CancelAsked {
         /// How.
@@ -257,6 +300,11 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// All but the steps of `finally` is over, like this; they follow.
+    Finally {
+        /// How it ended.
+        outcome: Outcome,
+    },
     /// The operation ended.
     Ended {
         /// How.
@@ -264,14 +312,29 @@ pub enum Event {
     },
 }
 
+fn first() -> u32 {
+    1
+}
+
+fn is_first(incarnation: &u32) -> bool {
+    *incarnation == 1
+}
+
 /// Why an undo was left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UndoSkip {
     /// The step has no `undo`.
     NoUndo,
     /// The generation of the host it was done on is gone (D7).
     HostGone,
+    /// A person said so.
+    ByOperator {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// What a person says that an unknown outcome means.
@@ -318,8 +381,22 @@ pub enum Outcome {
 pub enum FailedBecause {
     /// These nodes failed.
     Nodes(Vec<NodeId>),
-    /// Somebody cancelled it.
+    /// Somebody cancelled it; format 1 did not say who.
     Cancelled,
+    /// Somebody, or its deadline, cancelled it.
+    CancelledBy {
+        /// Who: a person, or `engine`.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// The elements of a step's `each` could not be told.
+    Each {
+        /// Id of the step.
+        step: String,
+        /// Why.
+        why: String,
+    },
     /// An output could not be computed.
     Outputs(String),
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::event::{CancelMode, FailedBecause};
+use super::event::{CancelMode, FailedBecause, Outcome};
+use super::node::NodeState;
+use super::state::Operation;
 use std::collections::BTreeMap;
 
 /// Where an operation stands.
@@ -12,6 +14,13 @@ pub enum Life {
     Processing(Activity),
     /// It is being undone.
     RollingBack(Activity),
+    /// All but the steps of `finally` is over; they run.
+    Finishing {
+        /// How the rest ended.
+        outcome: Outcome,
+        /// What it is about.
+        activity: Activity,
+    },
     /// Every node succeeded or was skipped.
     Completed {
         /// The workflow's outputs.
@@ -34,6 +43,8 @@ pub enum Life {
 /// What a live operation is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Activity {
+    /// It waits for its locks; nothing was begun.
+    Queued,
     /// It starts what may start.
     Active,
     /// It starts nothing more; what runs may end.
@@ -54,6 +65,10 @@ pub enum Activity {
     Cancelling {
         /// What happens to what runs.
         mode: CancelMode,
+        /// Who asked.
+        by: String,
+        /// Why.
+        why: String,
     },
 }
 
@@ -96,7 +111,8 @@ impl Life {
         match self {
             Life::Processing(_) if begun => Etsi::Processing,
             Life::Processing(_) => Etsi::Starting,
-            Life::RollingBack(_) => Etsi::RollingBack,
+            Life::RollingBack(_) | Life::Finishing { outcome: Outcome::RolledBack, .. } => Etsi::RollingBack,
+            Life::Finishing { outcome: Outcome::Completed { .. } | Outcome::FailedTemp { .. }, .. } => Etsi::Processing,
             Life::Completed { .. } => Etsi::Completed,
             Life::FailedTemp { .. } => Etsi::FailedTemp,
             Life::Failed { .. } => Etsi::Failed,
@@ -106,7 +122,7 @@ impl Life {
 
     /// Whether it may still change by itself.
     pub fn is_live(&self) -> bool {
-        matches!(self, Life::Processing(_) | Life::RollingBack(_))
+        matches!(self, Life::Processing(_) | Life::RollingBack(_) | Life::Finishing { .. })
     }
 
     /// Whether nothing can ever bring it back: its secrets are deleted (D9).
@@ -117,8 +133,35 @@ impl Life {
     /// What it is about, while it is live.
     pub fn activity(&self) -> Option<&Activity> {
         match self {
-            Life::Processing(activity) | Life::RollingBack(activity) => Some(activity),
+            Life::Processing(activity) | Life::RollingBack(activity) | Life::Finishing { activity, .. } => {
+                Some(activity)
+            }
             Life::Completed { .. } | Life::FailedTemp { .. } | Life::Failed { .. } | Life::RolledBack => None,
+        }
+    }
+}
+
+/// Nodes that a sentence names; the rest are "and others".
+const NAMED: usize = 5;
+
+impl Operation {
+    /// Why it stopped, in words.
+    pub fn because(&self, reason: &FailedBecause) -> String {
+        match reason {
+            FailedBecause::Nodes(nodes) => {
+                let names = nodes.iter().take(NAMED).map(|id| match self.node(id).map(|node| &node.state) {
+                    Some(NodeState::Failed { failure, .. }) => format!("{id}: {}", failure.message),
+                    _ => id.to_string(),
+                });
+                let names: Vec<String> = names.collect();
+                let more = if nodes.len() > NAMED { " and others" } else { "" };
+                format!("failed: {}{more}", names.join("; "))
+            }
+            FailedBecause::Cancelled => "cancelled".to_owned(),
+            FailedBecause::CancelledBy { by, why } if why.is_empty() => format!("cancelled by {by}"),
+            FailedBecause::CancelledBy { by, why } => format!("cancelled by {by}: {why}"),
+            FailedBecause::Each { step, why } => format!("step `{step}`: {why}"),
+            FailedBecause::Outputs(why) => why.clone(),
         }
     }
 }

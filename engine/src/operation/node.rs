@@ -17,9 +17,12 @@ use super::event::Decision;
 pub struct NodeId {
     /// Id of the step: `[a-z0-9_]`, so the first `@` ends it.
     pub step: String,
-    /// The slot that it runs on.
+    /// The slot that it runs on, the element of `each` that it is for, or [`HERE`].
     pub key: String,
 }
+
+/// The key of the one node of a step that runs from here.
+pub const HERE: &str = "here";
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,6 +133,8 @@ pub enum Undo {
     Success(Done),
     /// An attempt with an unknown outcome, to be run again afterwards (`interrupted: UndoThenRerun`).
     Half,
+    /// What attempts that did not succeed may have left, in a rollback.
+    Leftovers,
 }
 
 /// How a success is known.
@@ -275,6 +280,10 @@ pub enum NodeEvent {
     Again,
     /// `Reset`
     Reset,
+    /// `Marked`
+    Marked(Done),
+    /// `Found`
+    Found(u32),
 }
 
 /// Whether a step waits for a person instead of doing something.
@@ -316,10 +325,41 @@ impl NodeState {
             (S::Indeterminate { .. }, E::Decided(Decision::Rerun, _)) => Some(S::Waiting),
             (S::Indeterminate { .. }, E::Decided(Decision::Done, done)) => Some(S::Succeeded(done)),
             (S::Indeterminate { .. }, E::UndoStarted(attempt)) => Some(S::Undoing { attempt, what: Undo::Half }),
+            // In a rollback: what a failed attempt may have left. `apply` asks whether there is anything.
+            (S::Waiting | S::Backoff { .. } | S::Failed { .. } | S::NotReached, E::UndoStarted(attempt)) => {
+                Some(S::Undoing { attempt, what: Undo::Leftovers })
+            }
             // The undo itself was interrupted: it is repeated under a new number.
             (S::Undoing { what, .. }, E::UndoStarted(attempt)) => Some(S::Undoing { attempt, what: what.clone() }),
             (S::Waiting, E::Skipped(why @ (Skip::WhenFalse | Skip::ByOperator { .. }))) => Some(S::Skipped(why)),
-            (S::Failed { .. } | S::NotReached, E::Skipped(why @ Skip::ByOperator { .. })) => Some(S::Skipped(why)),
+            (
+                S::Failed { .. } | S::NotReached | S::Backoff { .. } | S::Indeterminate { .. } | S::Undone,
+                E::Skipped(why @ Skip::ByOperator { .. }),
+            ) => Some(S::Skipped(why)),
+            (
+                S::Waiting
+                | S::Backoff { .. }
+                | S::Indeterminate { .. }
+                | S::Failed { .. }
+                | S::NotReached
+                | S::Skipped(_)
+                | S::Undone,
+                E::Marked(done),
+            ) => Some(S::Succeeded(done)),
+            // An attempt of which the journal knew nothing, on its host: it is looked at as any that ran when its engine
+            // ended.
+            (
+                S::Waiting
+                | S::Running { .. }
+                | S::Backoff { .. }
+                | S::Indeterminate { .. }
+                | S::Succeeded(_)
+                | S::Skipped(_)
+                | S::Failed { .. }
+                | S::NotReached
+                | S::Undone,
+                E::Found(attempt),
+            ) => Some(S::Running { attempt }),
             (S::Waiting, E::NotReached) => Some(S::NotReached),
             (S::Failed { attempt, failure }, E::RetryAt(a, until_ms)) if *attempt == a => {
                 Some(S::Backoff { attempt: a, until_ms, failure: failure.clone() })
@@ -327,21 +367,42 @@ impl NodeState {
             (S::Succeeded(done), E::UndoStarted(attempt)) => {
                 Some(S::Undoing { attempt, what: Undo::Success(done.clone()) })
             }
-            (S::Succeeded(_), E::UndoSkipped) => Some(S::Undone),
+            (
+                S::Succeeded(_)
+                | S::Waiting
+                | S::Backoff { .. }
+                | S::Indeterminate { .. }
+                | S::Failed { .. }
+                | S::NotReached
+                | S::UndoFailed { .. },
+                E::UndoSkipped,
+            ) => Some(S::Undone),
             (S::Undoing { attempt, what }, E::Undone(a)) if *attempt == a => Some(match what {
-                Undo::Success(_) => S::Undone,
+                Undo::Success(_) | Undo::Leftovers => S::Undone,
                 Undo::Half => S::Waiting,
             }),
             (S::Undoing { attempt, what }, E::UndoFailed(a, failure)) if *attempt == a => {
                 Some(S::UndoFailed { attempt: a, failure, what: what.clone() })
             }
-            (S::Failed { .. } | S::NotReached | S::Backoff { .. } | S::Undone, E::Again) => Some(S::Waiting),
+            (
+                S::Failed { .. } | S::NotReached | S::Backoff { .. } | S::Undone | S::AwaitingApproval { .. },
+                E::Again,
+            ) => Some(S::Waiting),
             (S::UndoFailed { attempt, what, .. }, E::Again) => Some(match what {
                 Undo::Success(done) => S::Succeeded(done.clone()),
                 Undo::Half => S::Indeterminate { attempt: *attempt, why: Unknown::Vanished },
+                Undo::Leftovers => S::Waiting,
             }),
             (
-                S::Waiting | S::Succeeded(_) | S::Skipped(_) | S::Failed { .. } | S::NotReached | S::Backoff { .. },
+                S::Waiting
+                | S::AwaitingApproval { .. }
+                | S::Backoff { .. }
+                | S::Indeterminate { .. }
+                | S::Succeeded(_)
+                | S::Skipped(_)
+                | S::Failed { .. }
+                | S::NotReached
+                | S::Undone,
                 E::Reset,
             ) => Some(S::Waiting),
             // Everything else cannot happen; the caller makes it an error that names both.
@@ -374,7 +435,9 @@ impl NodeState {
                 | E::UndoSkipped
                 | E::Decided(..)
                 | E::Again
-                | E::Reset,
+                | E::Reset
+                | E::Marked(_)
+                | E::Found(_),
             ) => None,
         }
     }

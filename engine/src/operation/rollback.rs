@@ -1,7 +1,7 @@
-//! Rollback in its simplest form: what succeeded is undone, in the reverse of a valid order (I7).
+//! Rollback: what succeeded is undone, in the reverse of a valid order (I7), and so is what a failed attempt may have left.
 //!
 //! A node is undone only when everything that depends on it, through whatever lies between, is settled: undone, or never
-//! done. A step without `undo` is passed over, and so hides nothing behind it.
+//! done. A step without `undo` is passed over, and so hides nothing behind it. The steps of `finally` are not undone.
 
 use super::node::NodeState;
 use super::state::Operation;
@@ -10,10 +10,12 @@ impl Operation {
     /// For each node: whether it and all that depends on it are settled.
     pub(super) fn settled(&self) -> Vec<bool> {
         let mut settled = vec![false; self.nodes.len()];
-        // Edges point backwards in the plan, so a pass from the end sees dependents first.
-        for index in (0..self.nodes.len()).rev() {
-            settled[index] =
-                self.settled_itself(index) && self.dependents_of(index).all(|dependent| settled[dependent]);
+        // Edges point backwards in the plan, so a pass from its end sees dependents first.
+        for nodes in self.steps.iter().rev() {
+            for index in nodes.first..nodes.first + nodes.count {
+                settled[index] =
+                    self.settled_itself(index) && self.dependents_of(index).all(|dependent| settled[dependent]);
+            }
         }
         settled
     }
@@ -24,19 +26,25 @@ impl Operation {
         self.dependents_of(index).all(|dependent| self.settled_itself(dependent))
     }
 
+    /// Whether attempts that did not succeed may have left something that the step can undo. Format 1 let it be.
+    pub(super) fn has_leftovers(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        self.format > 1 && node.touched && self.step_of(node).undo.is_some()
+    }
+
     fn settled_itself(&self, index: usize) -> bool {
-        let has_undo = self.plan.steps[self.nodes[index].step].undo.is_some();
+        let step = &self.plan.steps[self.nodes[index].step];
+        if step.finally.is_some() {
+            return true;
+        }
         match &self.nodes[index].state {
-            NodeState::Waiting
-            | NodeState::Backoff { .. }
-            | NodeState::Skipped(_)
-            | NodeState::Failed { .. }
-            | NodeState::NotReached
-            | NodeState::Undone => true,
+            NodeState::Waiting | NodeState::Backoff { .. } | NodeState::Failed { .. } | NodeState::NotReached => {
+                !self.has_leftovers(index)
+            }
+            NodeState::Skipped(_) | NodeState::Undone | NodeState::AwaitingApproval { .. } => true,
             // Its effect may be there; where there is an undo, it is run.
-            NodeState::Indeterminate { .. } => !has_undo,
+            NodeState::Indeterminate { .. } => step.undo.is_none(),
             NodeState::Running { .. }
-            | NodeState::AwaitingApproval { .. }
             | NodeState::Succeeded(_)
             | NodeState::Undoing { .. }
             | NodeState::UndoFailed { .. } => false,

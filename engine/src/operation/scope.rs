@@ -4,6 +4,8 @@ use dsl::eval::Scope;
 use dsl::expr::HostProperty;
 use dsl::value::{SecretRef, Value};
 
+use super::event::{FailedBecause, Outcome};
+use super::life::Life;
 use super::node::{NodeState, Undo};
 use super::state::{Node, Operation};
 
@@ -17,9 +19,9 @@ pub struct CoreScope<'a> {
 
 /// What a node sees of a step.
 enum Seen<'a> {
-    /// Of its own role, or of a role of one host: that host's node.
+    /// Of its own role or `each`, or of a step with one node: that node.
     One(&'a NodeState),
-    /// Of another role: all of them, by slot.
+    /// Of another role or `each`: all of them, by key.
     Many(&'a [Node]),
     /// There is none.
     Nothing,
@@ -38,14 +40,17 @@ impl<'a> CoreScope<'a> {
         let plan = &self.operation.plan;
         let Some(of) = plan.steps.get(step) else { return Seen::Nothing }; // A plan from outside may name anything.
         let nodes = self.operation.nodes_of(step);
-        let own = self.node.filter(|node| plan.steps.get(node.step).is_some_and(|step| step.role == of.role));
-        match (own, plan.roles.get(&of.role).is_some_and(|role| role.one)) {
-            (Some(own), _) => match nodes.iter().find(|node| node.id.key == own.id.key) {
+        let own = self
+            .node
+            .filter(|node| plan.steps.get(node.step).is_some_and(|own| own.role == of.role && own.each == of.each));
+        let one = of.role.as_ref().is_none_or(|role| plan.roles.get(role).is_some_and(|role| role.one));
+        match own {
+            Some(own) => match nodes.iter().find(|node| node.id.key == own.id.key) {
                 Some(node) => Seen::One(&node.state),
                 None => Seen::Nothing,
             },
-            (None, true) => nodes.first().map_or(Seen::Nothing, |node| Seen::One(&node.state)),
-            (None, false) => Seen::Many(nodes),
+            None if of.each.is_none() && one => nodes.first().map_or(Seen::Nothing, |node| Seen::One(&node.state)),
+            None => Seen::Many(nodes),
         }
     }
 }
@@ -84,7 +89,7 @@ impl Scope for CoreScope<'_> {
     }
 
     fn host(&self, property: HostProperty) -> Value {
-        self.node.map_or(Value::None, |node| self.slot(&node.id.key, property))
+        self.node.and_then(|node| node.slot.as_ref()).map_or(Value::None, |slot| self.slot(slot, property))
     }
 
     fn role(&self, role: &str, property: HostProperty) -> Value {
@@ -96,6 +101,30 @@ impl Scope for CoreScope<'_> {
 
     fn operation_id(&self) -> Value {
         Value::Text(self.operation.id.to_string())
+    }
+
+    fn operation_state(&self) -> Value {
+        let Life::Finishing { outcome, .. } = &self.operation.life else { return Value::None };
+        let word = match outcome {
+            Outcome::Completed { .. } => "succeeded",
+            Outcome::FailedTemp { reason: FailedBecause::Cancelled | FailedBecause::CancelledBy { .. } } => "cancelled",
+            Outcome::FailedTemp { .. } => "failed",
+            Outcome::RolledBack => "rolled_back",
+        };
+        Value::Text(word.to_owned())
+    }
+
+    fn operation_failure(&self) -> Value {
+        let Life::Finishing { outcome, .. } = &self.operation.life else { return Value::None };
+        match outcome {
+            Outcome::Completed { .. } => Value::None,
+            Outcome::FailedTemp { reason } => Value::Text(self.operation.because(reason)),
+            Outcome::RolledBack => Value::Text("it was rolled back".to_owned()),
+        }
+    }
+
+    fn each(&self) -> Value {
+        self.node.and_then(|node| node.element.clone()).unwrap_or(Value::None)
     }
 
     fn secret(&self, _: &SecretRef) -> Option<String> {

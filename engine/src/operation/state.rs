@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use dsl::plan::{EdgeKind, Plan};
+use dsl::plan::{Edge, EdgeKind, Plan};
+use dsl::value::Value;
 use uuid::Uuid;
 
 use super::hosts::HostRecord;
@@ -22,12 +23,18 @@ pub struct Operation {
     pub id: Uuid,
     /// Who asked for it.
     pub by: String,
+    /// The format that its journal began with.
+    pub format: u32,
     /// What it runs.
     pub plan: Arc<Plan>,
     /// Digest of the plan's blob.
     pub plan_digest: String,
     /// Its hosts, by slot.
     pub hosts: BTreeMap<String, HostRecord>,
+    /// What no other operation may hold while this one is open (D8).
+    pub locks: Locks,
+    /// When it is cancelled if it has not ended, UTC milliseconds.
+    pub deadline_at_ms: Option<u64>,
     /// Where it stands.
     pub life: Life,
     /// Its nodes, step by step in the plan's order.
@@ -46,6 +53,15 @@ pub struct Operation {
     pub(super) begun: bool,
 }
 
+/// The locks of an operation (D8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Locks {
+    /// It waits for them; sorted, not empty.
+    Wanted(Vec<String>),
+    /// It has them; sorted, perhaps none.
+    Held(Vec<String>),
+}
+
 /// A node of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
@@ -53,6 +69,10 @@ pub struct Node {
     pub id: NodeId,
     /// Index of its step in the plan.
     pub step: usize,
+    /// The slot of the host that it runs on; none where it runs from here.
+    pub slot: Option<String>,
+    /// The element of `each` that it is for.
+    pub element: Option<Value>,
     /// How it stands.
     pub state: NodeState,
     /// The highest attempt number given out; never restarts (I4).
@@ -65,17 +85,21 @@ pub struct Node {
     pub started_ms: u64,
     /// Generation of the host that the last attempt was started for.
     pub generation: u32,
+    /// Incarnation of the store that started the last attempt.
+    pub incarnation: u32,
     /// An attempt whose job may still be at work: nobody could reach the host to see. It is killed before anything follows (I4).
     pub may_run: Option<u32>,
     /// Whether an attempt that is over may have left its effect: then a probe that finds it found ours.
     pub touched: bool,
 }
 
-/// The nodes of one step: `first..first + count`, in the order of its role's slots.
+/// The nodes of one step: `first..first + count`, in the order of its role's slots or of its elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StepNodes {
     pub first: usize,
     pub count: usize,
+    /// False while the elements of its `each` are not known.
+    pub expanded: bool,
     /// Steps that wait for this one.
     pub dependents: Vec<(usize, EdgeKind)>,
 }
@@ -89,14 +113,48 @@ pub(super) struct Derived {
     pub satisfied: Vec<usize>,
     /// Waiting with no unmet edge.
     pub ready: BTreeSet<usize>,
-    /// Running, undoing or awaiting approval.
+    /// Running or undoing.
     pub running: BTreeSet<usize>,
+    /// Awaiting approval.
+    pub gates: BTreeSet<usize>,
     pub backoff: BTreeSet<usize>,
     pub indeterminate: BTreeSet<usize>,
     pub failed: BTreeSet<usize>,
     pub undo_failed: BTreeSet<usize>,
-    /// Neither waiting nor on their way: the rest of the nodes is what is left to do.
-    pub over: usize,
+    /// Neither waiting nor on their way, in the body and in `finally`: the rest of the nodes is what is left to do.
+    pub over: Counts,
+}
+
+/// A number for each phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub body: usize,
+    pub finally: usize,
+}
+
+/// The parts of an operation that come one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The steps of the workflow.
+    Body,
+    /// Those of its `finally`.
+    Finally,
+}
+
+impl Counts {
+    pub fn of(&self, phase: Phase) -> usize {
+        match phase {
+            Phase::Body => self.body,
+            Phase::Finally => self.finally,
+        }
+    }
+
+    fn of_mut(&mut self, phase: Phase) -> &mut usize {
+        match phase {
+            Phase::Body => &mut self.body,
+            Phase::Finally => &mut self.finally,
+        }
+    }
 }
 
 /// An event that cannot happen in the state it meets: a bug, or a journal that is not this operation's.
@@ -142,7 +200,37 @@ impl Operation {
 
     /// How many nodes are over, of how many.
     pub fn progress(&self) -> (usize, usize) {
-        (self.derived.over, self.nodes.len())
+        (self.derived.over.body + self.derived.over.finally, self.nodes.len())
+    }
+
+    /// The gates that await approval.
+    pub fn open_gates(&self) -> impl Iterator<Item = &NodeId> {
+        self.derived.gates.iter().map(|&index| &self.nodes[index].id)
+    }
+
+    /// The phase of a step, by its index in the plan.
+    pub(super) fn phase_of(&self, step: usize) -> Phase {
+        if self.plan.steps[step].finally.is_some() { Phase::Finally } else { Phase::Body }
+    }
+
+    /// The nodes of a set that belong to a phase.
+    pub(super) fn of_phase<'a>(&'a self, set: &'a BTreeSet<usize>, phase: Phase) -> impl Iterator<Item = usize> + 'a {
+        set.iter().copied().filter(move |&index| self.phase_of(self.nodes[index].step) == phase)
+    }
+
+    /// The steps of a phase.
+    pub(super) fn steps_of(&self, phase: Phase) -> impl Iterator<Item = usize> + '_ {
+        (0..self.steps.len()).filter(move |&step| self.phase_of(step) == phase)
+    }
+
+    /// Whether an edge to a step is satisfied for the node at this place of its own step (I3).
+    pub(super) fn is_met(&self, edge: &Edge, offset: usize) -> bool {
+        let parent = &self.steps[edge.step];
+        match edge.kind {
+            EdgeKind::Keyed if parent.expanded => self.nodes[parent.first + offset].state.satisfies(),
+            EdgeKind::Keyed => false,
+            EdgeKind::Barrier => parent.expanded && self.derived.satisfied[edge.step] == parent.count,
+        }
     }
 
     /// Indices of the nodes that wait for `index`.
@@ -152,7 +240,9 @@ impl Operation {
         self.steps[step].dependents.iter().flat_map(move |&(dependent, kind)| {
             let nodes = &self.steps[dependent];
             match kind {
-                EdgeKind::Keyed => nodes.first + offset..nodes.first + offset + 1,
+                EdgeKind::Keyed if nodes.expanded => nodes.first + offset..nodes.first + offset + 1,
+                // Its nodes are not there yet.
+                EdgeKind::Keyed => 0..0,
                 EdgeKind::Barrier => nodes.first..nodes.first + nodes.count,
             }
         })
@@ -166,15 +256,15 @@ impl Operation {
             if node.state.satisfies() {
                 derived.satisfied[node.step] += 1;
             }
-            derived.note(index, &node.state);
+            derived.note(index, self.phase_of(node.step), &node.state);
         }
         for (index, node) in self.nodes.iter().enumerate() {
             let offset = index - self.steps[node.step].first;
             for edge in &self.plan.steps[node.step].needs {
                 let parent = &self.steps[edge.step];
                 let met = match edge.kind {
-                    EdgeKind::Keyed => self.nodes[parent.first + offset].state.satisfies(),
-                    EdgeKind::Barrier => derived.satisfied[edge.step] == parent.count,
+                    EdgeKind::Keyed => parent.expanded && self.nodes[parent.first + offset].state.satisfies(),
+                    EdgeKind::Barrier => parent.expanded && derived.satisfied[edge.step] == parent.count,
                 };
                 derived.unmet[index] += u32::from(!met);
             }
@@ -194,11 +284,14 @@ impl Operation {
 
 impl Derived {
     /// Enters a node into the set of its state.
-    pub fn note(&mut self, index: usize, state: &NodeState) {
+    pub fn note(&mut self, index: usize, phase: Phase, state: &NodeState) {
         match state {
             NodeState::Waiting => {}
-            NodeState::Running { .. } | NodeState::AwaitingApproval { .. } | NodeState::Undoing { .. } => {
+            NodeState::Running { .. } | NodeState::Undoing { .. } => {
                 self.running.insert(index);
+            }
+            NodeState::AwaitingApproval { .. } => {
+                self.gates.insert(index);
             }
             NodeState::Backoff { .. } => {
                 self.backoff.insert(index);
@@ -208,25 +301,28 @@ impl Derived {
             }
             NodeState::Failed { .. } => {
                 self.failed.insert(index);
-                self.over += 1;
+                *self.over.of_mut(phase) += 1;
             }
             NodeState::UndoFailed { .. } => {
                 self.undo_failed.insert(index);
             }
             NodeState::Succeeded(_) | NodeState::Skipped(_) | NodeState::NotReached | NodeState::Undone => {
-                self.over += 1;
+                *self.over.of_mut(phase) += 1;
             }
         }
     }
 
     /// Takes a node out of the set of its state.
-    pub fn forget(&mut self, index: usize, state: &NodeState) {
+    pub fn forget(&mut self, index: usize, phase: Phase, state: &NodeState) {
         match state {
             NodeState::Waiting => {
                 self.ready.remove(&index);
             }
-            NodeState::Running { .. } | NodeState::AwaitingApproval { .. } | NodeState::Undoing { .. } => {
+            NodeState::Running { .. } | NodeState::Undoing { .. } => {
                 self.running.remove(&index);
+            }
+            NodeState::AwaitingApproval { .. } => {
+                self.gates.remove(&index);
             }
             NodeState::Backoff { .. } => {
                 self.backoff.remove(&index);
@@ -236,13 +332,13 @@ impl Derived {
             }
             NodeState::Failed { .. } => {
                 self.failed.remove(&index);
-                self.over -= 1;
+                *self.over.of_mut(phase) -= 1;
             }
             NodeState::UndoFailed { .. } => {
                 self.undo_failed.remove(&index);
             }
             NodeState::Succeeded(_) | NodeState::Skipped(_) | NodeState::NotReached | NodeState::Undone => {
-                self.over -= 1;
+                *self.over.of_mut(phase) -= 1;
             }
         }
     }

@@ -28,6 +28,8 @@ pub struct Task {
 pub struct Call {
     /// Which node.
     pub node: NodeId,
+    /// The slot of the host that it runs on.
+    pub slot: Option<String>,
     /// Which attempt.
     pub attempt: u32,
     /// Its name on the host.
@@ -133,6 +135,15 @@ impl Scope for EdgeScope<'_> {
     fn operation_id(&self) -> Value {
         self.core.operation_id()
     }
+    fn operation_state(&self) -> Value {
+        self.core.operation_state()
+    }
+    fn operation_failure(&self) -> Value {
+        self.core.operation_failure()
+    }
+    fn each(&self) -> Value {
+        self.core.each()
+    }
     fn secret(&self, name: &SecretRef) -> Option<String> {
         self.vault.get(name).map(|secret| secret.expose().to_owned())
     }
@@ -163,8 +174,11 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
         plan: &operation.plan,
         step,
         context,
-        job: JobId { operation: operation.id, node: file_name(node), attempt },
+        job: JobId { operation: operation.id, node: file_name(node, known.incarnation, undo), attempt },
     };
+    for lock in step.locks.iter().filter(|_| works) {
+        renderer.text("a lock", lock)?;
+    }
     if let (Some(when), true) = (&step.when, works) {
         eval(when, &renderer.scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
     }
@@ -175,13 +189,18 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     };
     Ok(Call {
         node: node.clone(),
+        slot: known.slot.clone(),
         attempt,
         probe: match &step.probe {
             Some(probe) if asks => Some(renderer.job(&probe.action, Supervise::Never)?),
             _ => None,
         },
-        work: if works { Some(renderer.work(action, &node.key)?) } else { None },
-        may_run: known.may_run.map(|attempt| JobId { attempt, ..renderer.job.clone() }),
+        work: if works { Some(renderer.work(action, known.slot.as_deref())?) } else { None },
+        may_run: known.may_run.map(|attempt| JobId {
+            operation: operation.id,
+            node: file_name(node, known.incarnation, false),
+            attempt,
+        }),
         as_user: renderer.as_user()?,
         timeout,
         deadline: Instant::now() + timeout.saturating_sub(gone),
@@ -231,7 +250,9 @@ impl Renderer<'_> {
                 let text = String::from_utf8(bytes).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
                 Program::Script { text, args: self.texts("an argument", args)? }
             }
-            Action::Upload { .. } | Action::Wait { .. } => return Err(other("this action runs no program".to_owned())),
+            Action::Upload { .. } | Action::Wait { .. } | Action::Gate { .. } => {
+                return Err(other("this action runs no program".to_owned()));
+            }
         })
     }
 
@@ -255,7 +276,7 @@ impl Renderer<'_> {
         })
     }
 
-    fn work(&self, action: &Action, slot: &str) -> Result<Work, Failure> {
+    fn work(&self, action: &Action, slot: Option<&str>) -> Result<Work, Failure> {
         Ok(match action {
             Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {
                 Work::Job(self.job(action, Supervise::Always)?)
@@ -268,6 +289,7 @@ impl Renderer<'_> {
                 within: Duration::from_millis(*within_ms),
                 every: Duration::from_millis(*every_ms),
             },
+            Action::Gate { .. } => return Err(other("a gate is answered, not carried out".to_owned())),
         })
     }
 
@@ -285,13 +307,14 @@ impl Renderer<'_> {
         }
     }
 
-    fn until(&self, until: &Until, slot: &str) -> Result<Ready, Failure> {
+    fn until(&self, until: &Until, slot: Option<&str>) -> Result<Ready, Failure> {
         Ok(match until {
             Until::Ssh => Ready::Ssh,
             Until::Tcp { port } => {
                 let text = self.text("`port`", port)?;
                 let port = text.parse().map_err(|_| other(format!("`{text}` is no TCP port")))?;
-                let address = self.scope.core.operation.hosts.get(slot).map(|host| host.address().to_owned());
+                let address = slot.and_then(|slot| self.scope.core.operation.hosts.get(slot));
+                let address = address.map(|host| host.address().to_owned());
                 Ready::Tcp { address: address.unwrap_or_default(), port }
             }
             Until::Http { url, status } => Ready::Http { url: self.text("`url`", url)?, status: status.clone() },
@@ -299,10 +322,22 @@ impl Renderer<'_> {
     }
 }
 
-/// A node's name as a file name: the step and the slot, or a digest of the slot where it has other characters.
-fn file_name(node: &NodeId) -> String {
+/// A node's name as a file name: the step and the key, or a digest of the key where it has other characters; before it what
+/// must not be taken for the same attempt: the incarnation of the store, and whether it is an undo. No step's id has a `-`.
+pub(crate) fn file_name(node: &NodeId, incarnation: u32, undo: bool) -> String {
+    let mut name = String::new();
+    if incarnation > 1 {
+        name.push_str(&format!("{incarnation}-"));
+    }
+    if undo {
+        name.push_str("undo-");
+    }
+    name + &plain_name(node)
+}
+
+fn plain_name(node: &NodeId) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if node.key.chars().all(plain) && node.step.len() + node.key.len() < 90 {
+    if node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
         return format!("{}.{}", node.step, node.key);
     }
     let digest = ring::digest::digest(&ring::digest::SHA256, node.to_string().as_bytes());

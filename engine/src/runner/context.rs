@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dsl::plan::Plan;
 use dsl::value::Value;
 use store::{Digest, Store};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::hosts::reach;
 use super::live::Board;
 use crate::error::{Error, Kind};
 use crate::host::{Host, KnownHosts};
-use crate::operation::Operation;
+use crate::limits::AT_HOST;
+use crate::operation::{Operation, ReachRecord};
 use crate::redact::Redactor;
 use crate::vault::Vault;
 
@@ -33,6 +35,8 @@ pub struct Context {
     /// Where outputs too large for the journal go, and scripts come from.
     pub store: Store,
     hosts: Arc<HashMap<String, Host>>,
+    /// The places at each host, shared with all operations that work on it.
+    places: Arc<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl Context {
@@ -42,10 +46,12 @@ impl Context {
         operation: &Operation,
         vault: Vault,
         known: &Arc<KnownHosts>,
+        host_places: &HostPlaces,
     ) -> Result<Context, Error> {
-        let mut hosts = HashMap::new();
+        let (mut hosts, mut places) = (HashMap::new(), HashMap::new());
         for (slot, record) in &operation.hosts {
             let reach = reach(&record.reach, &vault)?;
+            places.insert(slot.clone(), host_places.at(&record.reach));
             hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)));
         }
         Ok(Context {
@@ -56,7 +62,13 @@ impl Context {
             board: Board::default(),
             store: store.clone(),
             hosts: Arc::new(hosts),
+            places: Arc::new(places),
         })
+    }
+
+    /// The places at the host of a node.
+    pub(super) fn places_at(&self, slot: Option<&String>) -> Option<Arc<Semaphore>> {
+        self.places.get(slot?).cloned()
     }
 
     /// The host that fills a slot.
@@ -80,6 +92,28 @@ impl Context {
             .parse()
             .map_err(|_| Error::new(Kind::Quarantined, format!("the plan's digest of `{path}` is no digest")))?;
         Ok(self.store.blobs().get(&digest)?)
+    }
+}
+
+/// How many nodes are at work on each machine at once, over all operations.
+#[derive(Debug, Default)]
+pub(super) struct HostPlaces(Mutex<HashMap<String, Weak<Semaphore>>>);
+
+impl HostPlaces {
+    fn at(&self, reach: &ReachRecord) -> Arc<Semaphore> {
+        let name = match reach {
+            ReachRecord::Local => String::new(),
+            ReachRecord::Ssh { address, port, .. } => format!("{address} {port}"),
+        };
+        // The map is whole after every statement that changes it.
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = hosts.get(&name).and_then(Weak::upgrade) {
+            return places;
+        }
+        hosts.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new(AT_HOST));
+        hosts.insert(name, Arc::downgrade(&places));
+        places
     }
 }
 

@@ -6,21 +6,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dsl::plan::Plan;
 use dsl::value::SecretRef;
+use serde::{Deserialize, Serialize};
 use store::{OpenReport, Secret, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::clock::now_ms;
-use super::context::{Context, known_hosts};
+use super::context::{Context, HostPlaces, known_hosts};
 use super::executor::{Executor, HostExecutor};
 use super::hosts::{HostSpec, first_generation};
+use super::inputs::InputScope;
 use super::live::{Board, LiveAt, Tail};
-use super::task::{Hand, Held, Message, Standing, Update};
+use super::locks::Table;
+use super::task::{Begin, Hand, Held, Message, Standing, Update, Waits};
 use crate::error::{Error, Kind};
 use crate::host::KnownHosts;
 use crate::journal::{self, Summary};
-use crate::limits::{EXECUTORS, HOSTS, NODES};
+use crate::limits::{EXECUTORS, HOSTS, LOCK_BYTES, NODES};
 use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, Operation, OutputRef, Verb};
+use crate::plans::Plans;
 use crate::vault::Vault;
 
 /// How often a verb is tried on an operation whose task ends under it.
@@ -63,6 +67,19 @@ pub struct Create {
     pub secrets: BTreeMap<SecretRef, Secret>,
     /// Who asks.
     pub by: String,
+    /// What to do where another operation holds one of its locks.
+    pub if_locked: IfLocked,
+}
+
+/// What to do where another operation holds a lock that a new one needs (D8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfLocked {
+    /// It is not created.
+    #[default]
+    Refuse,
+    /// It is created, and begins when all its locks are free.
+    Queue,
 }
 
 /// The engine; cheap to clone.
@@ -75,6 +92,11 @@ pub(super) struct Shared {
     pub store: Store,
     pub executor: Arc<dyn Executor>,
     pub permits: Semaphore,
+    /// Changes whenever locks were given back.
+    pub freed: watch::Sender<u64>,
+    locks: Mutex<Table>,
+    host_places: HostPlaces,
+    plans: Plans,
     known: Arc<KnownHosts>,
     hands: Mutex<HashMap<Uuid, InHand>>,
     /// Held from looking whether an operation is in hand until it is: between the two nobody else takes it.
@@ -105,6 +127,12 @@ impl Shared {
         while self.hands().contains_key(&id) && count.changed().await.is_ok() {}
     }
 
+    /// Who holds which lock.
+    pub fn locks(&self) -> std::sync::MutexGuard<'_, Table> {
+        // The table is whole after every call.
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn hands(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, InHand>> {
         // The map is whole after every statement that changes it.
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,10 +145,15 @@ impl Engine {
         let opened = Store::open(&options.data_dir)?;
         forget_secrets(&opened.store)?;
         let known = Arc::new(known_hosts(&options.data_dir, options.home.as_deref()));
+        let locks = Mutex::new(Table::read(&opened.store)?);
         let shared = Shared {
+            locks,
+            freed: watch::Sender::new(0),
+            host_places: HostPlaces::default(),
             store: opened.store,
             executor: options.executor,
             permits: Semaphore::new(EXECUTORS),
+            plans: Plans::default(),
             known,
             hands: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
@@ -142,7 +175,9 @@ impl Engine {
         if self.shared.store.get(&journal::summary_key(id))?.is_some() {
             return Ok(id);
         }
+        let locks = declared_locks(&create.plan)?;
         let digest = self.keep(id, &create).await?;
+        let plan = self.shared.plans.get(&digest, || Ok::<Plan, Error>(create.plan))?;
         let entry = Entry {
             seq: 1,
             at_ms: now_ms(),
@@ -150,19 +185,34 @@ impl Engine {
                 format: JOURNAL_FORMAT,
                 operation: id,
                 plan: digest,
-                workflow: create.plan.workflow.clone(),
+                workflow: plan.workflow.clone(),
                 by: create.by,
                 hosts: first_generation(create.hosts),
+                locks: locks.clone(),
             },
         };
-        let operation = Operation::create(Arc::new(create.plan), &entry)
+        let operation = Operation::create(plan, &entry)
             .map_err(|illegal| Error::new(Kind::Invalid, format!("the plan cannot be run: {}", illegal.why)))?;
         if operation.nodes.len() > NODES {
             let message = format!("the plan has {} nodes; the limit is {NODES}", operation.nodes.len());
             return Err(Error::new(Kind::Invalid, message).hint("run it on fewer hosts at a time"));
         }
-        self.take(operation, Vault::new(create.secrets), vec![entry], None).await?;
-        Ok(id)
+        let taken = self.shared.locks().take(id, &locks);
+        let locked = match (taken, create.if_locked) {
+            (Ok(()), _) => !locks.is_empty(),
+            (Err(_), IfLocked::Queue) => false,
+            (Err(held), IfLocked::Refuse) => {
+                let message = format!("operation {} holds {}", held.operation, lock_words(&held.lock));
+                return Err(Error::new(Kind::Refused, message)
+                    .hint(format!("wait for its end, or queue behind it; `anneal show {}` shows it", held.operation)));
+            }
+        };
+        let begin = Begin { before: vec![entry], locked, found: Vec::new() };
+        let begun = self.take(operation, Vault::new(create.secrets), begin, None).await;
+        if begun.is_err() {
+            self.shared.locks().give_back(id);
+        }
+        begun.map(|()| id)
     }
 
     /// Makes durable what an operation needs: plan, scripts, secrets. Gives the plan's digest.
@@ -224,7 +274,7 @@ impl Engine {
                 }
                 None => {
                     let (operation, vault) = self.read(id).await?;
-                    self.take(operation, vault, Vec::new(), Some(message)).await?;
+                    self.take(operation, vault, Begin::default(), Some(message)).await?;
                     drop(taking);
                 }
             }
@@ -236,11 +286,51 @@ impl Engine {
             .hint("look with `anneal show`, then try again"))
     }
 
+    /// Every unfinished operation goes on by itself. Gives those that could not be taken in hand, with the reason: they do not
+    /// keep the others from it (I11).
+    pub async fn recover(&self) -> Result<Recovered, Error> {
+        let mut recovered = Recovered::default();
+        for summary in self.list().await? {
+            let taken = match summary.goes_on_by_itself() {
+                true => self.go_on(summary.id).await,
+                false if summary.is_quarantined() => {
+                    let why = summary.waits_for.unwrap_or_default();
+                    Err(Error::new(Kind::Quarantined, why))
+                }
+                false => continue,
+            };
+            match taken {
+                Ok(()) => recovered.taken.push(summary.id),
+                Err(error) => {
+                    tracing::error!(operation = %summary.id, %error, "an unfinished operation cannot go on");
+                    recovered.left.push((summary.id, error));
+                }
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Takes an unfinished operation in hand, unless it is.
+    async fn go_on(&self, id: Uuid) -> Result<(), Error> {
+        let _taking = self.shared.taking.lock().await;
+        if self.in_hand(id) {
+            return Ok(());
+        }
+        let (operation, vault) = self.read(id).await?;
+        self.take(operation, vault, Begin::default(), None).await
+    }
+
+    /// What an operation waits for of others, as the process that works on it sees it.
+    pub fn waits(&self, id: Uuid) -> Vec<Waits> {
+        self.shared.hands().get(&id).map(|hand| hand.seen.borrow().waits.clone()).unwrap_or_default()
+    }
+
     /// An operation and its secrets, from the store.
     async fn read(&self, id: Uuid) -> Result<(Operation, Vault), Error> {
-        let store = self.shared.store.clone();
+        let shared = Arc::clone(&self.shared);
         blocking(move || {
-            let operation = journal::load(&store, id)?;
+            let store = &shared.store;
+            let operation = journal::load(store, &shared.plans, id)?;
             let secrets = store.sealed().read(&id)?.unwrap_or_default();
             let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
             Ok((operation, vault))
@@ -249,17 +339,13 @@ impl Engine {
     }
 
     /// Takes an operation in hand and lets a task work on it.
-    async fn take(
-        &self,
-        operation: Operation,
-        vault: Vault,
-        before: Vec<Entry>,
-        verb: Option<Message>,
-    ) -> Result<(), Error> {
+    async fn take(&self, operation: Operation, vault: Vault, begin: Begin, verb: Option<Message>) -> Result<(), Error> {
         let id = operation.id;
-        let context = Arc::new(Context::new(&self.shared.store, &operation, vault, &self.shared.known)?);
+        let shared = &self.shared;
+        let context = Context::new(&shared.store, &operation, vault, &shared.known, &shared.host_places)?;
+        let context = Arc::new(context);
         let (messages, inbox) = mpsc::channel(16);
-        let (tell, seen) = watch::channel(Update { seq: operation.seq, rest: Standing::Busy });
+        let (tell, seen) = watch::channel(Update { seq: operation.seq, rest: Standing::Busy, waits: Vec::new() });
         {
             let mut hands = self.shared.hands();
             if hands.contains_key(&id) {
@@ -269,11 +355,11 @@ impl Engine {
             self.shared.count.send_replace(hands.len());
         }
         let held = Held { shared: Arc::clone(&self.shared), id };
-        let mut hand = Hand::new(Arc::clone(&self.shared), Driver::new(operation), context, inbox, tell);
+        let mut hand = Hand::new(Arc::clone(&self.shared), Driver::new(operation, 1), context, inbox, tell);
         let (begun, answer) = oneshot::channel();
         // All in one task of its own: whoever asked may go at any time, and the operation goes on.
         tokio::spawn(async move {
-            match hand.begin(before, verb).await {
+            match hand.begin(begin, verb).await {
                 Ok(rest) => {
                     let _ = begun.send(Ok(()));
                     hand.work(rest, held).await;
@@ -326,8 +412,8 @@ impl Engine {
 
     /// An operation as its journal tells of it.
     pub async fn load(&self, id: Uuid) -> Result<Operation, Error> {
-        let store = self.shared.store.clone();
-        blocking(move || journal::load(&store, id)).await
+        let shared = Arc::clone(&self.shared);
+        blocking(move || journal::load(&shared.store, &shared.plans, id)).await
     }
 
     /// Entries of its journal after `seq`.
@@ -405,6 +491,43 @@ impl Engine {
         let store = self.shared.store.clone();
         drop(self);
         Ok(store.close().await?)
+    }
+}
+
+/// What a recovery came to.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Operations that go on.
+    pub taken: Vec<Uuid>,
+    /// Operations that cannot, and why.
+    pub left: Vec<(Uuid, Error)>,
+}
+
+/// The locks that a plan declares, sorted (D8).
+fn declared_locks(plan: &Plan) -> Result<Vec<String>, Error> {
+    let scope = InputScope(plan);
+    let mut locks = std::collections::BTreeSet::new();
+    for (kind, templates) in [("instance", &plan.instances), ("lock", &plan.locks)] {
+        for template in templates {
+            let name = dsl::eval::render(template, &scope).map_err(|error| {
+                Error::new(Kind::Invalid, format!("a name of `{kind}` cannot be evaluated: {error}"))
+            })?;
+            if name.text.is_empty() || name.text.len() > LOCK_BYTES {
+                let message = format!("a name of `{kind}` is empty or longer than {LOCK_BYTES} bytes");
+                return Err(Error::new(Kind::Invalid, message));
+            }
+            locks.insert(format!("{kind}/{}", name.text));
+        }
+    }
+    Ok(locks.into_iter().collect())
+}
+
+/// A lock in words.
+fn lock_words(lock: &str) -> String {
+    match lock.split_once('/') {
+        Some(("instance", name)) => format!("the instance `{name}`"),
+        Some((_, name)) => format!("the lock `{name}`"),
+        None => format!("the lock `{lock}`"),
     }
 }
 

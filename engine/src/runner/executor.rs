@@ -1,6 +1,8 @@
 //! Executors: one unit of work each, on one node; they report and never touch the state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -10,6 +12,7 @@ use super::context::Context;
 use super::live::Sink;
 use crate::action;
 use crate::host::Host;
+use crate::limits::SWEEP_MS;
 use crate::operation::{Effect, Failure, NodeId, NodeOutcome, Unknown};
 
 /// What carries out effects: hosts in earnest, something else in a benchmark.
@@ -17,6 +20,12 @@ pub trait Executor: Send + Sync + 'static {
     /// Carries one effect out. `None` where somebody else reports (a kill: the killed job's executor does).
     fn perform(&self, context: Arc<Context>, task: Task, reporter: Reporter)
     -> BoxFuture<'static, Option<NodeOutcome>>;
+
+    /// Removes what it left on hosts, once an operation has ended for good: here nothing. `used` names the slots it worked on,
+    /// and as which users.
+    fn finish(&self, _context: Arc<Context>, _used: BTreeSet<(String, Option<String>)>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Where an executor reports what happens before the end.
@@ -51,9 +60,8 @@ impl Executor for HostExecutor {
                 Ok(call) => call,
                 Err(failure) => return unrendered(&task.effect, failure),
             };
-            let slot = call.node.key.clone();
-            let Some(host) = context.host(&slot) else {
-                return unrendered(&task.effect, super::call::other(format!("no host fills slot `{slot}`")));
+            let Some(host) = call.slot.as_ref().and_then(|slot| context.host(slot)) else {
+                return unrendered(&task.effect, super::call::other(format!("`{}` has no host", call.node)));
             };
             if let Effect::Kill { .. } = task.effect {
                 action::job::kill(host, &call).await;
@@ -67,6 +75,30 @@ impl Executor for HostExecutor {
             };
             context.board.clear(&call.node);
             Some(outcome)
+        })
+    }
+
+    /// The job folders go, and then the connections.
+    fn finish(&self, context: Arc<Context>, used: BTreeSet<(String, Option<String>)>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let operation = context.id;
+            let sweeps = used.iter().filter_map(|(slot, user)| {
+                let host = context.host(slot)?;
+                Some(async move {
+                    let sweep = host.sweep(operation, user.as_deref());
+                    match tokio::time::timeout(Duration::from_millis(SWEEP_MS), sweep).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => {
+                            tracing::warn!(%operation, host = %slot, %error, "its job folder is left behind");
+                        }
+                        Err(_) => tracing::warn!(%operation, host = %slot, "no answer; its job folder is left behind"),
+                    }
+                })
+            });
+            futures::future::join_all(sweeps).await;
+            for (_, host) in context.hosts() {
+                host.close().await;
+            }
         })
     }
 }

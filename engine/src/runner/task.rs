@@ -18,10 +18,14 @@ use super::clock::Clock;
 use super::context::Context;
 use super::engine::Shared;
 use super::executor::Reporter;
+use super::locks::OfOperation;
 use crate::error::{Error, Kind};
-use crate::journal::{self, Summary};
-use crate::limits::{REPORTS, SWEEP_MS};
-use crate::operation::{Decided, Driver, Effect, Entry, Input, NodeId, NodeOutcome, Rest, Unknown, Verb};
+use crate::journal::{self, Beside, LockRecord, Summary};
+use crate::limits::REPORTS;
+use crate::operation::{
+    Activity, Decided, Driver, Effect, Entry, Event, Input, Locks, NodeId, NodeOutcome, NodeState, Rest, Unknown, Verb,
+    World,
+};
 
 /// What watchers of an operation are told: look again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,19 @@ pub struct Update {
     pub seq: u64,
     /// Whether this process still works on it.
     pub rest: Standing,
+    /// What it waits for of other operations.
+    pub waits: Vec<Waits>,
+}
+
+/// Something that another operation holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waits {
+    /// The node that waits; none where it is the operation itself.
+    pub node: Option<NodeId>,
+    /// The lock.
+    pub lock: String,
+    /// Who holds it, as far as this process knows.
+    pub held_by: Option<Uuid>,
 }
 
 /// Whether this process works on an operation.
@@ -67,6 +84,10 @@ pub(super) struct Hand {
     summary: Option<Summary>,
     clock: Clock,
     wake_at_ms: Option<u64>,
+    /// Locks of others that it waits for.
+    waits: Vec<Waits>,
+    /// Says when locks were given back.
+    freed: watch::Receiver<u64>,
 }
 
 /// Takes an operation out of those in hand when its task ends, however it ends.
@@ -81,6 +102,17 @@ impl Drop for Held {
     }
 }
 
+/// How an operation is taken in hand.
+#[derive(Debug, Default)]
+pub(super) struct Begin {
+    /// Entries that are in the state already and not yet durable (`Created`).
+    pub before: Vec<Entry>,
+    /// Its own locks were taken for it.
+    pub locked: bool,
+    /// What was found on its hosts that its journal does not know.
+    pub found: Vec<Input>,
+}
+
 impl Hand {
     pub fn new(
         shared: Arc<Shared>,
@@ -91,7 +123,10 @@ impl Hand {
     ) -> Hand {
         let (report_to, reports) = mpsc::channel(REPORTS);
         let clock = Clock::from(driver.operation().at_ms);
+        let freed = shared.freed.subscribe();
         Hand {
+            freed,
+            waits: Vec::new(),
             clock,
             shared,
             driver,
@@ -107,8 +142,11 @@ impl Hand {
     }
 
     /// The first step: `before` are entries that are in the state already and not yet durable (`Created`).
-    pub async fn begin(&mut self, before: Vec<Entry>, verb: Option<Message>) -> Result<Rest, Error> {
-        let rest = self.step(before, vec![Input::Go]).await?;
+    /// `before` may come with its locks taken already.
+    pub async fn begin(&mut self, begin: Begin, verb: Option<Message>) -> Result<Rest, Error> {
+        let input = if begin.locked { Input::Locked } else { Input::Go };
+        let inputs = begin.found.into_iter().chain([input]).collect();
+        let rest = self.step(begin.before, inputs).await?;
         match verb {
             Some(message) => Ok(self.told(message).await?.unwrap_or(rest)),
             None => Ok(rest),
@@ -151,7 +189,7 @@ impl Hand {
         let seq = self.driver.operation().seq;
         drop(held);
         // With the sender gone watchers know that nothing more comes.
-        self.seen.send_replace(Update { seq, rest: standing });
+        self.seen.send_replace(Update { seq, rest: standing, waits: Vec::new() });
     }
 
     /// Waits for something to happen and takes the step that follows from it. `None` when the engine closes.
@@ -173,6 +211,11 @@ impl Hand {
             }
             Some(message) = self.inbox.recv() => self.told(message).await,
             () = sleep => self.step(Vec::new(), vec![Input::Go]).await.map(Some),
+            // The sender lives as long as the engine.
+            Ok(()) = self.freed.changed(), if !self.waits.is_empty() => {
+                let input = if self.takes_its_locks() { Input::Locked } else { Input::Go };
+                self.step(Vec::new(), vec![input]).await.map(Some)
+            }
         }
     }
 
@@ -185,10 +228,14 @@ impl Hand {
     }
 
     async fn step(&mut self, before: Vec<Entry>, inputs: Vec<Input>) -> Result<Rest, Error> {
-        let decided = self
-            .driver
-            .decide(inputs, self.clock.now_ms(), &mut fastrand::f64)
-            .map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
+        let decided = {
+            let mut locks = self.shared.locks();
+            self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
+            let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
+            let now_ms = self.clock.now_ms();
+            self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+        };
+        let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
         self.carry_out(before, decided).await
     }
 
@@ -199,10 +246,14 @@ impl Hand {
         why: &str,
         reply: oneshot::Sender<Result<(), Error>>,
     ) -> Result<Rest, Error> {
-        let decided = self
-            .driver
-            .verb(&verb, by, why, self.clock.now_ms(), &mut fastrand::f64)
-            .map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
+        let decided = {
+            let mut locks = self.shared.locks();
+            self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
+            let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
+            let now_ms = self.clock.now_ms();
+            self.driver.verb(&verb, by, why, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+        };
+        let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
         let (answer, rest) = match decided {
             Ok(decided) => match self.carry_out(Vec::new(), decided).await {
                 Ok(rest) => (Ok(()), Ok(rest)),
@@ -218,10 +269,60 @@ impl Hand {
         rest
     }
 
+    /// Takes the operation's own locks, if it waits for them and they are free now.
+    fn takes_its_locks(&mut self) -> bool {
+        let Locks::Wanted(wanted) = &self.driver.operation().locks else { return false };
+        self.shared.locks().take(self.context.id, wanted).is_ok()
+    }
+
+    /// What it waits for of others now.
+    fn waits(&self, blocked: &[(NodeId, String)]) -> Vec<Waits> {
+        let mut table = self.shared.locks();
+        let operation = self.driver.operation();
+        if let (Locks::Wanted(wanted), Some(Activity::Queued)) = (&operation.locks, operation.life.activity()) {
+            table.wait(operation.id, wanted);
+            return match table.take(operation.id, wanted) {
+                // They became free this moment: whoever frees locks says so, and so do we.
+                Ok(()) => {
+                    table.give_back(operation.id);
+                    self.shared.freed.send_modify(|count| *count += 1);
+                    vec![Waits { node: None, lock: wanted.join(", "), held_by: None }]
+                }
+                Err(held) => vec![Waits { node: None, lock: held.lock, held_by: Some(held.operation) }],
+            };
+        }
+        let waits = blocked.iter().map(|(node, lock)| Waits {
+            node: Some(node.clone()),
+            lock: lock.clone(),
+            held_by: table.holder(lock).map(|(operation, _)| operation),
+        });
+        waits.collect()
+    }
+
     /// Commits, shows, begins.
     async fn carry_out(&mut self, mut before: Vec<Entry>, decided: Decided) -> Result<Rest, Error> {
         before.extend(decided.entries);
-        self.commit(&before).await?;
+        let id = self.context.id;
+        if let Err(error) = self.commit(&before, &decided.took, &decided.gave).await {
+            // What was not recorded is not held. What is recorded stays held: its node may be at work.
+            self.shared.locks().give_back_nodes(id, &decided.took);
+            return Err(error);
+        }
+        let ended = self.driver.operation().life.is_final();
+        if !decided.gave.is_empty() || ended {
+            let mut locks = self.shared.locks();
+            locks.give_back_nodes(id, &decided.gave);
+            if ended {
+                locks.give_back(id);
+            }
+            drop(locks);
+            self.shared.freed.send_modify(|count| *count += 1);
+        }
+        let waits = self.waits(&decided.blocked);
+        if waits != self.waits {
+            self.waits = waits;
+            self.seen.send_modify(|update| update.waits.clone_from(&self.waits));
+        }
         let now = self.clock.now_ms();
         for effect in decided.effects {
             self.spawn(effect, now);
@@ -231,18 +332,43 @@ impl Hand {
         Ok(decided.rest)
     }
 
-    async fn commit(&mut self, entries: &[Entry]) -> Result<(), Error> {
+    async fn commit(
+        &mut self,
+        entries: &[Entry],
+        took: &[(String, NodeId)],
+        gave: &[(String, NodeId)],
+    ) -> Result<(), Error> {
         let operation = self.driver.operation();
         let summary = Summary::of(operation);
         let changed = self.summary.as_ref() != Some(&summary);
         let (id, seq) = (operation.id, operation.seq);
+        let record =
+            |(lock, node): &(String, NodeId)| (lock.clone(), LockRecord { operation: id, node: Some(node.clone()) });
+        let mut beside = Beside {
+            summary: changed.then_some(&summary),
+            took: took.iter().map(record).collect(),
+            gave: gave.iter().map(record).collect(),
+        };
+        if let Locks::Held(locks) = &operation.locks
+            && !locks.is_empty()
+        {
+            let own = locks.iter().map(|lock| (lock.clone(), LockRecord::of_operation(id)));
+            if operation.life.is_final() {
+                beside.gave.extend(own);
+            } else if entries.iter().any(|entry| entry.event == Event::Locked) {
+                beside.took.extend(own);
+            }
+        }
         // A long list becomes several commits, each of which leaves the journal valid.
-        for batch in journal::batches(id, entries, changed.then_some(&summary))? {
+        for batch in journal::batches(id, entries, beside)? {
             self.shared.store.commit(batch).await?;
         }
         if !entries.is_empty() {
             self.summary = Some(summary);
-            self.seen.send_replace(Update { seq, rest: Standing::Busy });
+            self.seen.send_modify(|update| {
+                update.seq = seq;
+                update.rest = Standing::Busy;
+            });
         }
         Ok(())
     }
@@ -260,11 +386,14 @@ impl Hand {
         let work = self.shared.executor.perform(Arc::clone(&self.context), task, reporter.clone());
         let shared = Arc::clone(&self.shared);
         let redactor = self.context.redactor.clone();
+        let slot = self.driver.operation().node(&node).and_then(|node| node.slot.as_ref());
+        let on_host = self.context.places_at(slot);
         self.executors.spawn(async move {
-            // The semaphore is never closed. A kill does not wait behind those that it is to end.
-            let _permit = match effect {
-                Effect::Kill { .. } => None,
-                _ => shared.permits.acquire().await.ok(),
+            // The semaphores are never closed. A kill does not wait behind those that it is to end.
+            let _permits = match (&effect, &on_host) {
+                (Effect::Kill { .. }, _) => (None, None),
+                (_, None) => (None, shared.permits.acquire().await.ok()),
+                (_, Some(on_host)) => (on_host.acquire().await.ok(), shared.permits.acquire().await.ok()),
             };
             let outcome = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(outcome) => outcome,
@@ -281,43 +410,34 @@ impl Hand {
         });
     }
 
-    /// Nothing of an operation that has ended for good is left: its secrets, its job folders (D9).
+    /// Nothing of an operation that has ended for good is left: its secrets (D9), what its executors keep for it.
     async fn clean_up(&self) {
-        let (store, id) = (self.shared.store.clone(), self.context.id);
-        match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
-            Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+        // Without secrets there is no file of them.
+        if !self.context.vault.is_empty() {
+            let (store, id) = (self.shared.store.clone(), self.context.id);
+            match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+                Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+            }
         }
-        let users: std::collections::BTreeSet<(String, Option<String>)> = self
+        let users = self
             .driver
             .operation()
             .nodes
             .iter()
             .filter(|node| node.attempts > 0)
-            .map(|node| {
+            .filter_map(|node| {
                 let scope = crate::operation::CoreScope { operation: self.driver.operation(), node: Some(node) };
                 let user = self.driver.operation().step_of(node).as_user.as_ref();
                 let user = user.and_then(|user| dsl::eval::render(user, &scope).ok());
-                (node.id.key.clone(), user.map(|user| user.text.to_string()))
+                Some((node.slot.clone()?, user.map(|user| user.text.to_string())))
             })
             .collect();
-        let sweeps = users.iter().filter_map(|(slot, user)| {
-            let host = self.context.host(slot)?;
-            Some(async move {
-                let sweep = host.sweep(id, user.as_deref());
-                match tokio::time::timeout(Duration::from_millis(SWEEP_MS), sweep).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(operation = %id, host = %slot, %error, "its job folder is left behind")
-                    }
-                    Err(_) => tracing::warn!(operation = %id, host = %slot, "no answer; its job folder is left behind"),
-                }
-            })
-        });
-        futures::future::join_all(sweeps).await;
-        for (_, host) in self.context.hosts() {
-            host.close().await;
+        // Of an operation that was abandoned something may still be at work in its folders.
+        let at_work = self.driver.operation().nodes.iter().any(|node| matches!(node.state, NodeState::Running { .. }));
+        if !at_work {
+            self.shared.executor.finish(Arc::clone(&self.context), users).await;
         }
     }
 

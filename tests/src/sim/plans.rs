@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dsl::expr::{Binary, Expr, Template};
 use dsl::plan::{
-    Action, Edge, EdgeKind, EdgeOrigin, FORMAT, Interrupted, OnFailure, Plan, Probe, Retry, RetryOn, Role, Step, Until,
+    Action, Edge, EdgeKind, EdgeOrigin, Interrupted, OnFailure, Plan, Probe, Retry, RetryOn, Role, Step, Until,
 };
 use dsl::value::Value;
 use fastrand::Rng;
@@ -22,16 +22,7 @@ pub fn random(rng: &mut Rng) -> Plan {
         let step = step(rng, index, &steps);
         steps.push(step);
     }
-    Plan {
-        format: FORMAT,
-        workflow: "simulated".to_owned(),
-        about: String::new(),
-        inputs: BTreeMap::new(),
-        roles,
-        steps,
-        outputs: BTreeMap::new(),
-        assets: BTreeMap::new(),
-    }
+    Plan::new("simulated", roles, steps)
 }
 
 fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
@@ -39,7 +30,7 @@ fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
     let mut needs = Vec::new();
     for (earlier, step) in before.iter().enumerate() {
         if rng.u8(0..3) == 0 {
-            let kind = if step.role == role { EdgeKind::Keyed } else { EdgeKind::Barrier };
+            let kind = if step.role.as_deref() == Some(role) { EdgeKind::Keyed } else { EdgeKind::Barrier };
             needs.push(Edge { step: earlier, kind, origin: EdgeOrigin::Needs });
         }
     }
@@ -68,13 +59,9 @@ fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
         _ => None,
     };
     Step {
-        id: format!("s{index}"),
-        about: None,
-        role: role.to_owned(),
         needs,
         when,
         probe,
-        action,
         undo,
         interrupted,
         retry: Retry { times: rng.u32(1..4), wait_ms: 1_000, factor: 2.0, cap_ms: 10_000, on: vec![RetryOn::Any] },
@@ -82,10 +69,7 @@ fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
         on_failure: *rng
             .choice(&[OnFailure::Stop, OnFailure::Continue, OnFailure::Rollback])
             .unwrap_or(&OnFailure::Stop),
-        out: BTreeMap::new(),
-        env: BTreeMap::new(),
-        stdin: None,
-        as_user: None,
+        ..Step::new(format!("s{index}"), Some(role), action)
     }
 }
 

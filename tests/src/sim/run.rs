@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dsl::plan::{Action, Plan};
 use engine::operation::{
-    Activity, Decided, Decision, Driver, Effect, Entry, Event, Failure, FailureClass, HostRecord, Input,
+    Activity, Alone, Decided, Decision, Driver, Effect, Entry, Event, Failure, FailureClass, HostRecord, Input,
     JOURNAL_FORMAT, Life, NodeId, NodeOutcome, Operation, ReachRecord, Rest, Unknown, Verb,
 };
 use fastrand::Rng;
@@ -85,8 +85,8 @@ fn damaged(seed: Seed, journal: Vec<Entry>) {
             entry.at_ms = 1_700_000_000_000 + index as u64;
         }
         if let Ok(operation) = check::durable(&plan, &journal) {
-            let mut driver = Driver::new(operation);
-            let _ = driver.decide(vec![Input::Go], 1_700_000_001_000, &mut || 0.5);
+            let mut driver = Driver::new(operation, 1);
+            let _ = driver.decide(vec![Input::Go], &mut alone(1_700_000_001_000, &mut || 0.5, &mut Alone));
         }
     }
 }
@@ -283,18 +283,20 @@ impl World {
                     workflow: "simulated".to_owned(),
                     by: "simulation".to_owned(),
                     hosts: hosts.map(|slot| (slot, HostRecord { generation: 1, reach: ReachRecord::Local })).collect(),
+                    locks: Vec::new(),
                 },
             };
             let operation = Operation::create(Arc::clone(&self.plan), &entry).map_err(|illegal| illegal.to_string())?;
-            let mut driver = Driver::new(operation);
+            let mut driver = Driver::new(operation, 1);
             let mut jitter = self.rng.clone();
-            let decided =
-                driver.decide(vec![Input::Go], self.now_ms, &mut || jitter.f64()).map_err(|e| e.to_string())?;
+            let decided = driver
+                .decide(vec![Input::Go], &mut alone(self.now_ms, &mut || jitter.f64(), &mut Alone))
+                .map_err(|e| e.to_string())?;
             self.driver = Some(driver);
             return self.carry_out(vec![entry], decided);
         }
         let operation = check::durable(&self.plan, &self.journal)?;
-        self.driver = Some(Driver::new(operation));
+        self.driver = Some(Driver::new(operation, 1));
         self.decide(vec![Input::Go])
     }
 
@@ -305,7 +307,9 @@ impl World {
     fn decide(&mut self, inputs: Vec<Input>) -> Result<(), String> {
         let Some(driver) = &mut self.driver else { return Ok(()) };
         let mut jitter = self.rng.fork();
-        let decided = driver.decide(inputs, self.now_ms, &mut || jitter.f64()).map_err(|e| e.to_string())?;
+        let decided = driver
+            .decide(inputs, &mut alone(self.now_ms, &mut || jitter.f64(), &mut Alone))
+            .map_err(|e| e.to_string())?;
         self.carry_out(Vec::new(), decided)
     }
 
@@ -487,11 +491,15 @@ impl World {
         };
         let mut jitter = self.rng.fork();
         let decided = driver
-            .verb(&verb, "person", "simulated", self.now_ms, &mut || jitter.f64())
+            .verb(&verb, "person", "simulated", &mut alone(self.now_ms, &mut || jitter.f64(), &mut Alone))
             .map_err(|illegal| illegal.to_string())?
             .map_err(|refused| format!("{verb:?} refused: {refused}"))?;
         self.carry_out(Vec::new(), decided)
     }
+}
+
+fn alone<'a>(now_ms: u64, jitter: &'a mut dyn FnMut() -> f64, places: &'a mut Alone) -> engine::operation::World<'a> {
+    engine::operation::World { now_ms, jitter, places }
 }
 
 fn failure(class: FailureClass) -> Failure {
