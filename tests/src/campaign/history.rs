@@ -55,7 +55,7 @@ pub fn attempts(journal: &[Entry]) -> Result<Attempts, Broken> {
         }
         let begins = match event {
             Event::Started { node, attempt, .. } => Some((node, *attempt, Way::Do)),
-            Event::UndoStarted { node, attempt } => Some((node, *attempt, Way::Undo)),
+            Event::UndoStarted { node, attempt, .. } => Some((node, *attempt, Way::Undo)),
             _ => None,
         };
         if let Some((node, attempt, way)) = begins {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn started(attempt: u32) -> Event {
-        Event::Started { node: node(), attempt, generation: 1 }
+        Event::Started { node: node(), attempt, generation: 1, incarnation: 1 }
     }
 
     fn unknown(attempt: u32) -> Event {
