@@ -84,8 +84,9 @@ pub fn attempts(journal: &[Entry]) -> Result<Attempts, Broken> {
             // A person goes on after a failure.
             Event::Retried { .. } | Event::Resumed { .. } => {
                 for ((node, attempt), (way, end)) in &attempts {
-                    if let Some((last, next)) = nodes.get_mut(node)
-                        && (last, *end) == (&mut attempt.clone(), End::Failed)
+                    if *end == End::Failed
+                        && let Some((last, next)) = nodes.get_mut(node)
+                        && last == attempt
                     {
                         *next = if *way == Way::Do { Next::Do } else { Next::Undo };
                     }

@@ -26,8 +26,6 @@ pub struct Table {
     order: Vec<&'static str>,
     /// What was broken, in words.
     pub broken: Vec<String>,
-    /// What could not be checked here, and why.
-    pub skipped: Vec<String>,
 }
 
 impl Table {
@@ -46,7 +44,8 @@ impl Table {
             Err((_, Broken::Other(_))) => {}
         }
         if let Err((what, why)) = came {
-            self.broken.push(format!("{kind}: {what}: {why}"));
+            let colon = if what.is_empty() { "" } else { ": " };
+            self.broken.push(format!("{kind}{colon}{what}: {why}"));
         }
     }
 
@@ -71,9 +70,6 @@ impl Table {
             text.push_str(&format!(
                 "| {kind:<58} | {injected:>8} | {survived:>8} | {counted:>wide$} | {lost:>4} | {twice:>9} |\n"
             ));
-        }
-        for skipped in &self.skipped {
-            text.push_str(&format!("not checked here: {skipped}\n"));
         }
         for broken in &self.broken {
             text.push_str(&format!("NOT SURVIVED: {broken}\n"));
