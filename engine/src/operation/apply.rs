@@ -10,7 +10,7 @@ use dsl::value::Value;
 
 use super::event::{Entry, Event, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome};
 use super::life::{Activity, Life};
-use super::node::{Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, Undo, Unknown};
+use super::node::{Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, Proof, Skip, Undo, Unknown};
 use super::state::{Derived, IllegalEvent, Locks, Node, Operation, Phase, StepNodes};
 
 impl Operation {
@@ -218,15 +218,24 @@ impl Operation {
                 Ok(())
             }
             Event::Reattached { node, attempt } => self.node_event(node, NodeEvent::Reattached(*attempt), at_ms),
-            Event::Succeeded { node, attempt, out, .. } => {
+            Event::Succeeded { node, attempt, out, proof, .. } => {
                 let done = self.done(node, *attempt, out.clone())?;
-                self.node_event(node, NodeEvent::Succeeded(done), at_ms)
+                self.node_event(node, NodeEvent::Succeeded(done), at_ms)?;
+                // An attempt ends first what may run of earlier ones. Of itself nobody knows where the probe answered.
+                if *proof == Proof::Action {
+                    self.node_mut(node)?.may_run = None;
+                }
+                Ok(())
             }
             Event::Failed { node, attempt, failure, .. } => {
                 self.node_event(node, NodeEvent::Failed(*attempt, failure.clone()), at_ms)?;
                 // Where the host was not reached or the probe gave no answer, `do` did not begin.
+                let node = self.node_mut(node)?;
                 if !matches!(failure.class, FailureClass::Connection | FailureClass::ProbeUnknown) {
-                    self.node_mut(node)?.touched = true;
+                    node.touched = true;
+                }
+                if matches!(failure.class, FailureClass::Exit(_)) {
+                    node.may_run = None;
                 }
                 Ok(())
             }
@@ -243,7 +252,13 @@ impl Operation {
                 }
                 Ok(())
             }
-            Event::Skipped { node, why } => self.node_event(node, NodeEvent::Skipped(why.clone()), at_ms),
+            Event::Skipped { node, why } => {
+                self.node_event(node, NodeEvent::Skipped(why.clone()), at_ms)?;
+                if *why == Skip::AlreadySo {
+                    self.node_mut(node)?.may_run = None;
+                }
+                Ok(())
+            }
             Event::NotReached { node } => self.node_event(node, NodeEvent::NotReached, at_ms),
             Event::RetryAt { node, attempt, at_ms: until } => {
                 self.node_event(node, NodeEvent::RetryAt(*attempt, *until), at_ms)
@@ -296,7 +311,9 @@ impl Operation {
             }
             Event::Undone { node, attempt } => {
                 self.node_event(node, NodeEvent::Undone(*attempt), at_ms)?;
-                self.node_mut(node)?.touched = false;
+                let node = self.node_mut(node)?;
+                node.touched = false;
+                node.may_run = None;
                 Ok(())
             }
             Event::UndoFailed { node, attempt, failure } => {

@@ -208,8 +208,16 @@ impl Driver {
             blocked: BTreeMap::new(),
             incarnation,
         };
-        let held = driver.holders().into_iter().map(|index| (index, driver.locks_of(index)));
+        let nodes = 0..driver.operation.nodes.len();
+        let may_hold = |index: &usize| {
+            let node = &driver.operation.nodes[*index];
+            let at_work = driver.operation.derived.running.contains(index);
+            at_work || node.may_run.is_some() || matches!(node.state, NodeState::Indeterminate { .. })
+        };
+        let held = nodes.filter(may_hold).map(|index| (index, driver.locks_of(index)));
         driver.held = held.filter(|(_, locks)| !locks.is_empty()).collect();
+        let holders = driver.holders();
+        driver.held.retain(|index, _| holders.contains(index));
         driver
     }
 
@@ -281,7 +289,24 @@ impl Driver {
         if self.operation.life.is_final() {
             return BTreeSet::new();
         }
-        derived.running.union(&derived.indeterminate).copied().collect()
+        let mut holders: BTreeSet<usize> = derived.running.union(&derived.indeterminate).copied().collect();
+        // Only these were ever unreachable, and there are few.
+        for (&index, _) in self.held.iter().filter(|(index, _)| self.operation.nodes[**index].may_run.is_some()) {
+            if !self.operation.nodes[index].state.satisfies() {
+                holders.insert(index);
+            }
+        }
+        holders
+    }
+
+    /// The locks that its nodes hold, of those that are recorded for it; the others are left over from a write that was kept
+    /// in part.
+    pub fn left_over(&self, recorded: Vec<(String, NodeId)>) -> Vec<(String, NodeId)> {
+        let holds = |(lock, node): &(String, NodeId)| {
+            let locks = self.operation.index(node).ok().and_then(|index| self.held.get(&index));
+            locks.is_some_and(|locks| locks.contains(lock))
+        };
+        recorded.into_iter().filter(|record| !holds(record)).collect()
     }
 
     fn locks_of(&self, index: usize) -> Vec<String> {
@@ -377,7 +402,8 @@ impl Driver {
                     hint: Some("resume the operation to run the undo again".to_owned()),
                 };
                 if self.may_undo() {
-                    return self.begin_undo(index, batch);
+                    // Its locks are still held by it.
+                    return self.begin_undo(index, batch).map(|_| ());
                 }
                 Event::UndoFailed { node: id, attempt, failure }
             }
@@ -482,7 +508,7 @@ impl Driver {
                 let (by, why) = ("engine".to_owned(), format!("its deadline of {after} has passed"));
                 self.emit(Event::CancelAsked { mode: CancelMode::Forceful, by, why }, batch)?;
             }
-            Command::Undo(index) => self.begin_undo(index, batch)?,
+            Command::Undo(index) => return self.begin_undo(index, batch),
             Command::SkipUndo(index, why) => {
                 let node = self.id(index);
                 self.emit(Event::UndoSkipped { node, why }, batch)?;
@@ -530,18 +556,29 @@ impl Driver {
         self.emit(if more && !finishing { Event::Finally { outcome } } else { Event::Ended { outcome } }, batch)
     }
 
+    /// Takes a node's locks, or notes the one that another holds.
+    fn takes_locks(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> bool {
+        let locks = self.locks_of(index);
+        if locks.is_empty() {
+            return true;
+        }
+        let node = self.id(index);
+        if let Err(lock) = batch.world.places.take(&node, &locks) {
+            self.blocked.insert(index, lock);
+            return false;
+        }
+        if self.held.insert(index, locks.clone()).is_none() {
+            batch.took.extend(locks.into_iter().map(|lock| (lock, node.clone())));
+        }
+        true
+    }
+
     /// Begins an attempt, unless another holds one of its locks.
     fn start(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> Result<bool, IllegalEvent> {
-        let node = self.id(index);
-        let locks = self.locks_of(index);
-        if !locks.is_empty() {
-            if let Err(lock) = batch.world.places.take(&node, &locks) {
-                self.blocked.insert(index, lock);
-                return Ok(false);
-            }
-            batch.took.extend(locks.iter().map(|lock| (lock.clone(), node.clone())));
-            self.held.insert(index, locks);
+        if !self.takes_locks(index, batch) {
+            return Ok(false);
         }
+        let node = self.id(index);
         let attempt = self.operation.nodes[index].attempts + 1;
         let host = self.operation.nodes[index].slot.as_ref().and_then(|slot| self.operation.hosts.get(slot));
         let generation = host.map_or(0, |host| host.generation);
@@ -555,14 +592,18 @@ impl Driver {
         Ok(true)
     }
 
-    fn begin_undo(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> Result<(), IllegalEvent> {
+    /// Begins an undo, unless another holds one of its locks.
+    fn begin_undo(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> Result<bool, IllegalEvent> {
+        if !self.takes_locks(index, batch) {
+            return Ok(false);
+        }
         let node = self.id(index);
         let attempt = self.operation.nodes[index].attempts + 1;
         let incarnation = self.incarnation;
         self.emit(Event::UndoStarted { node: node.clone(), attempt, incarnation }, batch)?;
         self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
         batch.effects.push(Effect::Undo { node, attempt });
-        Ok(())
+        Ok(true)
     }
 
     fn outputs(&self) -> Result<BTreeMap<String, String>, String> {

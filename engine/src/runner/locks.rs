@@ -82,10 +82,15 @@ impl Table {
         }
     }
 
-    /// Forgets all that an operation holds.
-    pub fn forget(&mut self, operation: Uuid) {
-        self.give_back(operation);
-        self.nodes.retain(|_, (holder, _)| *holder != operation);
+    /// The locks that nodes of an operation hold.
+    pub fn nodes_of(&self, operation: Uuid) -> Vec<(String, NodeId)> {
+        let ours = self.nodes.iter().filter(|(_, (holder, _))| *holder == operation);
+        ours.map(|(lock, (_, node))| (lock.clone(), node.clone())).collect()
+    }
+
+    /// The locks that an operation holds itself.
+    pub fn own(&self, operation: Uuid) -> Vec<String> {
+        self.operations.iter().filter(|(_, holder)| **holder == operation).map(|(lock, _)| lock.clone()).collect()
     }
 
     /// Who holds a lock of a step.

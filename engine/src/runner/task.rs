@@ -84,6 +84,8 @@ pub(super) struct Hand {
     summary: Option<Summary>,
     clock: Clock,
     wake_at_ms: Option<u64>,
+    /// Locks that are recorded for it and that it does not hold: given back with its next commit.
+    left_over: Vec<(String, NodeId)>,
     /// Locks of others that it waits for.
     waits: Vec<Waits>,
     /// Says when locks were given back.
@@ -126,6 +128,7 @@ impl Hand {
         let freed = shared.freed.subscribe();
         Hand {
             freed,
+            left_over: Vec::new(),
             waits: Vec::new(),
             clock,
             shared,
@@ -144,6 +147,9 @@ impl Hand {
     /// The first step: `before` are entries that are in the state already and not yet durable (`Created`).
     /// `before` may come with its locks taken already.
     pub async fn begin(&mut self, begin: Begin, verb: Option<Message>) -> Result<Rest, Error> {
+        // What a write that was kept in part left over.
+        let left_over = self.shared.locks().nodes_of(self.context.id);
+        self.left_over = self.driver.left_over(left_over);
         let input = if begin.locked { Input::Locked } else { Input::Go };
         let inputs = begin.found.into_iter().chain([input]).collect();
         let rest = self.step(begin.before, inputs).await?;
@@ -303,15 +309,18 @@ impl Hand {
     async fn carry_out(&mut self, mut before: Vec<Entry>, decided: Decided) -> Result<Rest, Error> {
         before.extend(decided.entries);
         let id = self.context.id;
-        if let Err(error) = self.commit(&before, &decided.took, &decided.gave).await {
+        let took = &decided.took;
+        let mut gave = decided.gave;
+        gave.extend(self.left_over.drain(..).filter(|left| !took.contains(left)));
+        if let Err(error) = self.commit(&before, took, &gave).await {
             // What was not recorded is not held. What is recorded stays held: its node may be at work.
             self.shared.locks().give_back_nodes(id, &decided.took);
             return Err(error);
         }
         let ended = self.driver.operation().life.is_final();
-        if !decided.gave.is_empty() || ended {
+        if !gave.is_empty() || ended {
             let mut locks = self.shared.locks();
-            locks.give_back_nodes(id, &decided.gave);
+            locks.give_back_nodes(id, &gave);
             if ended {
                 locks.give_back(id);
             }
@@ -349,15 +358,12 @@ impl Hand {
             took: took.iter().map(record).collect(),
             gave: gave.iter().map(record).collect(),
         };
-        if let Locks::Held(locks) = &operation.locks
-            && !locks.is_empty()
-        {
-            let own = locks.iter().map(|lock| (lock.clone(), LockRecord::of_operation(id)));
-            if operation.life.is_final() {
-                beside.gave.extend(own);
-            } else if entries.iter().any(|entry| entry.event == Event::Locked) {
-                beside.took.extend(own);
-            }
+        let own = self.shared.locks().own(id);
+        let own = own.into_iter().map(|lock| (lock, LockRecord::of_operation(id)));
+        if operation.life.is_final() {
+            beside.gave.extend(own);
+        } else if entries.iter().any(|entry| entry.event == Event::Locked) {
+            beside.took.extend(own);
         }
         // A long list becomes several commits, each of which leaves the journal valid.
         for batch in journal::batches(id, entries, beside)? {
