@@ -156,7 +156,7 @@ impl Round<'_> {
         match self.kind {
             Kind::AnyTime => self.kill_within(3_000, begun, shown),
             Kind::AtAnEvent => {
-                let (which, wanted, seen) = (self.rng.usize(0..begun.len()), self.rng.u32(1..16), Cell::new(0));
+                let (which, wanted, seen) = (self.rng.usize(0..begun.len()), self.rng.u32(1..13), Cell::new(0));
                 begun[which].running.event("an event to kill at", SOON, |_| {
                     seen.set(seen.get() + 1);
                     seen.get() >= wanted
