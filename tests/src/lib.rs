@@ -4,6 +4,7 @@
 
 pub mod anneal;
 pub mod binary;
+pub mod campaign;
 pub mod canary;
 pub mod journal;
 pub mod mounted;

@@ -131,6 +131,16 @@ impl Running {
         self.end()
     }
 
+    /// SIGKILL, without waiting for it to be gone.
+    pub fn stop_now(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Sends a signal; nothing where it has ended by itself.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
     /// SIGINT, as Ctrl-C sends it.
     ///
     /// # Panics
