@@ -55,12 +55,12 @@ impl Workflow {
             inputs: inputs.collect(),
             roles,
             steps,
-            outputs: self.outputs.clone(),
+            outputs: self.whole.outputs.clone(),
             assets: self.assets.iter().map(|(path, bytes)| (path.clone(), asset(bytes))).collect(),
-            groups: Vec::new(),
-            locks: Vec::new(),
-            instances: Vec::new(),
-            deadline_ms: None,
+            groups: self.whole.groups.clone(),
+            locks: self.whole.locks.clone(),
+            instances: self.whole.instances.clone(),
+            deadline_ms: self.whole.deadline_ms,
         };
         debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
         Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })

@@ -200,9 +200,16 @@ impl Sink {
         self.errors > 0
     }
 
-    /// All of them, in the order of their places.
+    /// Whether something could not be read as RON in this range, or at its end.
+    pub(crate) fn has_syntax_error_in(&self, range: &Range<usize>) -> bool {
+        let inside = |label: &Label| range.start <= label.range.start && label.range.start <= range.end;
+        self.diagnostics.iter().any(|d| d.code == Code::Syntax && d.labels.first().is_some_and(inside))
+    }
+
+    /// All of them, in the order of their places. What several steps share, such as the `when` of their group, is said once.
     pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|d| d.labels.first().map_or(usize::MAX, |label| label.range.start));
+        self.diagnostics.dedup();
         self.diagnostics
     }
 

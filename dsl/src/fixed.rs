@@ -126,12 +126,11 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
                 let Value::Text(text) = value else { return Err("`mode` must be a text such as '0644'".to_owned()) };
                 *mode = Some(parse_mode(text).ok_or("`mode` must be octal, such as '0644'")?);
             }
+            Action::Gate { within_ms, .. } => {
+                *within_ms = Some(duration(limits::TIMEOUT_MIN_MS, limits::GATE_WITHIN_MAX_MS)?);
+            }
             // Only these actions have such fields.
-            Action::Wait { .. }
-            | Action::Run { .. }
-            | Action::Shell { .. }
-            | Action::Script { .. }
-            | Action::Gate { .. } => {}
+            Action::Wait { .. } | Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {}
         },
     }
     Ok(())

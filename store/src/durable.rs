@@ -139,3 +139,23 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, Error> {
     names.sort_unstable();
     Ok(names)
 }
+
+/// The size of all files in a folder and those below it. Files that go away meanwhile do not count.
+pub(crate) fn size_of(folder: &Path) -> Result<u64, Error> {
+    let failed = |error| Error::io("look at the folder", folder, error);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(failed)?,
+    };
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        bytes += match entry.metadata() {
+            Ok(found) if found.is_dir() => size_of(&entry.path())?,
+            Ok(found) => found.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(failed(error)),
+        };
+    }
+    Ok(bytes)
+}

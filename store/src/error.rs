@@ -37,6 +37,24 @@ pub enum ErrorKind {
         /// What is wrong with it.
         what: String,
     },
+    /// The log was damaged while it was open. Nothing was changed.
+    NewDamage {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The folder is a backup, which is restored and not used.
+    IsBackup,
+    /// A restore or an import into the folder was not finished.
+    Unfinished,
+    /// There is something already where something is to be made.
+    Exists,
+    /// An exported file is not as it was written.
+    BadExport {
+        /// What is wrong with it.
+        what: String,
+        /// In which line, from 1.
+        line: u64,
+    },
     /// An expectation of the batch was not met; nothing of the batch was written.
     Conflict {
         /// The key whose expectation was not met.
@@ -186,6 +204,11 @@ impl Error {
             ErrorKind::DamagedSecrets { .. } => "A0817",
             ErrorKind::BadName { .. } => "A0818",
             ErrorKind::EmptyKey => "A0819",
+            ErrorKind::NewDamage { .. } => "A0820",
+            ErrorKind::IsBackup => "A0821",
+            ErrorKind::Unfinished => "A0822",
+            ErrorKind::Exists => "A0823",
+            ErrorKind::BadExport { .. } => "A0824",
         }
     }
 
@@ -197,6 +220,11 @@ impl Error {
             ErrorKind::NewerFormat { .. } => "use the version that wrote it, or a newer one; nothing was changed",
             ErrorKind::Missing { .. } => "restore the whole folder from a backup; nothing was changed",
             ErrorKind::Damaged { .. } => "restore the folder from a backup, without its `index`; nothing was changed",
+            ErrorKind::NewDamage { .. } => "end the process and start it again: the opening names the operation",
+            ErrorKind::IsBackup => "restore it into a folder of its own, and use that",
+            ErrorKind::Unfinished => "do the restore or the import again: it begins anew",
+            ErrorKind::Exists => "choose another place, or move what is there away",
+            ErrorKind::BadExport { .. } => "export again, or copy the file again; nothing was imported",
             ErrorKind::Conflict { .. } => "read the key again and decide anew",
             ErrorKind::TooLarge { .. } => "make it smaller, or store it as a blob",
             ErrorKind::Full => "free space on the disk and try again; everything stored before is intact",
@@ -227,6 +255,11 @@ impl fmt::Display for Error {
             }
             ErrorKind::Missing { what } => write!(f, "{what} is missing, although other parts of the store are there")?,
             ErrorKind::Damaged { what } => write!(f, "the store is damaged: {what}")?,
+            ErrorKind::NewDamage { what } => write!(f, "the log was damaged while it was open: {what}")?,
+            ErrorKind::IsBackup => write!(f, "the folder is a backup")?,
+            ErrorKind::Unfinished => write!(f, "a restore or import into the folder was not finished")?,
+            ErrorKind::Exists => write!(f, "there is something already")?,
+            ErrorKind::BadExport { what, line } => write!(f, "line {line} of the exported file: {what}")?,
             ErrorKind::Conflict { key } => write!(f, "`{}` is not as it was expected", key.escape_ascii())?,
             ErrorKind::TooLarge { limit, size, max } => {
                 write!(f, "{size} is over the limit of {max} ({limit})")?;

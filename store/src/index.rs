@@ -98,6 +98,21 @@ impl Index {
         })
     }
 
+    /// The generation of the log that it is of.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How far in the log everything is visible.
+    pub(crate) fn place(&self) -> Place {
+        self.recent().place
+    }
+
+    /// What sled holds: as good as all there is, and all right after [`settle`](Self::settle).
+    pub(crate) fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// Makes the changes of a group visible, all at once. `place` is the end of the group in the log.
     pub(crate) fn learn(&self, changes: Changes, place: Place) -> Result<(), Error> {
         let enough = {
@@ -114,7 +129,9 @@ impl Index {
         let mut next = *tally;
         {
             let recent = self.recent();
-            let Some(place) = recent.place else { return Ok(()) };
+            if recent.settled {
+                return Ok(());
+            }
             let mut batch = sled::Batch::default();
             for (key, change) in &recent.changes {
                 let old = self.guarded(|tree| tree.get(key))?;
@@ -130,12 +147,14 @@ impl Index {
                     None => {}
                 }
             }
-            let position = Position { store: self.store, generation: self.generation, place, tally: next };
+            let position =
+                Position { store: self.store, generation: self.generation, place: recent.place, tally: next };
             batch.insert(POSITION_KEY, position.encode());
             self.guarded(|tree| tree.apply_batch(batch))?;
         }
         *tally = next;
-        *self.recent.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Recent::default();
+        let mut recent = self.recent.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *recent = Recent::settled(recent.place);
         Ok(())
     }
 

@@ -29,8 +29,13 @@ impl Layout {
         self.root.join("key")
     }
 
-    pub(crate) fn index(&self) -> PathBuf {
+    /// The indexes of all generations; only one counts.
+    pub(crate) fn indexes(&self) -> PathBuf {
         self.root.join("index")
+    }
+
+    pub(crate) fn index(&self, generation: u64) -> PathBuf {
+        self.indexes().join(generation.to_string())
     }
 
     pub(crate) fn blobs(&self) -> PathBuf {

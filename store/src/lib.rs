@@ -116,6 +116,7 @@
 
 mod batch;
 mod blobs;
+mod compaction;
 mod digest;
 mod durable;
 mod error;
@@ -130,16 +131,18 @@ mod options;
 mod report;
 mod sealed;
 mod secret;
+mod shared;
 mod stats;
 mod store;
 
 pub use batch::Batch;
 pub use blobs::{BlobReader, Blobs};
+pub use compaction::Compacted;
 pub use digest::Digest;
 pub use error::{Error, ErrorKind};
 pub use limits::Limit;
 pub use log::writer::Committed;
-pub use manifest::FORMAT;
+pub use manifest::{FORMAT, Held};
 pub use options::{EXIT_IO, Faults, OnFatal, Options, Step};
 pub use report::{Damage, IndexState, OpenReport, Torn};
 pub use sealed::{Sealed, Secrets};

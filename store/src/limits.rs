@@ -48,6 +48,11 @@ limits! {
     SEGMENT_BYTES = 64 * MIB, "bytes", "A log segment is closed, and the next one begun, before it would grow beyond this.";
     ROOM_BYTES = MIB, "bytes", "Zeros written ahead of the log's end, so that a commit overwrites instead of growing the file.";
     RESERVE_BYTES = 16 * MIB, "bytes", "Free disk space that commits and blobs leave for the index and the clean end of the log.";
+    COMPACT_TIMES = 4, "times", "The store compacts itself when log and index take more than this many times what is live, and COMPACT_OVER_BYTES more.";
+    COMPACT_OVER_BYTES = 64 * MIB, "bytes", "What log and index may take beyond COMPACT_TIMES times what is live.";
+    CONSIDER_BYTES = MIB, "bytes", "Whether to compact is considered when this much was appended to the log, and at opening.";
+    CATCH_UP_BYTES = MIB, "bytes", "A compaction stops the commits when this much or less of the log is left to copy.";
+    CATCH_UP_ROUNDS = 16, "rounds", "A compaction that commits outrun stops them after this many attempts to come near.";
     INDEX_CACHE_BYTES = 32 * MIB, "bytes", "Memory that the index may use as its cache.";
     OPEN_SEGMENTS = 64, "files", "Log segments that are kept open for reading.";
     BLOB_BYTES = 64 * GIB, "bytes", "Largest blob, when it is written and read as a stream.";

@@ -6,7 +6,8 @@
 //!    interrupted anywhere and begins again.
 //! 4. The index is opened, checked by itself, and asked how far it knows the log.
 //! 5. The log is read. Only now is decided what is torn and what is damaged; until here nothing was changed.
-//! 6. The torn tail is cut, the end of the log flushed.
+//! 6. The manifest gets this version's format, if it has an older one. The torn tail is cut, the end of the log flushed,
+//!    and generations that do not count are deleted.
 //! 7. The index learns what it does not know yet, or, on any doubt, everything.
 
 use std::fs;
@@ -16,18 +17,19 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::blobs::Blobs;
+use crate::compaction;
 use crate::durable;
 use crate::error::{Error, ErrorKind};
+use crate::index::Index;
 use crate::index::opening::{Candidate, fresh};
 use crate::index::recent::Changes;
-use crate::index::{Index, entry};
 use crate::layout::Layout;
 use crate::lock::Lock;
-use crate::log::payload;
+use crate::log::generation::Settings;
 use crate::log::recover::{self, Place, Recovered};
 use crate::log::segment::{self, Segments};
-use crate::log::tail::{Settings, Tail};
-use crate::manifest::Manifest;
+use crate::log::tail::Tail;
+use crate::manifest::{FORMAT, Manifest, Origin};
 use crate::options::Options;
 use crate::report::{IndexState, OpenReport};
 use crate::sealed::{self, Sealed};
@@ -36,12 +38,13 @@ use crate::stats::Counters;
 /// The parts of an open store.
 pub(crate) struct Parts {
     pub(crate) lock: Lock,
+    pub(crate) manifest: Manifest,
+    pub(crate) settings: Settings,
     pub(crate) tail: Tail,
     pub(crate) index: Index,
     pub(crate) segments: Segments,
     pub(crate) blobs: Blobs,
     pub(crate) sealed: Sealed,
-    pub(crate) counters: Arc<Counters>,
     pub(crate) report: OpenReport,
 }
 
@@ -53,9 +56,11 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Parts, Error> {
     let (manifest, created) = manifest(&layout, &counters)?;
     let generation = manifest.generation;
 
-    let candidate = Candidate::open(&layout.index(), manifest)?;
+    let candidate = Candidate::open(&layout.index(generation), manifest)?;
     let log = recover::scan(&layout, manifest, candidate.place)?;
+    let manifest = upgrade(manifest, &layout, &counters)?;
     log.settle(&layout, &counters)?;
+    let stale_generations = compaction::remove_others(&layout, manifest)?;
     let stale = recover::remove_temporaries(&layout, generation)?;
 
     let mut recreated = Vec::new();
@@ -76,6 +81,7 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Parts, Error> {
         index: state,
         replayed,
         stale_snapshots,
+        stale_generations,
         stale_files: stale + stale_blobs + stale_sealed,
         recreated,
         key_missing: sealed.key_missing(),
@@ -83,32 +89,46 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Parts, Error> {
     };
     let settings = Settings {
         layout: layout.clone(),
-        manifest,
+        store: manifest.store,
+        generation,
         counters: Arc::clone(&counters),
         faults: options.faults.clone(),
         segment_bytes: options.segment_bytes.min(crate::limits::SEGMENT_BYTES),
         reserve_bytes: options.reserve_bytes,
     };
-    let tail = Tail::open(settings, &log)?;
-    Ok(Parts { lock, tail, index, segments: Segments::new(layout, generation), blobs, sealed, counters, report })
+    let tail = Tail::open(settings.clone(), &log)?;
+    let segments = Segments::new(layout, generation);
+    Ok(Parts { lock, manifest, settings, tail, index, segments, blobs, sealed, report })
+}
+
+/// Before anything is written in this version's format, the manifest says so.
+fn upgrade(found: Manifest, layout: &Layout, counters: &Counters) -> Result<Manifest, Error> {
+    if found.format == FORMAT {
+        return Ok(found);
+    }
+    found.write(&layout.manifest(), counters)?;
+    Ok(Manifest { format: FORMAT, ..found })
 }
 
 /// Reads the manifest, or makes a store where there is none.
 fn manifest(layout: &Layout, counters: &Counters) -> Result<(Manifest, bool), Error> {
     let path = layout.manifest();
     let found = match Manifest::read(&path)? {
+        Some(Manifest { origin: Origin::Backup(_), .. }) => {
+            return Err(Error::new(ErrorKind::IsBackup).at(layout.root()));
+        }
         Some(manifest) if manifest.generation > 0 => {
             let _ = fs::remove_file(durable::temporary(&path));
             return Ok((manifest, false));
         }
         Some(manifest) => manifest,
         None => {
-            for part in [layout.log(), layout.index(), layout.blobs(), layout.secrets(), layout.key()] {
+            for part in [layout.log(), layout.indexes(), layout.blobs(), layout.secrets(), layout.key()] {
                 if part.exists() {
                     return Err(Error::new(ErrorKind::Missing { what: "the manifest".to_owned() }).at(&path));
                 }
             }
-            let manifest = Manifest { generation: 0, store: Uuid::now_v7() };
+            let manifest = Manifest::new(Uuid::now_v7());
             manifest.write(&path, counters)?;
             manifest
         }
@@ -118,8 +138,8 @@ fn manifest(layout: &Layout, counters: &Counters) -> Result<(Manifest, bool), Er
 
 /// Makes all parts. Until the manifest says generation 1 nobody has stored anything in them.
 fn create(layout: &Layout, found: Manifest, counters: &Counters) -> Result<Manifest, Error> {
-    let manifest = Manifest { generation: 1, ..found };
-    for folder in [layout.generation(1), layout.index(), layout.blobs(), layout.secrets(), layout.records()] {
+    let manifest = Manifest { format: FORMAT, generation: 1, ..found };
+    for folder in [layout.generation(1), layout.index(1), layout.blobs(), layout.secrets(), layout.records()] {
         durable::create_folder(&folder, counters)?;
         // It may be there from an interrupted attempt, with a name that never became durable.
         durable::sync_folder(&folder, counters)?;
@@ -156,7 +176,7 @@ fn index(
         }
         Err(why) => why,
     };
-    let index = fresh(&layout.index(), manifest, counters)?;
+    let index = fresh(&layout.index(manifest.generation), manifest, counters)?;
     let replayed = replay(&index, layout, manifest, Place::BEGINNING, log.end)?;
     Ok((index, if created { IndexState::Kept } else { IndexState::Rebuilt { why } }, replayed))
 }
@@ -164,16 +184,12 @@ fn index(
 fn replay(index: &Index, layout: &Layout, manifest: Manifest, from: Place, to: Place) -> Result<u64, Error> {
     let mut replayed = 0;
     recover::replay(layout, manifest.generation, from, to, |commit| {
-        let mut changes = Changes::new();
-        for change in payload::entries(commit.payload) {
-            // The checksum was right, so these are the bytes that were committed, and only entries are committed.
-            let change = change.map_err(|_| {
-                let path = layout.segment(manifest.generation, commit.after.segment);
-                Error::damaged("a frame's content cannot be decoded", &path, commit.payload_at)
-            })?;
-            let entry = entry::of(&change, commit.sequence, commit.after.segment, commit.payload_at);
-            changes.insert(change.key.to_vec(), entry);
-        }
+        let Ok(payload) = commit.payload else { return Ok(()) }; // it was named already
+        // The checksum was right, so these are the bytes that were committed, and only entries are committed.
+        let changes = commit.frame().changes(payload).ok_or_else(|| {
+            let path = layout.segment(manifest.generation, commit.after.segment);
+            Error::damaged("a frame's content cannot be decoded", &path, commit.offset)
+        })?;
         replayed += u64::from(!changes.is_empty());
         index.learn(changes, commit.after)
     })?;

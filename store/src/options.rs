@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind};
-use crate::limits::{RESERVE_BYTES, SEGMENT_BYTES};
+#[cfg(doc)]
+use crate::limits::COMPACT_TIMES;
+use crate::limits::{COMPACT_OVER_BYTES, RESERVE_BYTES, SEGMENT_BYTES};
 
 /// Is called once when the store can trust nothing more, before anybody hears of it. If it returns, every later commit
 /// gets [`ErrorKind::Stopped`]. It may be called on the writer's thread or on one that reads.
 pub type OnFatal = Arc<dyn Fn(&Error) + Send + Sync>;
 
-/// What the log is about to do to the disk.
+/// What is about to be done to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Write a group of frames.
@@ -23,9 +25,23 @@ pub enum Step {
     Truncate,
     /// Create the next segment.
     Create,
+    /// Create a segment of a copy of the log (a fresh generation, a backup), or write to one.
+    Copy,
+    /// Flush a segment of a copy.
+    CopySync,
+    /// Name the fresh generation in the manifest. Until this is done the old one counts.
+    Switch,
+    /// Make that name durable. From here on the new one counts.
+    SwitchSync,
+    /// Delete the old generation.
+    Delete,
+    /// Copy a blob, a sealed file or the key.
+    CopyFile,
+    /// Move a part of a finished copy to its name.
+    Place,
 }
 
-/// For tests: makes a step of the log fail. A failed write leaves half of its bytes in the file.
+/// For tests: makes a step fail. A failed write leaves half of its bytes in the file.
 pub type Faults = Arc<dyn Fn(Step) -> Option<io::Error> + Send + Sync>;
 
 /// How to open a store. [`Options::default`] is what [`Store::open`](crate::Store::open) uses.
@@ -37,6 +53,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Free disk space that commits and blobs leave; see [`RESERVE_BYTES`].
     pub reserve_bytes: u64,
+    /// The store compacts itself when log and index are larger than this and [`COMPACT_TIMES`] times what is live.
+    pub compact_over_bytes: u64,
     /// Faults for tests.
     pub faults: Option<Faults>,
 }
@@ -47,6 +65,7 @@ impl Default for Options {
             on_fatal: Arc::new(end_the_process),
             segment_bytes: SEGMENT_BYTES,
             reserve_bytes: RESERVE_BYTES,
+            compact_over_bytes: COMPACT_OVER_BYTES,
             faults: None,
         }
     }
@@ -57,6 +76,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("segment_bytes", &self.segment_bytes)
             .field("reserve_bytes", &self.reserve_bytes)
+            .field("compact_over_bytes", &self.compact_over_bytes)
             .finish_non_exhaustive()
     }
 }

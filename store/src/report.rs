@@ -67,6 +67,8 @@ pub struct OpenReport {
     pub replayed: u64,
     /// Unfinished snapshots of the index that were deleted.
     pub stale_snapshots: usize,
+    /// Generations of the log that did not count, left by an interrupted compaction, that were deleted.
+    pub stale_generations: usize,
     /// Unfinished files that were deleted.
     pub stale_files: usize,
     /// Folders of blobs or sealed files that were gone, and were made anew, empty.

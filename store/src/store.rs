@@ -11,17 +11,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::Batch;
 use crate::blobs::Blobs;
+use crate::compaction::{self, Compacted};
 use crate::error::{Error, ErrorKind};
+use crate::index::Page;
 use crate::index::entry::{self, Value};
-use crate::index::{Index, Page};
 use crate::limits::{QUEUE_COMMITS, SCAN_BYTES, SCAN_ENTRIES};
 use crate::lock::Lock;
-use crate::log::segment::Segments;
 use crate::log::writer::{Committed, Message, Writer};
+use crate::manifest::{Held, Manifest, Origin};
 use crate::opening::{self, Parts};
 use crate::options::{Fatal, Options};
 use crate::report::{Damage, OpenReport};
 use crate::sealed::Sealed;
+use crate::shared::{Shared, View};
 use crate::stats::{Counters, Stats};
 
 /// A value, and the sequence of the commit that put it.
@@ -53,11 +55,9 @@ struct Inner {
     /// `None` only while the store is dropped.
     queue: Option<mpsc::Sender<Message>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    index: Arc<Index>,
-    segments: Segments,
+    shared: Arc<Shared>,
     blobs: Blobs,
     sealed: Sealed,
-    damaged: Vec<Damage>,
     counters: Arc<Counters>,
     fatal: Arc<Fatal>,
     /// The last field: it is released when everything else is gone.
@@ -80,16 +80,24 @@ impl Store {
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn open_with(dir: &Path, options: &Options) -> Result<Opened, Error> {
-        let Parts { lock, tail, index, segments, blobs, sealed, counters, report } = opening::open(dir, options)?;
+        let Parts { lock, manifest, settings, tail, index, segments, blobs, sealed, report } =
+            opening::open(dir, options)?;
         let fatal = Arc::new(Fatal::new(Arc::clone(&options.on_fatal)));
+        let counters = Arc::clone(&settings.counters);
         let index = Arc::new(index);
         let (sender, queue) = mpsc::channel(QUEUE_COMMITS as usize);
+        let view = View { index: Arc::clone(&index), segments };
+        let damaged = report.damaged.clone();
+        let over = options.compact_over_bytes;
+        let shared = Arc::new(Shared::new(settings, over, manifest, view, damaged, sender.downgrade()));
         let writer = Writer {
             queue,
             tail,
-            index: Arc::clone(&index),
+            index,
+            shared: Arc::clone(&shared),
             fatal: Arc::clone(&fatal),
             counters: Arc::clone(&counters),
+            consider_at: 0,
         };
         let writer = thread::Builder::new()
             .name("anneal-log".to_owned())
@@ -98,11 +106,9 @@ impl Store {
         let inner = Inner {
             queue: Some(sender),
             writer: Mutex::new(Some(writer)),
-            index,
-            segments,
+            shared,
             blobs,
             sealed,
-            damaged: report.damaged.clone(),
             counters,
             fatal,
             _lock: lock,
@@ -115,8 +121,9 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Damaged`] when the value is not as it was written; [`ErrorKind::Io`], [`ErrorKind::Stopped`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Versioned>, Error> {
-        match self.inner.index.get(key).map_err(|error| self.stop(&error))? {
-            Some(entry) => self.value(&entry).map(Some),
+        let view = self.inner.shared.view();
+        match view.index.get(key).map_err(|error| self.stop(&error))? {
+            Some(entry) => self.value(&view, &entry).map(Some),
             None => Ok(None),
         }
     }
@@ -128,12 +135,12 @@ impl Store {
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Versioned)>, Error> {
-        let mut bytes = 0;
-        let page = self.page(prefix, after, limit, |entry| {
+        let (mut bytes, view) = (0, self.inner.shared.view());
+        let page = self.page(&view, prefix, after, limit, |entry| {
             bytes += entry::value_size(entry);
             bytes >= SCAN_BYTES
         })?;
-        page.into_iter().map(|(key, entry)| Ok((key, self.value(&entry)?))).collect()
+        page.into_iter().map(|(key, entry)| Ok((key, self.value(&view, &entry)?))).collect()
     }
 
     /// As [`scan`](Self::scan), without reading values.
@@ -141,7 +148,7 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Stopped`].
     pub fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Vec<u8>>, Error> {
-        let page = self.page(prefix, after, limit, |_| false)?;
+        let page = self.page(&self.inner.shared.view(), prefix, after, limit, |_| false)?;
         Ok(page.into_iter().map(|(key, _)| key).collect())
     }
 
@@ -195,6 +202,30 @@ impl Store {
         block_on(self.commit(batch))
     }
 
+    /// Writes what is live to a fresh log and a fresh index, and deletes the old ones. Reads and commits go on
+    /// meanwhile; at the end commits wait for at most [`CATCH_UP_BYTES`](crate::limits::CATCH_UP_BYTES) to be copied and
+    /// three flushes of the device. Versions stay what they are. The disk must have room for what is live.
+    ///
+    /// It goes on when the future is dropped. The store does this by itself when it is worth it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Full`], [`ErrorKind::Io`], [`ErrorKind::Index`], [`ErrorKind::NewDamage`]: everything is as it was.
+    /// [`ErrorKind::Closed`], [`ErrorKind::Stopped`].
+    pub async fn compact(&self) -> Result<Compacted, Error> {
+        let (answer, answered) = oneshot::channel();
+        let shared = Arc::clone(&self.inner.shared);
+        self.inner.shared.start("anneal-compact", move || drop(answer.send(compaction::run(&shared))))?;
+        answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Stopped)))
+    }
+
+    /// As [`compact`](Self::compact), for a thread that may wait.
+    ///
+    /// # Errors
+    /// As for [`compact`](Self::compact).
+    pub fn compact_blocking(&self) -> Result<Compacted, Error> {
+        compaction::run(&self.inner.shared)
+    }
+
     /// The blobs.
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
@@ -207,10 +238,42 @@ impl Store {
         &self.inner.sealed
     }
 
+    /// How often the store was restored or imported, plus one. Whatever is done outside in its name should carry it, so
+    /// that work which a restored store does not know of is told from its own.
+    #[must_use]
+    pub fn incarnation(&self) -> u32 {
+        self.inner.shared.manifest().incarnation
+    }
+
+    /// Where the store was restored from, if nobody has released it since. The store itself takes commits as always: what
+    /// must not be done before it is released is for its user to know.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        match self.inner.shared.manifest().origin {
+            Origin::Held(held) => Some(held),
+            Origin::Free | Origin::Backup(_) => None,
+        }
+    }
+
+    /// Releases a store that is held, durably; `false` when it was not held.
+    ///
+    /// # Errors
+    /// Those of the disk: then it is held still, and perhaps not after the next opening.
+    pub fn release(&self) -> Result<bool, Error> {
+        let mut manifest = self.inner.shared.manifest();
+        if !matches!(manifest.origin, Origin::Held(_)) {
+            return Ok(false);
+        }
+        let released = Manifest { origin: Origin::Free, ..*manifest };
+        released.write(&self.inner.shared.layout.manifest(), &self.inner.counters)?;
+        *manifest = released;
+        Ok(true)
+    }
+
     /// Commits whose content was found damaged at opening. Their operations must not go on (I11).
     #[must_use]
     pub fn damaged(&self) -> &[Damage] {
-        &self.inner.damaged
+        &self.inner.shared.damaged
     }
 
     /// What the store did since it was opened.
@@ -252,6 +315,7 @@ impl Store {
 
     fn page(
         &self,
+        view: &View,
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
@@ -262,21 +326,25 @@ impl Store {
             return Ok(Page::new());
         }
         let mut count = 0;
-        let page = self.inner.index.page(prefix, after, |entry| {
+        let page = view.index.page(prefix, after, |entry| {
             count += 1;
             enough(entry) || count == limit
         });
         page.map_err(|error| self.stop(&error))
     }
 
-    fn value(&self, bytes: &[u8]) -> Result<Versioned, Error> {
+    fn value(&self, view: &View, bytes: &[u8]) -> Result<Versioned, Error> {
         match entry::decode(bytes) {
             Some((version, Value::Inline(value))) => Ok(Versioned { value: value.to_vec(), version }),
             Some((version, Value::InLog { segment, offset, size, check })) => {
-                let value = self.inner.segments.read(segment, offset, size, check)?;
+                let value = view.segments.read(segment, offset, size, check)?;
                 Ok(Versioned { value, version })
             }
-            None => Err(self.stop(&self.inner.index.error("an entry cannot be read"))),
+            Some((version, Value::Lost)) => {
+                let what = format!("the value was lost with commit {version}");
+                Err(Error::new(ErrorKind::Damaged { what }).at(&self.inner.shared.layout.log()))
+            }
+            None => Err(self.stop(&view.index.error("an entry cannot be read"))),
         }
     }
 
@@ -294,11 +362,13 @@ impl fmt::Debug for Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.shared.stop();
         self.queue = None; // the writer ends when nobody can send
         let writer = self.writer.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(writer) = writer {
             let _ = writer.join();
         }
+        self.shared.join();
     }
 }
 
@@ -312,7 +382,7 @@ impl Wake for Unpark {
 
 /// Waits for a future on this thread. tokio's own ways of waiting panic inside a runtime; this one is only slow there.
 /// Its budget is left out of it, or it would wait for a worker that is this thread.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(tokio::task::unconstrained(future));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

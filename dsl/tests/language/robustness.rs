@@ -43,8 +43,22 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut fastrand::Rng) {
             }
             5 => bytes.truncate(at),
             _ => {
-                let words: [&[u8]; 8] =
-                    [b"${{", b"}}", b"none", b" ?? ", b"Some(", b"steps.run.out.x", b"Step(", b"99999999999999999999"];
+                let words: [&[u8]; 14] = [
+                    b"${{",
+                    b"}}",
+                    b"none",
+                    b" ?? ",
+                    b"Some(",
+                    b"steps.run.out.x",
+                    b"Step(",
+                    b"99999999999999999999",
+                    b"Group(",
+                    b"each: \"['a']\", ",
+                    b"batch: (sizes: [1], gate_after_first: true), ",
+                    b"finally: [",
+                    b"Gate(text: \"a\")",
+                    b"on_state: Failed, ",
+                ];
                 bytes.splice(at..at, words[rng.usize(..words.len())].iter().copied());
             }
         }
@@ -53,20 +67,23 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut fastrand::Rng) {
 
 #[test]
 fn mutated_workflows_never_panic() {
-    let folder = fixture::folder();
-    let mut seeds = fixture::all(&folder.join("plans"));
-    seeds.extend(fixture::all(&folder.join("diagnostics")));
-    let seeds: Vec<Vec<u8>> = seeds.iter().map(|path| std::fs::read(path).expect("the fixture")).collect();
+    let read = |folder: &str| -> Vec<(Vec<u8>, Given)> {
+        let texts = fixture::all(&fixture::folder().join(folder));
+        let texts = texts.into_iter().map(|path| std::fs::read(path).expect("the fixture"));
+        texts.map(|text| (text.clone(), fixture::directives(&String::from_utf8_lossy(&text)).0)).collect()
+    };
+    let (plans, wrong) = (read("plans"), read("diagnostics"));
     let count: u64 = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2_000);
     for seed in 0..count {
         let mut rng = fastrand::Rng::with_seed(seed);
         // Every other time a valid workflow, so that the later passes are reached.
-        let mut bytes = seeds[if seed % 2 == 0 { 0 } else { rng.usize(..seeds.len()) }].clone();
+        let seeds = if seed % 2 == 0 { &plans } else { &wrong };
+        let (mut bytes, given) = seeds[rng.usize(..seeds.len())].clone();
         mutate(&mut bytes, &mut rng);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let result = std::panic::catch_unwind(|| {
             let source = Source { name: "mutated.ron".to_owned(), text: text.clone() };
-            let outcome = fixture::run_source(source, Some(&Given::default()));
+            let outcome = fixture::run_source(source, Some(&given));
             for diagnostic in &outcome.diagnostics {
                 diagnostic.render(&outcome.source, false);
                 diagnostic.to_json(&outcome.source);

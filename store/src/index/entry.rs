@@ -3,15 +3,18 @@
 //! ```text
 //! 0u8, version u64, value                                            a small value
 //! 1u8, version u64, segment u64, offset u64, length u32, CRC32C u32  a value in the log
+//! 2u8, version u64                                                   a value that was lost with its commit
 //! ```
 //!
 //! The version of a key is the sequence of the commit that last put it.
 
+use crate::index::recent::Changes;
 use crate::limits::INLINE_VALUE_BYTES;
 use crate::log::payload;
 
 const INLINE: u8 = 0;
 const IN_LOG: u8 = 1;
+const LOST: u8 = 2;
 const IN_LOG_SIZE: usize = 33;
 
 /// Where a value is.
@@ -19,10 +22,41 @@ const IN_LOG_SIZE: usize = 33;
 pub(crate) enum Value<'a> {
     Inline(&'a [u8]),
     InLog { segment: u64, offset: u64, size: u32, check: u32 },
+    Lost,
+}
+
+/// Where a commit's payload lies, and what it makes of its keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame {
+    pub(crate) version: u64,
+    pub(crate) segment: u64,
+    pub(crate) payload_at: u64,
+    /// A delete in it says that the key's value is gone, not the key.
+    pub(crate) lost: bool,
+}
+
+impl Frame {
+    /// The entry that a put or delete of the frame makes; `None` when the key is deleted.
+    pub(crate) fn entry(&self, change: &payload::Entry<'_>) -> Option<Vec<u8>> {
+        match change.value {
+            None if self.lost => Some([&[LOST][..], &self.version.to_le_bytes()].concat()),
+            _ => of(change, self.version, self.segment, self.payload_at),
+        }
+    }
+
+    /// What the whole payload makes of the index; `None` when it cannot be decoded.
+    pub(crate) fn changes(&self, payload: &[u8]) -> Option<Changes> {
+        let mut changes = Changes::new();
+        for change in payload::entries(payload) {
+            let change = change.ok()?;
+            changes.insert(change.key.to_vec(), self.entry(&change));
+        }
+        Some(changes)
+    }
 }
 
 /// The entry that a put makes; `None` for a delete. `payload_at` is where the commit's payload begins in its segment.
-pub(crate) fn of(change: &payload::Entry<'_>, version: u64, segment: u64, payload_at: u64) -> Option<Vec<u8>> {
+fn of(change: &payload::Entry<'_>, version: u64, segment: u64, payload_at: u64) -> Option<Vec<u8>> {
     let value = change.value?;
     let mut bytes = Vec::with_capacity(IN_LOG_SIZE.max(9 + value.len().min(INLINE_VALUE_BYTES as usize)));
     if value.len() as u64 <= INLINE_VALUE_BYTES {
@@ -49,6 +83,7 @@ pub(crate) fn version(bytes: &[u8]) -> Option<u64> {
 pub(crate) fn decode(bytes: &[u8]) -> Option<(u64, Value<'_>)> {
     let version = version(bytes)?;
     match *bytes.first()? {
+        LOST if bytes.len() == 9 => Some((version, Value::Lost)),
         INLINE => Some((version, Value::Inline(bytes.get(9..)?))),
         IN_LOG if bytes.len() == IN_LOG_SIZE => {
             let lengths = number(bytes, 25)?;
@@ -69,7 +104,7 @@ pub(crate) fn value_size(bytes: &[u8]) -> u64 {
     match decode(bytes) {
         Some((_, Value::Inline(value))) => value.len() as u64,
         Some((_, Value::InLog { size, .. })) => u64::from(size),
-        None => 0,
+        Some((_, Value::Lost)) | None => 0,
     }
 }
 

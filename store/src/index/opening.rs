@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::durable;
 use crate::error::{Error, ErrorKind};
 use crate::index::position::{POSITION_KEY, Position, Tally};
+use crate::index::recent::Recent;
 use crate::index::{Index, entry, guard};
 use crate::limits::INDEX_CACHE_BYTES;
 use crate::log::recover::Place;
@@ -55,6 +56,7 @@ impl Candidate {
         };
         let index = checked.map(|tally| {
             index.tally = Mutex::new(tally);
+            index.recent = RwLock::new(Recent::settled(place.unwrap_or(Place::BEGINNING)));
             index
         });
         Ok(Candidate { place, index, stale_snapshots })
@@ -68,7 +70,7 @@ fn wrap(tree: sled::Db, folder: &Path, manifest: Manifest) -> Index {
         store: manifest.store,
         generation: manifest.generation,
         tally: Mutex::new(Tally::default()),
-        recent: RwLock::default(),
+        recent: RwLock::new(Recent::settled(Place::BEGINNING)),
     }
 }
 
@@ -84,7 +86,7 @@ pub(crate) fn fresh(folder: &Path, manifest: Manifest, counters: &Counters) -> R
 }
 
 /// sled lets go of its files on threads of its own, and until then it may still write to names in the folder.
-fn wait_until_released(folder: &Path) {
+pub(crate) fn wait_until_released(folder: &Path) {
     let deadline = Instant::now() + RELEASE;
     if let Ok(file) = fs::File::open(folder.join("db")) {
         while file.try_lock().is_err() && Instant::now() < deadline {

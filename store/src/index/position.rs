@@ -11,40 +11,50 @@
 //! | 50..54 | running checksum of the log, u32 |
 //! | 54..62 | number of entries, u64 |
 //! | 62..70 | sum of the entries, u64 |
-//! | 70..74 | CRC32C of bytes 0..70 |
+//! | 70..78 | bytes of their keys and values, u64 |
+//! | 78..82 | CRC32C of bytes 0..78 |
 
 use uuid::Uuid;
 
+use crate::index::entry;
 use crate::log::recover::Place;
 
 /// The key of the position. No batch can have it.
 pub(crate) const POSITION_KEY: &[u8] = b"";
-const SIZE: usize = 74;
+const SIZE: usize = 82;
 /// To be raised with every change of what the index holds.
-const INDEX_FORMAT: u16 = 1;
+const INDEX_FORMAT: u16 = 2;
 const CHECKED: usize = SIZE - 4;
 
-/// How many entries there are, and a sum over them that does not depend on their order.
+/// How many entries there are, a sum over them that does not depend on their order, and how much is live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) count: u64,
     pub(crate) sum: u64,
+    /// Bytes of the keys and values, in the log and here: what would be left if all else were thrown away.
+    pub(crate) bytes: u64,
 }
 
 impl Tally {
     pub(crate) fn insert(&mut self, key: &[u8], entry: &[u8]) {
         self.count = self.count.wrapping_add(1);
         self.sum = self.sum.wrapping_add(hash(key, entry));
+        self.bytes = self.bytes.wrapping_add(size(key, entry));
     }
 
     pub(crate) fn remove(&mut self, key: &[u8], entry: &[u8]) {
         self.count = self.count.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(hash(key, entry));
+        self.bytes = self.bytes.wrapping_sub(size(key, entry));
     }
 }
 
+fn size(key: &[u8], entry: &[u8]) -> u64 {
+    key.len() as u64 + entry::value_size(entry)
+}
+
 /// Two checksums, mixed, so that adding them up loses little.
-fn hash(key: &[u8], entry: &[u8]) -> u64 {
+pub(crate) fn hash(key: &[u8], entry: &[u8]) -> u64 {
     let key = crc32c::crc32c(key);
     let mut mixed = u64::from(key) << 32 | u64::from(crc32c::crc32c_append(!key, entry));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -72,6 +82,7 @@ impl Position {
         bytes.extend_from_slice(&self.place.chain.to_le_bytes());
         bytes.extend_from_slice(&self.tally.count.to_le_bytes());
         bytes.extend_from_slice(&self.tally.sum.to_le_bytes());
+        bytes.extend_from_slice(&self.tally.bytes.to_le_bytes());
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         bytes
     }
@@ -93,7 +104,7 @@ impl Position {
                 offset: u64_at(42)?,
                 chain: u32::from_le_bytes(*bytes.get(50..)?.first_chunk()?),
             },
-            tally: Tally { count: u64_at(54)?, sum: u64_at(62)? },
+            tally: Tally { count: u64_at(54)?, sum: u64_at(62)?, bytes: u64_at(70)? },
         })
     }
 }
@@ -105,7 +116,8 @@ mod tests {
     #[test]
     fn a_position_comes_back_and_every_flipped_bit_is_noticed() {
         let place = Place { sequence: 1, segment: 2, offset: 3, chain: 4 };
-        let position = Position { store: Uuid::from_u128(5), generation: 6, place, tally: Tally { count: 7, sum: 8 } };
+        let tally = Tally { count: 7, sum: 8, bytes: 9 };
+        let position = Position { store: Uuid::from_u128(5), generation: 6, place, tally };
         let good = position.encode();
         assert_eq!(Position::decode(&good), Some(position));
         for bit in 0..SIZE * 8 {

@@ -11,17 +11,24 @@ use crate::log::recover::Place;
 pub(crate) type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Changes, in the order of keys, and how far in the log they go.
-#[derive(Default)]
 pub(crate) struct Recent {
     pub(crate) changes: BTreeMap<Vec<u8>, Option<IVec>>,
-    /// `None` when sled knows everything.
-    pub(crate) place: Option<Place>,
+    /// How far the index as a whole goes.
+    pub(crate) place: Place,
+    /// Whether sled knows everything.
+    pub(crate) settled: bool,
 }
 
 impl Recent {
+    /// Nothing is recent: sled knows everything up to this place.
+    pub(crate) fn settled(place: Place) -> Recent {
+        Recent { changes: BTreeMap::new(), place, settled: true }
+    }
+
     pub(crate) fn learn(&mut self, changes: Changes, place: Place) {
         self.changes.extend(changes.into_iter().map(|(key, entry)| (key, entry.map(IVec::from))));
-        self.place = Some(place);
+        self.place = place;
+        self.settled = false;
     }
 }
 

@@ -3,8 +3,9 @@
 //! Frames are read in order, and each must follow the one before it. At the first place where none does:
 //!
 //! - If nothing shows that the frame which should be there was ever acknowledged, it is a *torn tail*: a write that a
-//!   crash interrupted. It and everything after it is cut off. Three things would show it: it lies in a segment that has
-//!   a successor; a later header says that it was flushed (`durable`); the index has it already.
+//!   crash interrupted. It and everything after it is cut off. Four things would show it: it lies in a segment that has
+//!   a successor; a later header says that it was flushed (`durable`); the index has it already; the manifest says that
+//!   the generation began with it (`base`).
 //! - Otherwise it is *damage*. When the header is right, length and operation are known: the frame is skipped and named,
 //!   so that one broken operation does not stop the others (I11). When it is not, opening fails and changes nothing.
 //!
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable;
 use crate::error::{Error, ErrorKind};
+use crate::index::entry;
 use crate::layout::Layout;
 use crate::log::frame;
 use crate::log::segment::{self, Header};
@@ -27,6 +29,9 @@ use crate::log::window::{Found, Window};
 use crate::manifest::{FORMAT, Manifest};
 use crate::report::{Damage, Torn};
 use crate::stats::{Counters, add};
+
+/// What is said of a commit that an earlier generation of the log had lost.
+pub(crate) const LOST: &str = "its content was found damaged before the log was compacted";
 
 /// A place between two frames, and what the log says up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +89,7 @@ pub(crate) fn scan(layout: &Layout, manifest: Manifest, indexed: Option<Place>) 
     let numbers = segment::numbers(&folder)?;
     let last = numbers.last().copied().unwrap_or(0).max(1);
     let at = Place::BEGINNING;
-    let header = Header { generation: 0, number: 0, first_sequence: 0, store: manifest.store, salt: 0 };
+    let header = Header { format: 0, generation: 0, number: 0, first_sequence: 0, store: manifest.store, salt: 0 };
     let done = Recovered {
         end: at,
         last: header,
@@ -137,14 +142,15 @@ impl Scan<'_> {
                         None => window.durable_after(self.at.offset, seed).map_err(failed)?,
                     };
                     later = Some(shown);
-                    if shown < due && self.indexed.is_none_or(|place| place.sequence < due) {
+                    if shown < due && self.known() < due {
                         let bytes = window.size() - self.at.offset;
                         self.done.torn = Some(Torn { segment: path, offset: self.at.offset, bytes });
                         return Ok(());
                     }
                     match bad {
-                        Found::BadPayload(header, what) => {
+                        Found::BadPayload(mut header, what) => {
                             self.damage(&header, &path, what);
+                            header.lost = false; // named already
                             self.step(&mut window, &header).map_err(failed)?;
                             self.done.ragged = self.at.offset > window.size();
                         }
@@ -174,14 +180,21 @@ impl Scan<'_> {
         Ok(header)
     }
 
-    /// A frame that does not follow the one before it is none.
+    /// A frame that does not follow the one before it is none, and only what a generation began with is kept.
     fn in_order(&self, found: Found) -> Found {
         match &found {
-            Found::Frame(header) | Found::BadPayload(header, _) if header.sequence != self.at.sequence + 1 => {
+            Found::Frame(header) | Found::BadPayload(header, _)
+                if !header.follows(self.at.sequence) || (header.sequence <= self.manifest.base) != header.kept =>
+            {
                 Found::Unreadable("a frame does not follow the one before it")
             }
             _ => found,
         }
+    }
+
+    /// The last sequence that is known to be flushed without reading the log.
+    fn known(&self) -> u64 {
+        self.indexed.map_or(0, |place| place.sequence).max(self.manifest.base)
     }
 
     fn step(&mut self, window: &mut Window, header: &frame::Header) -> io::Result<()> {
@@ -190,6 +203,10 @@ impl Scan<'_> {
             self.group_at = self.at.offset;
         }
         self.durable = self.durable.max(header.durable);
+        if header.lost {
+            let path = self.layout.segment(self.manifest.generation, self.at.segment);
+            self.damage(header, &path, LOST);
+        }
         self.at.chain = frame::chain(self.at.chain, window.bytes(self.at.offset, frame::HEADER)?);
         self.at.sequence = header.sequence;
         self.at.offset += header.frame_size();
@@ -212,14 +229,14 @@ impl Scan<'_> {
     }
 
     fn finish(mut self) -> Result<Recovered, Error> {
-        let indexed = self.indexed.map_or(0, |place| place.sequence);
-        if indexed > self.at.sequence {
+        let known = self.known();
+        if known > self.at.sequence {
             let path = self.layout.segment(self.manifest.generation, self.at.segment);
-            let what = format!("the log ends with frame {}, but there was a frame {indexed}", self.at.sequence);
+            let what = format!("the log ends with frame {}, but there was a frame {known}", self.at.sequence);
             return Err(Error::damaged(what, &path, self.at.offset));
         }
         self.done.end = self.at;
-        self.done.unflushed_from = (self.at.sequence > self.durable.max(indexed)).then_some(self.group_at);
+        self.done.unflushed_from = (self.at.sequence > self.durable.max(known)).then_some(self.group_at);
         Ok(self.done)
     }
 }
@@ -263,17 +280,26 @@ fn rewrite(file: &File, from: u64, to: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// A commit that is read again.
+/// A frame that is read again.
 pub(crate) struct Replayed<'a> {
-    pub(crate) sequence: u64,
+    pub(crate) header: frame::Header,
+    /// Where it begins in its segment.
+    pub(crate) offset: u64,
     /// The place after it.
     pub(crate) after: Place,
-    /// Where the payload begins in its segment.
-    pub(crate) payload_at: u64,
-    pub(crate) payload: &'a [u8],
+    /// The payload, or why it is none.
+    pub(crate) payload: Result<&'a [u8], &'static str>,
 }
 
-/// Hands every good frame between two places to `apply`, in order. Damaged ones are passed over: [`scan`] named them.
+impl Replayed<'_> {
+    /// What it makes of the index.
+    pub(crate) fn frame(&self) -> entry::Frame {
+        let payload_at = self.offset + frame::HEADER as u64;
+        entry::Frame { version: self.header.sequence, segment: self.after.segment, payload_at, lost: self.header.lost }
+    }
+}
+
+/// Hands every frame between two places to `apply`, in order. Damaged ones are among them: [`scan`] named them.
 pub(crate) fn replay(
     layout: &Layout,
     generation: u64,
@@ -294,9 +320,9 @@ pub(crate) fn replay(
         }
         while at.sequence < to.sequence {
             let begin = at.offset;
-            let (header, good) = match window.find(begin, seed).map_err(failed)? {
-                Found::Frame(header) => (header, true),
-                Found::BadPayload(header, _) => (header, false),
+            let (header, bad) = match window.find(begin, seed).map_err(failed)? {
+                Found::Frame(header) => (header, None),
+                Found::BadPayload(header, what) => (header, Some(what)),
                 Found::End => break,
                 Found::Unreadable(what) => return Err(Error::damaged(what, &path, begin)),
                 Found::Newer(_) => return Err(Error::damaged("the log changed while it was read", &path, begin)),
@@ -304,11 +330,11 @@ pub(crate) fn replay(
             at.chain = frame::chain(at.chain, window.bytes(begin, frame::HEADER).map_err(failed)?);
             at.sequence = header.sequence;
             at.offset += header.frame_size();
-            if good {
-                let payload_at = begin + frame::HEADER as u64;
-                let payload = window.payload(begin, &header).map_err(failed)?;
-                apply(Replayed { sequence: header.sequence, after: at, payload_at, payload })?;
-            }
+            let payload = match bad {
+                None => Ok(window.payload(begin, &header).map_err(failed)?),
+                Some(what) => Err(what),
+            };
+            apply(Replayed { header, offset: begin, after: at, payload })?;
         }
     }
     durable_end(at, to, layout, generation)

@@ -9,7 +9,7 @@
 //! | 10..12 | flags, u16, zero |
 //! | 12..20 | generation, u64 |
 //! | 20..28 | number, u64, counted from 1 |
-//! | 28..36 | sequence of its first frame, u64 |
+//! | 28..36 | one more than the sequence of the last frame before it, u64 |
 //! | 36..52 | the store's id |
 //! | 52..60 | random salt |
 //! | 60..64 | CRC32C of bytes 0..60: the seed of its frames' checksums |
@@ -41,6 +41,7 @@ const CHECKED: usize = HEADER - 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    pub(crate) format: u16,
     pub(crate) generation: u64,
     pub(crate) number: u64,
     pub(crate) first_sequence: u64,
@@ -52,7 +53,7 @@ impl Header {
     fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..10].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[8..10].copy_from_slice(&self.format.to_le_bytes());
         bytes[12..20].copy_from_slice(&self.generation.to_le_bytes());
         bytes[20..28].copy_from_slice(&self.number.to_le_bytes());
         bytes[28..36].copy_from_slice(&self.first_sequence.to_le_bytes());
@@ -80,12 +81,16 @@ impl Header {
             return Err(damaged("the header of a log segment is not as it was written"));
         }
         let format = u16::from_le_bytes([bytes[8], bytes[9]]);
+        if format == 0 {
+            return Err(damaged("the header of a log segment is no known one"));
+        }
         if format > FORMAT {
             return Err(ErrorKind::NewerFormat { found: format, supported: FORMAT });
         }
         let mut store = [0; 16];
         store.copy_from_slice(&bytes[36..52]);
         let header = Header {
+            format,
             generation: u64_at(12),
             number: u64_at(20),
             first_sequence: u64_at(28),
@@ -123,7 +128,8 @@ pub(crate) fn create(
     SystemRandom::new()
         .fill(&mut salt)
         .map_err(|_| Error::io("draw random numbers", &path, io::Error::other("the system gives none")))?;
-    let header = Header { generation, number, first_sequence, store, salt: u64::from_le_bytes(salt) };
+    let salt = u64::from_le_bytes(salt);
+    let header = Header { format: FORMAT, generation, number, first_sequence, store, salt };
     let from = durable::temporary(&path);
     let mut file = durable::create_file(&from)?;
     if let Err(error) = file.write_all(&header.encode()) {
@@ -192,14 +198,16 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_segments_header_is_noticed() {
-        let header =
-            Header { generation: 1, number: 2, first_sequence: 3, store: Uuid::from_u128(4), salt: 0x0506_0708 };
-        let good = header.encode();
-        assert_eq!(Header::decode(&good), Ok(header));
-        for bit in 0..HEADER * 8 {
-            let mut bad = good;
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(Header::decode(&bad).is_err(), "bit {bit}");
+        let (store, salt) = (Uuid::from_u128(4), 0x0506_0708);
+        for format in 1..=FORMAT {
+            let header = Header { format, generation: 1, number: 2, first_sequence: 3, store, salt };
+            let good = header.encode();
+            assert_eq!(Header::decode(&good), Ok(header));
+            for bit in 0..HEADER * 8 {
+                let mut bad = good;
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert!(Header::decode(&bad).is_err(), "bit {bit}");
+            }
         }
     }
 }

@@ -10,18 +10,16 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::durable;
 use crate::error::Error;
-use crate::layout::Layout;
 use crate::limits::ROOM_BYTES;
 use crate::log::frame::{self, Header};
+use crate::log::generation::{Settings, Written};
 use crate::log::recover::{Place, Recovered};
 use crate::log::segment;
-use crate::manifest::Manifest;
-use crate::options::{Faults, Step};
-use crate::stats::{Counters, add};
+use crate::options::Step;
+use crate::stats::add;
 
 const SMALLEST_ROOM: u64 = 64 * 1024;
 
@@ -35,12 +33,7 @@ pub(crate) enum Failure {
 }
 
 pub(crate) struct Tail {
-    layout: Layout,
-    manifest: Manifest,
-    counters: Arc<Counters>,
-    faults: Option<Faults>,
-    segment_bytes: u64,
-    reserve_bytes: u64,
+    settings: Settings,
     file: File,
     path: PathBuf,
     seed: u32,
@@ -51,31 +44,15 @@ pub(crate) struct Tail {
     marked: bool,
 }
 
-/// What a tail is opened with.
-pub(crate) struct Settings {
-    pub(crate) layout: Layout,
-    pub(crate) manifest: Manifest,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) faults: Option<Faults>,
-    pub(crate) segment_bytes: u64,
-    pub(crate) reserve_bytes: u64,
-}
-
 impl Tail {
     /// The end of a log that was recovered and settled.
     pub(crate) fn open(settings: Settings, log: &Recovered) -> Result<Tail, Error> {
-        let Settings { layout, manifest, counters, faults, segment_bytes, reserve_bytes } = settings;
-        let path = layout.segment(manifest.generation, log.end.segment);
+        let path = settings.layout.segment(settings.generation, log.end.segment);
         let failed = |error| Error::io("open the log", &path, error);
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
         let room = file.metadata().map_err(failed)?.len().max(log.end.offset);
         let mut tail = Tail {
-            layout,
-            manifest,
-            counters,
-            faults,
-            segment_bytes,
-            reserve_bytes,
+            settings,
             file,
             path,
             seed: log.last.seed(),
@@ -92,6 +69,17 @@ impl Tail {
         Ok(tail)
     }
 
+    /// The end of a generation that was written and flushed, mark and all.
+    pub(crate) fn after(written: Written) -> Tail {
+        let Written { settings, file, path, header, end } = written;
+        Tail { settings, file, path, seed: header.seed(), end, room: end.offset, appended: 0, marked: true }
+    }
+
+    /// How many bytes were appended since it was opened.
+    pub(crate) fn appended(&self) -> u64 {
+        self.appended
+    }
+
     pub(crate) fn end(&self) -> Place {
         self.end
     }
@@ -100,7 +88,7 @@ impl Tail {
     /// anything.
     pub(crate) fn fits(&self, pending: u64, bytes: u64) -> bool {
         let end = self.end.offset + pending;
-        end == segment::HEADER as u64 || end + bytes <= self.segment_bytes
+        end == segment::HEADER as u64 || end + bytes <= self.settings.segment_bytes
     }
 
     /// Adds a frame to `buffer`, which will be appended at the end. `at` is the place before it and becomes the one after.
@@ -110,6 +98,8 @@ impl Tail {
             durable: self.end.sequence,
             operation: commit.operation,
             mark: commit.mark,
+            kept: false,
+            lost: false,
             payload_size: commit.payload.len() as u32,
             payload_check: commit.check,
         };
@@ -130,12 +120,12 @@ impl Tail {
             return Err(self.take_back(error, frames));
         }
         self.make_room(after.offset);
-        add(&self.counters.log_syncs, 1);
-        add(&self.counters.syncs, 1);
+        add(&self.settings.counters.log_syncs, 1);
+        add(&self.settings.counters.syncs, 1);
         self.step(Step::Sync, |tail| tail.file.sync_data())
             .map_err(|error| Failure::Fatal(Error::io("flush the log", &self.path, error)))?;
-        add(&self.counters.log_bytes, frames.len() as u64);
-        add(&self.counters.bytes_written, frames.len() as u64);
+        add(&self.settings.counters.log_bytes, frames.len() as u64);
+        add(&self.settings.counters.bytes_written, frames.len() as u64);
         self.appended += frames.len() as u64;
         self.end = after;
         self.marked = false;
@@ -146,10 +136,10 @@ impl Tail {
     pub(crate) fn roll(&mut self) -> Result<(), Failure> {
         let (number, first) = (self.end.segment + 1, self.end.sequence + 1);
         self.check_space(segment::HEADER as u64)?;
-        let generation = self.manifest.generation;
-        let path = self.layout.segment(generation, number);
+        let Settings { layout, store, generation, counters, .. } = &self.settings;
+        let path = layout.segment(*generation, number);
         let made = match self.step(Step::Create, |_| Ok(())) {
-            Ok(()) => segment::create(&self.layout, generation, number, first, self.manifest.store, &self.counters),
+            Ok(()) => segment::create(layout, *generation, number, first, *store, counters),
             Err(error) => Err(Error::io("create the file", &path, error)),
         };
         let (file, header) = made.map_err(|error| match path.try_exists() {
@@ -172,7 +162,7 @@ impl Tail {
         if !self.marked {
             let (mut buffer, mut after) = (Vec::new(), self.end);
             self.frame(&mut buffer, &mut after, &Frame { operation: None, mark: true, payload: &[], check: 0 });
-            self.reserve_bytes = 0;
+            self.settings.reserve_bytes = 0;
             match self.append(&buffer, after) {
                 Ok(()) => self.marked = true,
                 Err(Failure::Refused(_)) => {} // a full disk; the mark is a help and no more
@@ -195,7 +185,7 @@ impl Tail {
     /// acknowledged could come back.
     fn take_back(&mut self, error: io::Error, frames: &[u8]) -> Failure {
         let error = Error::io("write to the log", &self.path, error);
-        if self.faults.is_some() {
+        if self.settings.faults.is_some() {
             // A test's fault did not reach the disk. The worst that a real one leaves behind is a part of the frames.
             let _ = self.file.write_all_at(frames.get(..frames.len() / 2).unwrap_or_default(), self.end.offset);
         }
@@ -216,12 +206,12 @@ impl Tail {
             return;
         }
         self.room = end;
-        let size = self.appended.clamp(SMALLEST_ROOM, ROOM_BYTES).min(self.segment_bytes.saturating_sub(end));
+        let size = self.appended.clamp(SMALLEST_ROOM, ROOM_BYTES).min(self.settings.segment_bytes.saturating_sub(end));
         let zeros = vec![0; size as usize];
         match self.file.write_all_at(&zeros, end) {
             Ok(()) => {
                 self.room = end + size;
-                add(&self.counters.bytes_written, size);
+                add(&self.settings.counters.bytes_written, size);
             }
             Err(_) => {
                 let _ = self.file.set_len(end);
@@ -231,11 +221,12 @@ impl Tail {
 
     /// Commits stop before the disk is full: the index has no use for an error then.
     fn check_space(&self, bytes: u64) -> Result<(), Failure> {
-        durable::check_space(&self.file, self.layout.root(), bytes, self.reserve_bytes).map_err(Failure::Refused)
+        let Settings { layout, reserve_bytes, .. } = &self.settings;
+        durable::check_space(&self.file, layout.root(), bytes, *reserve_bytes).map_err(Failure::Refused)
     }
 
-    fn step(&mut self, step: Step, act: impl FnOnce(&Tail) -> io::Result<()>) -> io::Result<()> {
-        match self.faults.as_ref().and_then(|faults| faults(step)) {
+    fn step(&self, step: Step, act: impl FnOnce(&Tail) -> io::Result<()>) -> io::Result<()> {
+        match self.settings.faults.as_ref().and_then(|faults| faults(step)) {
             Some(error) => Err(error),
             None => act(self),
         }

@@ -37,6 +37,7 @@ impl Window {
         Ok(Window { file, size, start: 0, bytes: Vec::new() })
     }
 
+    /// The file's size when it was opened.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }

@@ -12,14 +12,17 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{Batch, Expected};
+use crate::compaction::{self, Fresh, Retired};
 use crate::error::{Error, ErrorKind};
 use crate::index::recent::Changes;
 use crate::index::{Index, entry};
-use crate::limits::{GROUP_BYTES, GROUP_COMMITS, GROUP_ENTRIES};
+use crate::limits::{CONSIDER_BYTES, GROUP_BYTES, GROUP_COMMITS, GROUP_ENTRIES};
 use crate::log::recover::Place;
+use crate::log::segment::Segments;
 use crate::log::tail::{Failure, Frame, Tail};
 use crate::log::{frame, payload};
 use crate::options::Fatal;
+use crate::shared::{Shared, View};
 use crate::stats::{Counters, add};
 
 /// A commit that is durable.
@@ -32,16 +35,30 @@ pub struct Committed {
 pub(crate) type Answer = oneshot::Sender<Result<Committed, Error>>;
 
 pub(crate) enum Message {
-    Commit { batch: Batch, check: u32, answer: Answer },
-    Close { answer: oneshot::Sender<Result<(), Error>> },
+    Commit {
+        batch: Batch,
+        check: u32,
+        answer: Answer,
+    },
+    /// Commits go to this generation from now on.
+    Switch {
+        fresh: Box<Fresh>,
+        answer: oneshot::Sender<Result<Retired, Error>>,
+    },
+    Close {
+        answer: oneshot::Sender<Result<(), Error>>,
+    },
 }
 
 pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Message>,
     pub(crate) tail: Tail,
     pub(crate) index: Arc<Index>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) fatal: Arc<Fatal>,
     pub(crate) counters: Arc<Counters>,
+    /// When so much was appended, it is looked whether to compact.
+    pub(crate) consider_at: u64,
 }
 
 /// Commits that will share a write.
@@ -69,6 +86,7 @@ impl Writer {
     /// Runs until the store is closed or dropped, or the disk fails.
     pub(crate) fn run(mut self) {
         let mut next = Next::Wait;
+        self.consider(); // what earlier processes left behind
         loop {
             let message = match next {
                 Next::Message(message) => Some(message),
@@ -79,6 +97,18 @@ impl Writer {
                     Ok(left) => next = left,
                     Err(()) => return self.refuse_all(),
                 },
+                Some(Message::Switch { fresh, answer }) => {
+                    next = Next::Wait;
+                    match self.switch(*fresh) {
+                        Ok(retired) => drop(answer.send(Ok(retired))),
+                        Err(Failure::Refused(error)) => drop(answer.send(Err(error))),
+                        Err(Failure::Fatal(error)) => {
+                            self.queue.close();
+                            let _ = answer.send(Err(self.fatal.stop(&error)));
+                            return self.refuse_all();
+                        }
+                    }
+                }
                 Some(Message::Close { answer }) => {
                     let _ = answer.send(self.finish());
                     return self.refuse_all();
@@ -125,8 +155,8 @@ impl Writer {
                     }
                     self.join(&mut group, batch, check, answer);
                 }
-                Ok(close @ Message::Close { .. }) => {
-                    next = Next::Message(close);
+                Ok(other @ (Message::Switch { .. } | Message::Close { .. })) => {
+                    next = Next::Message(other);
                     break;
                 }
                 Err(_) => break,
@@ -159,8 +189,9 @@ impl Writer {
         self.tail.frame(&mut group.frames, &mut group.after, &commit);
         group.commits += 1;
         let version = group.after.sequence;
+        let frame = entry::Frame { version, segment: group.after.segment, payload_at, lost: false };
         for change in payload::entries(&batch.payload).flatten() {
-            let entry = entry::of(&change, version, group.after.segment, payload_at);
+            let entry = frame.entry(&change);
             match group.changes.get_mut(change.key) {
                 Some(place) => *place = entry,
                 None => drop(group.changes.insert(change.key.to_vec(), entry)),
@@ -206,6 +237,9 @@ impl Writer {
                 for (answer, verdict) in members {
                     let _ = answer.send(verdict); // whoever gave up waiting does not want to know
                 }
+                if self.tail.appended() >= self.consider_at {
+                    self.consider();
+                }
                 Ok(())
             }
             Err((error, fatal)) => {
@@ -215,6 +249,36 @@ impl Writer {
                 if fatal { Err(()) } else { Ok(()) }
             }
         }
+    }
+
+    /// Compacts when it is time. Asked now and then only, so that it costs a commit next to nothing.
+    fn consider(&mut self) {
+        self.consider_at = self.tail.appended() + CONSIDER_BYTES;
+        // What is live is known exactly when the index has learned of everything.
+        let is_due = |index: &Index| compaction::is_due(&self.shared, index.tally().bytes);
+        if is_due(&self.index) && self.index.settle().is_ok() && is_due(&self.index) {
+            compaction::start(&self.shared);
+        }
+    }
+
+    /// Goes on in a fresh generation. On [`Failure::Refused`] the old one counts as before.
+    fn switch(&mut self, mut fresh: Fresh) -> Result<Retired, Failure> {
+        if self.fatal.stopped() {
+            return Err(Failure::Refused(Error::new(ErrorKind::Stopped)));
+        }
+        let (shared, end) = (Arc::clone(&self.shared), self.tail.end());
+        let made = fresh
+            .catch_up(&shared.source(&self.index, &|| Ok(())), end)
+            .and_then(|()| fresh.finish(end.sequence + 1))
+            .map_err(Failure::Refused)?;
+        shared.switch(made.written.settings.generation, made.written.end.sequence)?;
+        let index = Arc::new(made.index);
+        let segments = Segments::new(shared.layout.clone(), made.written.settings.generation);
+        let view = shared.show(View { index: Arc::clone(&index), segments });
+        self.tail = Tail::after(made.written);
+        self.consider_at = CONSIDER_BYTES;
+        self.index = index;
+        Ok(Retired { view, tally: made.tally })
     }
 
     /// The clean end.
@@ -233,6 +297,7 @@ impl Writer {
         while let Some(message) = self.queue.blocking_recv() {
             match message {
                 Message::Commit { answer, .. } => drop(answer.send(Err(Error::new(kind.clone())))),
+                Message::Switch { answer, .. } => drop(answer.send(Err(Error::new(kind.clone())))),
                 Message::Close { answer } => drop(answer.send(Err(Error::new(kind.clone())))),
             }
         }

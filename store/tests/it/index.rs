@@ -54,19 +54,19 @@ fn a_deleted_index_is_rebuilt() {
 fn an_emptied_index_is_filled_again() {
     let (dir, expected) = filled();
     fs::remove_dir_all(dir.path().join("index")).unwrap();
-    fs::create_dir(dir.path().join("index")).unwrap();
+    fs::create_dir_all(dir.path().join("index/1")).unwrap();
     check(dir.path(), &expected);
 }
 
 #[test]
 fn an_index_that_is_cut_flipped_or_noise_never_shows_anything_else_than_the_log() {
     let (dir, expected) = filled();
-    let size = fs::metadata(dir.path().join("index/db")).unwrap().len() as usize;
+    let size = fs::metadata(dir.path().join("index/1/db")).unwrap().len() as usize;
     let mut random = fastrand::Rng::with_seed(5);
     let mut noticed = 0;
     for round in 0..60 {
         let image = image(dir.path());
-        let db = image.path().join("index/db");
+        let db = image.path().join("index/1/db");
         let mut bytes = fs::read(&db).unwrap();
         match round % 6 {
             0 => bytes.truncate(random.usize(..size)),
@@ -84,7 +84,7 @@ fn an_index_that_is_cut_flipped_or_noise_never_shows_anything_else_than_the_log(
         }
         fs::write(&db, bytes).unwrap();
         // A snapshot says where pages lie. Without it sled reads its whole file.
-        for entry in fs::read_dir(image.path().join("index")).unwrap() {
+        for entry in fs::read_dir(image.path().join("index/1")).unwrap() {
             let path = entry.unwrap().path();
             if round % 12 >= 6 && path.to_string_lossy().contains("snap.") {
                 fs::remove_file(path).unwrap();
@@ -102,7 +102,7 @@ fn an_index_that_opens_but_holds_anything_else_is_rebuilt() {
     let key = expected.keys().nth(7).unwrap();
     let tampered = |tamper: &dyn Fn(&sled::Db)| {
         let image = image(dir.path());
-        let index = sled::open(image.path().join("index")).unwrap();
+        let index = sled::open(image.path().join("index/1")).unwrap();
         tamper(&index);
         index.flush().unwrap();
         drop(index);
@@ -145,11 +145,11 @@ fn an_index_that_opens_but_holds_anything_else_is_rebuilt() {
 fn damaged_files_beside_the_indexs_data_do_not_matter() {
     let (dir, expected) = filled();
     let names: Vec<_> =
-        fs::read_dir(dir.path().join("index")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fs::read_dir(dir.path().join("index/1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     for name in names.iter().filter(|name| *name != "blobs" && *name != "db") {
         for content in [&b""[..], b"noise", &[0xff; 500]] {
             let image = image(dir.path());
-            fs::write(image.path().join("index").join(name), content).unwrap();
+            fs::write(image.path().join("index/1").join(name), content).unwrap();
             check(image.path(), &expected);
         }
     }
@@ -158,7 +158,7 @@ fn damaged_files_beside_the_indexs_data_do_not_matter() {
 #[test]
 fn a_stale_snapshot_is_removed_and_the_index_kept() {
     let (dir, expected) = filled();
-    let stale = dir.path().join("index/snap.FFFFFFFFFFFFFFFF.generating");
+    let stale = dir.path().join("index/1/snap.FFFFFFFFFFFFFFFF.generating");
     fs::write(&stale, b"half a snap").unwrap();
     let opened = open(dir.path());
     assert_eq!(opened.report.stale_snapshots, 1);

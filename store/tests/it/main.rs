@@ -5,9 +5,11 @@
 mod blobs;
 mod commits;
 mod common;
+mod compaction;
 mod damage;
 mod disk;
 mod errors;
+mod golden;
 mod index;
 mod kill;
 mod model;

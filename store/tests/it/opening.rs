@@ -31,7 +31,7 @@ fn only_the_owner_can_read_anything() {
     let digest = store.blobs().put(b"abc").unwrap();
     store.sealed().write_named("host", &store::Secrets::new()).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    for folder in ["", "log", "log/1", "index", "blobs", "blobs/ba", "secrets", "secrets/records"] {
+    for folder in ["", "log", "log/1", "index", "index/1", "blobs", "blobs/ba", "secrets", "secrets/records"] {
         assert_eq!(mode(&path.join(folder)), 0o700, "{folder}");
     }
     for file in ["MANIFEST", "lock", "key", "log/1/00000001.log", "secrets/records/host"] {
@@ -86,10 +86,10 @@ fn refused_unchanged(dir: &Path) -> Error {
 fn a_newer_format_is_refused_and_nothing_is_written() {
     let dir = folder();
     put(&open(dir.path()).store, "a", "1");
-    fs::write(dir.path().join("MANIFEST"), "anneal-store 2\nsomething: new\n").unwrap();
+    fs::write(dir.path().join("MANIFEST"), "anneal-store 3\nsomething: new\n").unwrap();
     let error = refused_unchanged(dir.path());
-    assert_eq!(error.kind(), &ErrorKind::NewerFormat { found: 2, supported: 1 });
-    assert!(error.to_string().contains("format 2") && error.hint().unwrap().contains("newer"));
+    assert_eq!(error.kind(), &ErrorKind::NewerFormat { found: 3, supported: 2 });
+    assert!(error.to_string().contains("format 3") && error.hint().unwrap().contains("newer"));
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn a_damaged_manifest_is_refused() {
 #[test]
 fn making_a_store_can_be_interrupted_anywhere() {
     // The parts in the order in which they are made; the manifest says last that all are there.
-    let parts = ["log/1", "index", "blobs", "secrets", "secrets/records", "key", "log/1/00000001.log"];
+    let parts = ["log/1", "index/1", "blobs", "secrets", "secrets/records", "key", "log/1/00000001.log"];
     let whole = folder();
     drop(open(whole.path()));
     let text = fs::read_to_string(whole.path().join("MANIFEST")).unwrap();
     let id = text.lines().nth(2).unwrap();
-    let lines = format!("anneal-store 1\ngeneration 0\n{id}\n");
+    let lines = format!("anneal-store 2\ngeneration 0\n{id}\nbase 0\nincarnation 1\n");
     let making = format!("{lines}check {:08x}\n", crc32c::crc32c(lines.as_bytes()));
     for made in 0..=parts.len() {
         for torn in [false, true] {
