@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use dsl::plan::Action;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::operation::{Activity, FailedBecause, Failure, Life, Node, NodeId, NodeState, Operation, Skip};
+use crate::operation::{Activity, CoreScope, FailedBecause, Failure, Life, Node, NodeId, NodeState, Operation, Skip};
+use crate::runner::Waits;
 
 /// An operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct OperationView {
     pub outputs: BTreeMap<String, String>,
     /// What can be asked of it now.
     pub verbs: Vec<String>,
+    /// What it waits for of other operations, where a process works on it.
+    #[serde(default)]
+    pub waits: Vec<Waits>,
 }
 
 /// A node.
@@ -66,7 +71,8 @@ pub struct NodeView {
 }
 
 impl OperationView {
-    /// The view of an operation at a time; `in_hand` says whether a process works on it now.
+    /// The view of an operation at a time; `in_hand` says whether a process works on it now. What it waits for of others is
+    /// known to that process only, which adds it.
     pub fn of(operation: &Operation, in_hand: bool, now_ms: u64) -> OperationView {
         // What nobody works on takes no time that we know of.
         let now_ms = if in_hand { now_ms.max(operation.at_ms) } else { operation.at_ms };
@@ -89,6 +95,7 @@ impl OperationView {
                 _ => BTreeMap::new(),
             },
             verbs: operation.legal().into_iter().map(str::to_owned).collect(),
+            waits: Vec::new(),
         }
     }
 }
@@ -121,7 +128,14 @@ fn why(operation: &Operation) -> Option<String> {
 
 impl NodeView {
     fn of(operation: &Operation, node: &Node, now_ms: u64) -> NodeView {
-        let (why, hint) = explain(&node.state);
+        let (mut why, hint) = explain(&node.state);
+        if let (NodeState::AwaitingApproval { .. }, Action::Gate { text, .. }) =
+            (&node.state, &operation.step_of(node).action)
+        {
+            // The compiler refuses secrets in it; what cannot be said is left out.
+            let asked = dsl::eval::render(text, &CoreScope { operation, node: Some(node) });
+            why = asked.ok().map(|asked| asked.text.to_string());
+        }
         let started = (node.started_ms > 0).then_some(node.started_ms);
         let end = match node.state {
             NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::AwaitingApproval { .. } => now_ms,

@@ -272,6 +272,10 @@ impl Engine {
                 }
                 None => {
                     let (operation, vault) = self.read(id).await?;
+                    // What is refused sets nothing going.
+                    operation
+                        .verb(&verb, by, why)
+                        .map_err(|refused| Error::new(Kind::Refused, refused.why).hint(refused.hint))?;
                     self.take(operation, vault, Begin::default(), Some(message)).await?;
                     drop(taking);
                 }
@@ -308,8 +312,8 @@ impl Engine {
         Ok(recovered)
     }
 
-    /// Takes an unfinished operation in hand, unless it is.
-    async fn go_on(&self, id: Uuid) -> Result<(), Error> {
+    /// Takes an unfinished operation in hand, unless it is: it goes on with whatever it is about.
+    pub async fn go_on(&self, id: Uuid) -> Result<(), Error> {
         let _taking = self.shared.taking.lock().await;
         if self.in_hand(id) {
             return Ok(());
@@ -521,7 +525,7 @@ fn declared_locks(plan: &Plan) -> Result<Vec<String>, Error> {
 }
 
 /// A lock in words.
-fn lock_words(lock: &str) -> String {
+pub fn lock_words(lock: &str) -> String {
     match lock.split_once('/') {
         Some(("instance", name)) => format!("the instance `{name}`"),
         Some((_, name)) => format!("the lock `{name}`"),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -39,7 +40,8 @@ pub struct Update {
 }
 
 /// Something that another operation holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Waits {
     /// The node that waits; none where it is the operation itself.
     pub node: Option<NodeId>,
@@ -141,16 +143,18 @@ impl Hand {
         }
     }
 
-    /// The first step: `before` are entries that are in the state already and not yet durable (`Created`).
-    /// `before` may come with its locks taken already.
+    /// The first step: what it is taken in hand for, and what follows. A verb comes first, so that nothing is started by
+    /// whoever asks for a pause or an end.
     pub async fn begin(&mut self, begin: Begin, verb: Option<Message>) -> Result<Rest, Error> {
+        if let Some(message) = verb {
+            return match self.told(message).await? {
+                Some(rest) => Ok(rest),
+                None => self.step(begin.before, vec![Input::Go]).await,
+            };
+        }
         let input = if begin.locked { Input::Locked } else { Input::Go };
         let inputs = begin.found.into_iter().chain([input]).collect();
-        let rest = self.step(begin.before, inputs).await?;
-        match verb {
-            Some(message) => Ok(self.told(message).await?.unwrap_or(rest)),
-            None => Ok(rest),
-        }
+        self.step(begin.before, inputs).await
     }
 
     /// Works until the operation rests.
