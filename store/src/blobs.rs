@@ -4,12 +4,17 @@
 //!
 //! Invariants: a blob that `put` returned is durable, file and name; a blob that can be seen is whole; what `get` returns
 //! has the digest that was asked for. All calls wait for the disk: asynchronous callers use `spawn_blocking`.
+//!
+//! A blob is put before the commit that refers to it, so for a while nothing does. [`Blobs::sweep`] therefore spares what
+//! was put a short while ago, and a put of what is there already counts as one: it sets the file's time of change anew.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::time::{Duration, SystemTime};
 
 use crate::digest::{Digest, Hasher};
 use crate::durable;
@@ -20,6 +25,15 @@ use crate::stats::{Counters, add};
 
 const CHUNK: usize = 256 * 1024;
 
+/// What a sweep deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many blobs.
+    pub count: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
 /// The blobs of a store.
 #[derive(Debug)]
 pub struct Blobs {
@@ -27,6 +41,10 @@ pub struct Blobs {
     counters: Arc<Counters>,
     reserve_bytes: u64,
     next: AtomicU64,
+    /// Held while something is deleted, and by a copy of the store for as long as nothing may be.
+    deleting: Mutex<()>,
+    /// Held for reading while a blob gets its name or a new time, and for writing while one is deleted.
+    naming: RwLock<()>,
     /// Whether the names of the folders in the folder are durable. Held while one is made, so that nobody uses it before.
     folders_durable: Mutex<bool>,
 }
@@ -35,10 +53,25 @@ impl Blobs {
     /// Deletes what an earlier process did not finish; gives how many files that were.
     pub(crate) fn open(folder: PathBuf, counters: Arc<Counters>, reserve_bytes: u64) -> Result<(Blobs, usize), Error> {
         let stale = durable::remove_temporaries(&folder)?;
-        Ok((
-            Blobs { folder, counters, reserve_bytes, next: AtomicU64::new(0), folders_durable: Mutex::new(false) },
-            stale,
-        ))
+        Ok((Blobs::reading(folder, counters, reserve_bytes), stale))
+    }
+
+    /// Without changing anything.
+    pub(crate) fn reading(folder: PathBuf, counters: Arc<Counters>, reserve_bytes: u64) -> Blobs {
+        Blobs {
+            folder,
+            counters,
+            reserve_bytes,
+            next: AtomicU64::new(0),
+            deleting: Mutex::new(()),
+            naming: RwLock::new(()),
+            folders_durable: Mutex::new(false),
+        }
+    }
+
+    /// Nothing is deleted while the guard is held.
+    pub(crate) fn pin(&self) -> MutexGuard<'_, ()> {
+        self.deleting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Stores these bytes.
@@ -51,7 +84,7 @@ impl Blobs {
             return Err(Error::too_large("BLOB_MEMORY_BYTES", size, BLOB_MEMORY_BYTES));
         }
         let digest = Digest::of(bytes);
-        if self.get(&digest).is_ok() {
+        if self.refresh(&digest) {
             // It is whole; but whoever put it may have died before its name was durable.
             let path = self.path(&digest);
             durable::sync_folder(self.ready(&path)?, &self.counters)?;
@@ -116,6 +149,16 @@ impl Blobs {
         Ok(BlobReader { file, digest: *digest, hasher: Some(Hasher::new()) })
     }
 
+    /// Reads a blob to its end; gives its size.
+    pub(crate) fn check(&self, digest: &Digest) -> Result<u64, Error> {
+        let path = self.path(digest);
+        let size = io::copy(&mut self.reader(digest)?, &mut io::sink());
+        size.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => Error::new(ErrorKind::DamagedBlob { digest: *digest }).at(&path),
+            _ => Error::io("read the blob", &path, error),
+        })
+    }
+
     /// Whether there is such a blob. Its content is not looked at.
     #[must_use]
     pub fn contains(&self, digest: &Digest) -> bool {
@@ -159,7 +202,54 @@ impl Blobs {
     /// # Errors
     /// [`ErrorKind::Io`].
     pub fn remove(&self, digest: &Digest) -> Result<bool, Error> {
+        let _deleting = self.pin();
+        let _naming = self.naming.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         durable::remove_file(&self.path(digest), &self.counters)
+    }
+
+    /// Deletes the blobs that `keep` does not want and that were not put within the last `grace`. A blob whose put is not
+    /// followed by the commit that refers to it within that time may be gone; an hour is ample.
+    ///
+    /// `keep` is asked once for each blob that is old enough, after which a put of that blob still saves it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`]: some may have been deleted, which is told by the next sweep.
+    pub fn sweep(&self, keep: &dyn Fn(&Digest) -> bool, grace: Duration) -> Result<Swept, Error> {
+        let _deleting = self.pin();
+        let (mut swept, mut folders) = (Swept::default(), BTreeSet::new());
+        for digest in self.digests()? {
+            let path = self.path(&digest);
+            if self.old(&path, grace)?.is_none() || keep(&digest) {
+                continue;
+            }
+            let _naming = self.naming.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some(size) = self.old(&path, grace)? {
+                fs::remove_file(&path).map_err(|error| Error::io("delete the blob", &path, error))?;
+                swept.count += 1;
+                swept.bytes += size;
+                folders.extend(path.parent().map(Path::to_owned));
+            }
+        }
+        for folder in folders {
+            durable::sync_folder(&folder, &self.counters)?;
+        }
+        Ok(swept)
+    }
+
+    /// A blob's size, if it was put longer ago than `grace`.
+    fn old(&self, path: &Path, grace: Duration) -> Result<Option<u64>, Error> {
+        let failed = |error| Error::io("look at the blob", path, error);
+        let found = fs::metadata(path).map_err(failed)?;
+        // A time in the future is no age: such a blob stays until the clock has come that far.
+        let age = found.modified().map_err(failed)?.elapsed();
+        Ok(age.is_ok_and(|age| age >= grace).then_some(found.len()))
+    }
+
+    /// Whether a blob is there, whole, and safe from a sweep for a while from now on.
+    fn refresh(&self, digest: &Digest) -> bool {
+        let _naming = self.naming.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.get(digest).is_ok()
+            && self.open_file(digest).is_ok_and(|(file, _)| file.set_modified(SystemTime::now()).is_ok())
     }
 
     fn open_file(&self, digest: &Digest) -> Result<(File, PathBuf), Error> {
@@ -199,6 +289,7 @@ impl Blobs {
 
     fn publish(&self, file: &File, temporary: &Path, digest: Digest, size: u64) -> Result<Digest, Error> {
         let path = self.path(&digest);
+        let _naming = self.naming.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         let published = self.ready(&path).and_then(|_| durable::publish(file, temporary, &path, &self.counters));
         if published.is_err() {
             let _ = fs::remove_file(temporary);

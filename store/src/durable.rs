@@ -159,3 +159,36 @@ pub(crate) fn size_of(folder: &Path) -> Result<u64, Error> {
     }
     Ok(bytes)
 }
+
+/// Copies all files of a folder and those below it, each one flushed, names too. `before` is asked before each file.
+pub(crate) fn copy_folder(
+    from: &Path,
+    to: &Path,
+    counters: &Counters,
+    before: &mut dyn FnMut(&Path) -> Result<(), Error>,
+) -> Result<u64, Error> {
+    create_folder(to, counters)?;
+    let mut bytes = 0;
+    for name in names(from)? {
+        let (from, to) = (from.join(&name), to.join(&name));
+        bytes += if from.is_dir() {
+            copy_folder(&from, &to, counters, before)?
+        } else {
+            before(&from)?;
+            copy_file(&from, &to, counters)?
+        };
+    }
+    sync_folder(to, counters)?;
+    Ok(bytes)
+}
+
+/// Copies a file, which is flushed; its name is not.
+pub(crate) fn copy_file(from: &Path, to: &Path, counters: &Counters) -> Result<u64, Error> {
+    let mut source = File::open(from).map_err(|error| Error::io("open the file", from, error))?;
+    let mut file = create_file(to)?;
+    let bytes = io::copy(&mut source, &mut file).map_err(|error| Error::io("copy the file", from, error))?;
+    add(&counters.syncs, 1);
+    add(&counters.bytes_written, bytes);
+    file.sync_all().map_err(|error| Error::io("flush the file", to, error))?;
+    Ok(bytes)
+}

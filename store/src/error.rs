@@ -44,6 +44,8 @@ pub enum ErrorKind {
     },
     /// The folder is a backup, which is restored and not used.
     IsBackup,
+    /// The folder is no backup.
+    NoBackup,
     /// A restore or an import into the folder was not finished.
     Unfinished,
     /// There is something already where something is to be made.
@@ -209,6 +211,7 @@ impl Error {
             ErrorKind::Unfinished => "A0822",
             ErrorKind::Exists => "A0823",
             ErrorKind::BadExport { .. } => "A0824",
+            ErrorKind::NoBackup => "A0825",
         }
     }
 
@@ -222,6 +225,7 @@ impl Error {
             ErrorKind::Damaged { .. } => "restore the folder from a backup, without its `index`; nothing was changed",
             ErrorKind::NewDamage { .. } => "end the process and start it again: the opening names the operation",
             ErrorKind::IsBackup => "restore it into a folder of its own, and use that",
+            ErrorKind::NoBackup => "name the folder that a backup made",
             ErrorKind::Unfinished => "do the restore or the import again: it begins anew",
             ErrorKind::Exists => "choose another place, or move what is there away",
             ErrorKind::BadExport { .. } => "export again, or copy the file again; nothing was imported",
@@ -245,39 +249,47 @@ impl Error {
     }
 }
 
+// Without the place: that is the error's.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ErrorKind::Held { pid: Some(pid) } => write!(f, "the store is in use by process {pid}"),
+            ErrorKind::Held { pid: None } => write!(f, "the store is in use by another process"),
+            ErrorKind::NewerFormat { found, supported } => {
+                write!(f, "the store has format {found}, this version reads formats up to {supported}")
+            }
+            ErrorKind::Missing { what } => write!(f, "{what} is missing, although other parts of the store are there"),
+            ErrorKind::Damaged { what } => write!(f, "the store is damaged: {what}"),
+            ErrorKind::NewDamage { what } => write!(f, "the log was damaged while it was open: {what}"),
+            ErrorKind::IsBackup => write!(f, "the folder is a backup"),
+            ErrorKind::NoBackup => write!(f, "the folder is no backup"),
+            ErrorKind::Unfinished => write!(f, "a restore or import into the folder was not finished"),
+            ErrorKind::Exists => write!(f, "there is something already"),
+            ErrorKind::BadExport { what, line } => write!(f, "line {line} of the exported file: {what}"),
+            ErrorKind::Conflict { key } => write!(f, "`{}` is not as it was expected", key.escape_ascii()),
+            ErrorKind::TooLarge { limit, size, max } => {
+                write!(f, "{size} is over the limit of {max} ({limit})")
+            }
+            ErrorKind::EmptyKey => write!(f, "a key must have at least one byte"),
+            ErrorKind::Full => write!(f, "the disk is full"),
+            ErrorKind::Io { doing } => write!(f, "cannot {doing}"),
+            ErrorKind::Index { what } => write!(f, "the index cannot be used: {what}"),
+            ErrorKind::Closed => write!(f, "the store is closed"),
+            ErrorKind::Stopped => write!(f, "the store stopped after a failure of its disk"),
+            ErrorKind::DamagedBlob { digest } => write!(f, "the content of blob {digest} does not have that digest"),
+            ErrorKind::NoSuchBlob { digest } => write!(f, "there is no blob {digest}"),
+            ErrorKind::BadDigest => write!(f, "not a digest"),
+            ErrorKind::KeyMissing => write!(f, "the key of the sealed files is missing"),
+            ErrorKind::WrongKey => write!(f, "the key does not belong to this sealed file"),
+            ErrorKind::DamagedSecrets { what } => write!(f, "a sealed file is damaged: {what}"),
+            ErrorKind::BadName { name } => write!(f, "`{}` cannot name a record", name.escape_debug()),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind() {
-            ErrorKind::Held { pid: Some(pid) } => write!(f, "the store is in use by process {pid}")?,
-            ErrorKind::Held { pid: None } => write!(f, "the store is in use by another process")?,
-            ErrorKind::NewerFormat { found, supported } => {
-                write!(f, "the store has format {found}, this version reads formats up to {supported}")?;
-            }
-            ErrorKind::Missing { what } => write!(f, "{what} is missing, although other parts of the store are there")?,
-            ErrorKind::Damaged { what } => write!(f, "the store is damaged: {what}")?,
-            ErrorKind::NewDamage { what } => write!(f, "the log was damaged while it was open: {what}")?,
-            ErrorKind::IsBackup => write!(f, "the folder is a backup")?,
-            ErrorKind::Unfinished => write!(f, "a restore or import into the folder was not finished")?,
-            ErrorKind::Exists => write!(f, "there is something already")?,
-            ErrorKind::BadExport { what, line } => write!(f, "line {line} of the exported file: {what}")?,
-            ErrorKind::Conflict { key } => write!(f, "`{}` is not as it was expected", key.escape_ascii())?,
-            ErrorKind::TooLarge { limit, size, max } => {
-                write!(f, "{size} is over the limit of {max} ({limit})")?;
-            }
-            ErrorKind::EmptyKey => write!(f, "a key must have at least one byte")?,
-            ErrorKind::Full => write!(f, "the disk is full")?,
-            ErrorKind::Io { doing } => write!(f, "cannot {doing}")?,
-            ErrorKind::Index { what } => write!(f, "the index cannot be used: {what}")?,
-            ErrorKind::Closed => write!(f, "the store is closed")?,
-            ErrorKind::Stopped => write!(f, "the store stopped after a failure of its disk")?,
-            ErrorKind::DamagedBlob { digest } => write!(f, "the content of blob {digest} does not have that digest")?,
-            ErrorKind::NoSuchBlob { digest } => write!(f, "there is no blob {digest}")?,
-            ErrorKind::BadDigest => write!(f, "not a digest")?,
-            ErrorKind::KeyMissing => write!(f, "the key of the sealed files is missing")?,
-            ErrorKind::WrongKey => write!(f, "the key does not belong to this sealed file")?,
-            ErrorKind::DamagedSecrets { what } => write!(f, "a sealed file is damaged: {what}")?,
-            ErrorKind::BadName { name } => write!(f, "`{}` cannot name a record", name.escape_debug())?,
-        }
+        write!(f, "{}", self.kind())?;
         match (&self.inner.path, self.inner.offset) {
             (Some(path), Some(offset)) => write!(f, " ({} at byte {offset})", path.display()),
             (Some(path), None) => write!(f, " ({})", path.display()),

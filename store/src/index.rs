@@ -18,6 +18,7 @@ pub(crate) mod opening;
 pub(crate) mod position;
 pub(crate) mod recent;
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Mutex, RwLock, RwLockReadGuard};
@@ -111,6 +112,19 @@ impl Index {
     /// What sled holds: as good as all there is, and all right after [`settle`](Self::settle).
     pub(crate) fn tally(&self) -> Tally {
         *self.tally.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The place up to which everything is visible, and the sums of all entries there. No commit becomes visible meanwhile:
+    /// about a second for each million of keys.
+    pub(crate) fn sums(&self) -> Result<(Place, HashSet<u64>), Error> {
+        let recent = self.recent();
+        let sums = self.guarded(|tree| {
+            let range = (Bound::Excluded(POSITION_KEY), Bound::Unbounded);
+            Merged::new(tree.range::<&[u8], _>(range), recent.changes.range::<[u8], _>(range))
+                .map(|entry| entry.map(|(key, entry)| position::hash(&key, &entry)))
+                .collect::<sled::Result<HashSet<u64>>>()
+        })?;
+        Ok((recent.place, sums))
     }
 
     /// Makes the changes of a group visible, all at once. `place` is the end of the group in the log.

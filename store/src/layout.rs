@@ -50,6 +50,16 @@ impl Layout {
         self.secrets().join("records")
     }
 
+    /// Where a store is put together that is to be restored or imported here.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.root.join("restore.tmp")
+    }
+
+    /// All parts but the manifest.
+    pub(crate) fn parts(&self) -> [PathBuf; 5] {
+        [self.log(), self.indexes(), self.blobs(), self.secrets(), self.key()]
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("log")
     }

@@ -114,12 +114,15 @@
 //!
 //! Every limit has a name in [`limits`]; [`limits::table`] is what the documentation prints.
 
+mod backup;
 mod batch;
 mod blobs;
 mod compaction;
 mod digest;
 mod durable;
 mod error;
+mod export;
+mod import;
 mod index;
 mod layout;
 pub mod limits;
@@ -132,14 +135,21 @@ mod report;
 mod sealed;
 mod secret;
 mod shared;
+mod staging;
 mod stats;
 mod store;
+mod verify;
 
+#[doc(hidden)]
+pub use backup::restore_with;
+pub use backup::{Backup, Restored, restore};
 pub use batch::Batch;
-pub use blobs::{BlobReader, Blobs};
+pub use blobs::{BlobReader, Blobs, Swept};
 pub use compaction::Compacted;
 pub use digest::Digest;
 pub use error::{Error, ErrorKind};
+pub use export::{EXPORT_FORMAT, Exported};
+pub use import::import;
 pub use limits::Limit;
 pub use log::writer::Committed;
 pub use manifest::{FORMAT, Held};
@@ -149,3 +159,4 @@ pub use sealed::{Sealed, Secrets};
 pub use secret::Secret;
 pub use stats::Stats;
 pub use store::{Opened, Store, Versioned};
+pub use verify::{Problem, Verification, verify};

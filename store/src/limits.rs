@@ -55,6 +55,8 @@ limits! {
     CATCH_UP_ROUNDS = 16, "rounds", "A compaction that commits outrun stops them after this many attempts to come near.";
     INDEX_CACHE_BYTES = 32 * MIB, "bytes", "Memory that the index may use as its cache.";
     OPEN_SEGMENTS = 64, "files", "Log segments that are kept open for reading.";
+    EXPORT_DATA_BYTES = 192 * KIB, "bytes", "Bytes of a blob in one line of an exported file.";
+    EXPORT_LINE_BYTES = 8 * MIB, "bytes", "Longest line of an exported file.";
     BLOB_BYTES = 64 * GIB, "bytes", "Largest blob, when it is written and read as a stream.";
     BLOB_MEMORY_BYTES = 256 * MIB, "bytes", "Largest blob that is written or read in one piece of memory.";
     SEALED_BYTES = MIB, "bytes", "Largest sealed file: all secrets of one operation or record together.";
@@ -69,6 +71,8 @@ mod tests {
     fn the_limits_fit_into_each_other() {
         const { assert!(KEY_BYTES <= u16::MAX as u64) };
         const { assert!(VALUE_BYTES < BATCH_BYTES && BATCH_BYTES < GROUP_BYTES && GROUP_BYTES < SEGMENT_BYTES) };
+        // Each byte of a text is at most six in JSON (`\u0000`), and a multiple of three is base64 without a rest.
+        const { assert!(6 * (VALUE_BYTES + KEY_BYTES) + KIB < EXPORT_LINE_BYTES && EXPORT_DATA_BYTES % 3 == 0) };
         const { assert!(SEGMENT_BYTES + BATCH_BYTES < u32::MAX as u64) };
         assert!(table().iter().all(|limit| limit.value > 0 && limit.about.ends_with('.')));
     }

@@ -5,7 +5,7 @@
 //! file is opened close-on-exec.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -40,6 +40,22 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
         Ok(Lock { _file: file })
+    }
+}
+
+impl Lock {
+    /// Keeps others from opening the store, and changes nothing; `None` when there is no lock, as in a backup.
+    pub(crate) fn share(path: &Path) -> Result<Option<Lock>, Error> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open the lock", path, error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Held { pid: holder(&mut file) }).at(path)),
+            Err(TryLockError::Error(error)) => Err(Error::io("take the lock", path, error)),
+        }
     }
 }
 

@@ -119,11 +119,15 @@ fn manifest(layout: &Layout, counters: &Counters) -> Result<(Manifest, bool), Er
         }
         Some(manifest) if manifest.generation > 0 => {
             let _ = fs::remove_file(durable::temporary(&path));
+            let _ = fs::remove_dir(layout.staging()); // empty since the manifest has its place
             return Ok((manifest, false));
         }
         Some(manifest) => manifest,
         None => {
-            for part in [layout.log(), layout.indexes(), layout.blobs(), layout.secrets(), layout.key()] {
+            if layout.staging().exists() {
+                return Err(Error::new(ErrorKind::Unfinished).at(layout.root()));
+            }
+            for part in layout.parts() {
                 if part.exists() {
                     return Err(Error::new(ErrorKind::Missing { what: "the manifest".to_owned() }).at(&path));
                 }

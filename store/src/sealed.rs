@@ -67,8 +67,36 @@ impl Sealed {
     /// A key that is missing or no key is told when it is needed: all else can be used without it.
     pub(crate) fn open(layout: Layout, counters: Arc<Counters>) -> Result<(Sealed, usize), Error> {
         let stale = durable::remove_temporaries(&layout.secrets())? + durable::remove_temporaries(&layout.records())?;
+        Ok((Sealed::reading(layout, counters), stale))
+    }
+
+    /// Without changing anything.
+    pub(crate) fn reading(layout: Layout, counters: Arc<Counters>) -> Sealed {
         let key = read_key(&layout.key());
-        Ok((Sealed { layout, counters, key, changing: Mutex::new(()) }, stale))
+        Sealed { layout, counters, key, changing: Mutex::new(()) }
+    }
+
+    /// All sealed files, and to which operation each belongs, if to one.
+    pub(crate) fn paths(&self) -> Result<Vec<(PathBuf, Option<Uuid>)>, Error> {
+        let of_operation = |operation: Uuid| (self.operation_path(&operation), Some(operation));
+        let mut paths: Vec<_> = self.operations()?.into_iter().map(of_operation).collect();
+        paths.extend(self.names()?.into_iter().map(|name| (self.layout.records().join(name), None)));
+        Ok(paths)
+    }
+
+    /// Whether a sealed file can be opened.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
+        self.unseal(path).map(drop)
+    }
+
+    /// Nothing is sealed or forgotten while the guard is held.
+    pub(crate) fn pin(&self) -> MutexGuard<'_, ()> {
+        self.changing()
+    }
+
+    /// Why there is no key, if there is none.
+    pub(crate) fn key_error(&self) -> Option<&Error> {
+        self.key.as_ref().err()
     }
 
     pub(crate) fn key_missing(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The store: what others see of log, index, blobs and sealed files.
 
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -9,10 +10,12 @@ use std::thread::{self, JoinHandle, Thread};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::backup::{self, Backup};
 use crate::batch::Batch;
 use crate::blobs::Blobs;
 use crate::compaction::{self, Compacted};
 use crate::error::{Error, ErrorKind};
+use crate::export::{self, Exported};
 use crate::index::Page;
 use crate::index::entry::{self, Value};
 use crate::limits::{QUEUE_COMMITS, SCAN_BYTES, SCAN_ENTRIES};
@@ -25,6 +28,7 @@ use crate::report::{Damage, OpenReport};
 use crate::sealed::Sealed;
 use crate::shared::{Shared, View};
 use crate::stats::{Counters, Stats};
+use crate::verify::{self, Verification};
 
 /// A value, and the sequence of the commit that put it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,6 +230,15 @@ impl Store {
         compaction::run(&self.inner.shared)
     }
 
+    /// Looks at everything and changes nothing. Reads and commits go on, but for the time that it takes to go through the
+    /// index once: about a second for each million of keys.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`], [`ErrorKind::Index`]. What is wrong with what was stored is a [`Problem`](crate::Problem).
+    pub fn verify(&self) -> Result<Verification, Error> {
+        verify::open(&self.inner.shared)
+    }
+
     /// The blobs.
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
@@ -236,6 +249,27 @@ impl Store {
     #[must_use]
     pub fn sealed(&self) -> &Sealed {
         &self.inner.sealed
+    }
+
+    /// Copies everything, as it is at one point in the order of commits, to a folder that does not exist yet, while reads
+    /// and commits go on. The folder is a backup; [`restore`](crate::restore) makes a store of it. It has the key of the
+    /// sealed files. Blobs are not deleted, and for a moment nothing is sealed, while it is made. `at_ms` is the time that
+    /// it says it was made, in milliseconds of UTC.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`], [`ErrorKind::Full`], [`ErrorKind::Io`], [`ErrorKind::NewDamage`]: nothing is left behind.
+    pub fn backup(&self, to: &Path, at_ms: u64) -> Result<Backup, Error> {
+        backup::make(&self.inner.shared, &self.inner.blobs, &self.inner.sealed, to, at_ms)
+    }
+
+    /// Writes everything but the sealed files as text, as it is at one point in the order of commits, while reads and
+    /// commits go on; [`import`](crate::import()) makes a store of it. Blobs are not deleted meanwhile. `at_ms` is the time
+    /// that it says it was made, in milliseconds of UTC.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`], [`ErrorKind::NewDamage`], [`ErrorKind::DamagedBlob`]: what was written is no whole file.
+    pub fn export(&self, into: &mut dyn Write, at_ms: u64) -> Result<Exported, Error> {
+        export::write(&self.inner.shared, &self.inner.blobs, into, at_ms)
     }
 
     /// How often the store was restored or imported, plus one. Whatever is done outside in its name should carry it, so

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
-use store::{Digest, ErrorKind};
+use store::{Digest, ErrorKind, Store, Swept};
 
 use crate::common::{folder, open};
 
@@ -116,4 +118,74 @@ fn many_threads_may_store_the_same_blobs() {
     for digest in store.blobs().digests().unwrap() {
         store.blobs().get(&digest).unwrap();
     }
+}
+
+fn age(store: &Store, digest: &Digest, by: Duration) {
+    let file = fs::File::options().write(true).open(store.blobs().path(digest)).unwrap();
+    file.set_modified(SystemTime::now() - by).unwrap();
+}
+
+#[test]
+fn a_sweep_deletes_what_nothing_refers_to_and_was_not_put_lately() {
+    let dir = folder();
+    let store = open(dir.path()).store;
+    let hour = Duration::from_secs(3600);
+    let blobs: Vec<_> = (0..6_u8).map(|n| store.blobs().put(&[n; 1000]).unwrap()).collect();
+    for old in &blobs[..4] {
+        age(&store, old, hour * 2);
+    }
+    // The third is put again, in either way, the fourth is referred to; the last two are new.
+    store.blobs().put(&[1; 1000]).unwrap();
+    store.blobs().put_reader(&[2; 1000][..]).unwrap();
+    let swept = store.blobs().sweep(&|digest| *digest == blobs[3], hour).unwrap();
+    assert_eq!(swept, Swept { count: 1, bytes: 1000 });
+    assert!(!store.blobs().contains(&blobs[0]));
+    assert!(blobs[1..].iter().all(|digest| store.blobs().contains(digest)));
+    // A clock that was ahead when it was put spares it.
+    let file = fs::File::options().write(true).open(store.blobs().path(&blobs[5])).unwrap();
+    file.set_modified(SystemTime::now() + hour).unwrap();
+    let swept = store.blobs().sweep(&|_| false, Duration::ZERO).unwrap();
+    assert_eq!(swept, Swept { count: 4, bytes: 4000 });
+    assert_eq!(store.blobs().digests().unwrap(), [blobs[5]]);
+}
+
+#[test]
+fn a_put_that_a_sweep_meets_is_there_afterwards() {
+    let dir = folder();
+    let store = open(dir.path()).store;
+    let blobs: Vec<_> = (0..20_u8).map(|n| Digest::of(&[n; 100])).collect();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::SeqCst) {
+                store.blobs().sweep(&|_| false, Duration::from_secs(60)).unwrap();
+            }
+        });
+        let putters: Vec<_> = (0..2)
+            .map(|putter| {
+                let (store, blobs) = (&store, &blobs);
+                scope.spawn(move || {
+                    for n in (0..20_u8).cycle().take(200) {
+                        let digest = &blobs[n as usize];
+                        if store.blobs().contains(digest) && n % 2 == putter {
+                            // As if it had been put long ago: the next put must save it, or put it anew.
+                            let path = store.blobs().path(digest);
+                            if let Ok(file) = fs::File::options().write(true).open(path) {
+                                file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
+                            }
+                        }
+                        if n % 2 == putter {
+                            store.blobs().put(&[n; 100]).unwrap();
+                            assert_eq!(store.blobs().get(digest).unwrap(), [n; 100]);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for putter in putters {
+            putter.join().unwrap();
+        }
+        ended.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(store.blobs().digests().unwrap().len(), 20);
 }

@@ -57,6 +57,25 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// All files of a folder with their bytes, but for the lock.
+pub fn snapshot(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("lock") {
+                let bytes = fs::read(&path).unwrap();
+                found.push((path, bytes));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 pub fn segment(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("log/1/{number:08}.log"))
 }

@@ -432,7 +432,7 @@ fn a_store_that_is_dropped_while_it_compacts_ends_soon_and_whole() {
         let expected = versions(&store);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let cloned = store.clone();
-        let done = runtime.block_on(async {
+        runtime.block_on(async {
             let compacting = tokio::spawn(async move { cloned.compact().await });
             while !begun.load(Ordering::SeqCst) {
                 tokio::task::yield_now().await;
@@ -440,9 +440,12 @@ fn a_store_that_is_dropped_while_it_compacts_ends_soon_and_whole() {
             compacting.abort();
             assert!(compacting.await.is_err());
             go.store(true, Ordering::SeqCst);
-            if closes { store.close().await } else { Ok(drop(store)) }
+            if closes {
+                store.close().await.unwrap();
+            } else {
+                drop(store);
+            }
         });
-        done.unwrap();
         let opened = open(dir.path());
         assert_eq!(versions(&opened.store), expected);
     }

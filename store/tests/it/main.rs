@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backup;
 mod blobs;
 mod commits;
 mod common;
@@ -9,6 +10,7 @@ mod compaction;
 mod damage;
 mod disk;
 mod errors;
+mod export;
 mod golden;
 mod index;
 mod kill;
@@ -17,3 +19,4 @@ mod opening;
 mod reading;
 mod sealed;
 mod torn;
+mod verify;

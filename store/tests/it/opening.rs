@@ -6,7 +6,7 @@ use std::path::Path;
 
 use store::{Error, ErrorKind, IndexState, Store};
 
-use crate::common::{folder, get, image, open, put};
+use crate::common::{folder, get, image, open, put, snapshot};
 
 #[test]
 fn a_folder_is_made_with_all_above_it() {
@@ -59,23 +59,6 @@ fn a_store_that_is_open_is_held() {
 
 /// Nothing in the folder may change.
 fn refused_unchanged(dir: &Path) -> Error {
-    let snapshot = |dir: &Path| {
-        let mut found = Vec::new();
-        let mut folders = vec![dir.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if !path.ends_with("lock") {
-                    let bytes = fs::read(&path).unwrap();
-                    found.push((path, bytes));
-                }
-            }
-        }
-        found.sort();
-        found
-    };
     let before = snapshot(dir);
     let error = Store::open(dir).unwrap_err();
     assert!(before == snapshot(dir), "{error}");
