@@ -35,6 +35,8 @@ pub struct OperationView {
     pub events: u64,
     /// Whether a process works on it now.
     pub in_hand: bool,
+    /// What becomes of it.
+    pub now: Now,
     /// Its hosts: slot and address.
     pub hosts: BTreeMap<String, String>,
     /// Its nodes, in the plan's order.
@@ -46,6 +48,53 @@ pub struct OperationView {
     /// What it waits for of other operations, where a process works on it.
     #[serde(default)]
     pub waits: Vec<Waits>,
+}
+
+/// What becomes of an operation, as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Now {
+    /// A process works on it.
+    AtWork,
+    /// It waits: for a person, or for what another operation holds.
+    Waits,
+    /// It would go on by itself, and no process works on it.
+    NoProcess,
+    /// It stopped at a failure or a cancel; a person can set it going again.
+    Stopped,
+    /// It ended for good.
+    Ended,
+    /// It cannot be read.
+    Quarantined,
+}
+
+impl Now {
+    /// What becomes of an operation; `in_hand` says whether a process works on it.
+    pub fn of(operation: &Operation, in_hand: bool) -> Now {
+        let at_work = |node: &Node| {
+            matches!(node.state, NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::Backoff { .. })
+        };
+        let open_for_good = |node: &NodeId| {
+            let action = operation.node(node).map(|node| &operation.step_of(node).action);
+            matches!(action, Some(Action::Gate { within_ms: None, .. }))
+        };
+        match (operation.life.activity(), in_hand) {
+            (None, _) if operation.life.is_final() => Now::Ended,
+            (None, _) => Now::Stopped,
+            (Some(Activity::Queued), true) => Now::Waits,
+            (Some(Activity::Paused { .. }), _) => Now::Waits,
+            (Some(_), true) => Now::AtWork,
+            // All that is left to do comes after a gate.
+            (Some(Activity::Active), false)
+                if operation.open_gates().next().is_some()
+                    && operation.open_gates().all(open_for_good)
+                    && !operation.nodes.iter().any(at_work) =>
+            {
+                Now::Waits
+            }
+            (Some(_), false) => Now::NoProcess,
+        }
+    }
 }
 
 /// A node.
@@ -88,6 +137,7 @@ impl OperationView {
             at_ms: operation.at_ms,
             events: operation.seq,
             in_hand,
+            now: Now::of(operation, in_hand),
             hosts: operation.hosts.iter().map(|(slot, host)| (slot.clone(), host.address().to_owned())).collect(),
             nodes: operation.nodes.iter().map(|node| NodeView::of(operation, node, now_ms)).collect(),
             outputs: match &operation.life {
