@@ -46,8 +46,9 @@ pub struct OperationView {
     /// What can be asked of it now.
     pub verbs: Vec<String>,
     /// What it waits for of other operations, where a process works on it.
-    #[serde(default)]
     pub waits: Vec<Waits>,
+    /// Which of its steps are gates.
+    pub gates: Vec<String>,
 }
 
 /// What becomes of an operation, as it is.
@@ -146,6 +147,13 @@ impl OperationView {
             },
             verbs: operation.legal().into_iter().map(str::to_owned).collect(),
             waits: Vec::new(),
+            gates: operation
+                .plan
+                .steps
+                .iter()
+                .filter(|step| matches!(step.action, Action::Gate { .. }))
+                .map(|step| step.id.clone())
+                .collect(),
         }
     }
 }

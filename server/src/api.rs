@@ -6,7 +6,7 @@ use dsl::plan::Plan;
 use engine::operation::{Entry, NodeId, Verb};
 use engine::runner::{Tail, Waits};
 use engine::view::Now;
-use engine::{HostSpec, IfLocked};
+use engine::{HostSpec, IfLocked, Kind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -148,6 +148,20 @@ pub struct ApiError {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+}
+
+/// The word for a kind of error.
+pub fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invalid => "invalid",
+        Kind::NotFound => "not_found",
+        Kind::Ambiguous => "ambiguous",
+        Kind::Refused => "refused",
+        Kind::Quarantined => "quarantined",
+        Kind::NeedsEngine => "needs_engine",
+        Kind::Store => "store",
+        Kind::Internal => "internal",
+    }
 }
 
 /// `POST /v1/operations` answers this.

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use ::store::Secret;
 use uuid::Uuid;
 
-use crate::api::{About, ApiError, CreateRequest, Created, OutputView, Row};
+use crate::api::{About, ApiError, CreateRequest, Created, OutputView, Row, kind_word};
 use crate::watch;
 
 /// Bytes of the largest request: a plan with its scripts.
@@ -66,16 +66,15 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (status, kind) = match self.0.kind {
-            Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-            Kind::Ambiguous => (StatusCode::CONFLICT, "ambiguous"),
-            Kind::Refused => (StatusCode::CONFLICT, "refused"),
-            Kind::Quarantined => (StatusCode::INTERNAL_SERVER_ERROR, "quarantined"),
-            Kind::NeedsEngine => (StatusCode::NOT_IMPLEMENTED, "needs_engine"),
-            Kind::Store => (StatusCode::INSUFFICIENT_STORAGE, "store"),
-            Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        let status = match self.0.kind {
+            Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Ambiguous | Kind::Refused => StatusCode::CONFLICT,
+            Kind::NeedsEngine => StatusCode::NOT_IMPLEMENTED,
+            Kind::Store => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::Quarantined | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
+        let kind = kind_word(self.0.kind);
         let error = ApiError { kind: kind.to_owned(), message: self.0.message, hint: self.0.hint };
         (status, Json(error)).into_response()
     }
