@@ -104,9 +104,7 @@ pub fn put(line: &str) -> Result<(), Problem> {
     match writeln!(std::io::stdout().lock(), "{line}") {
         Ok(()) => Ok(()),
         // `anneal ops | head` is no error.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            Err(Problem::unread())
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Problem::unread()),
         Err(error) => Err(Problem::failed(format!("standard output cannot be written: {error}"))),
     }
 }

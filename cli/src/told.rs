@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use engine::operation::{CancelMode, Decision, Entry, Event, NodeId, Outcome, Proof, UndoSkip};
+use engine::operation::{CancelMode, Decision, Entry, Event, NodeId, Outcome, Proof, Skip, UndoSkip};
 use engine::runner::{Waits, lock_words};
 use engine::view::skip_words;
 
@@ -65,6 +65,9 @@ impl Teller {
                 line("✗", node, format!("failed  {}  {}", self.since(node, entry), failure.message))
             }
             Event::Indeterminate { node, why, .. } => line("?", node, format!("outcome unknown: {why}")),
+            Event::Skipped { node, why: Skip::ByOperator { by, why } } => {
+                line("-", node, format!("skipped by {by}{}", because(why)))
+            }
             Event::Skipped { node, why } => line("-", node, format!("skipped: {}", skip_words(why))),
             Event::NotReached { node } => line(" ", node, "not reached".to_owned()),
             Event::RetryAt { node, at_ms, .. } => line("•", node, format!("tried again at {}", clock(*at_ms))),

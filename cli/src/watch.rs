@@ -58,12 +58,8 @@ impl Goal {
     }
 }
 
-/// Watches an operation until it rests; how it stands then, and the exit code. No view where it was detached from.
-pub async fn until_it_rests(
-    watched: Watched,
-    global: &Global,
-    session: &mut Session<'_>,
-) -> Result<(Option<OperationView>, u8), Problem> {
+/// Watches an operation until it rests; the exit code.
+pub async fn watch(watched: Watched, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let mut stop = Stop::new()?;
     let Watched { id, mut after, by, goal } = watched;
     let mut display = if global.json {
@@ -72,10 +68,12 @@ pub async fn until_it_rests(
         let gates = session.ask(async |client| client.show(&id.to_string()).await).await?.gates;
         Display::people(id, &gates)
     };
+    // The entry that opened a question which was shown last.
+    let mut asked = 0;
     let end = loop {
         let mut lines = session.ask(async |client| client.watch(&id.to_string(), after).await).await?;
         let end = tokio::select! {
-            end = show_lines(&mut lines, &mut after, &mut display, id, session) => end,
+            end = show_lines(&mut lines, (&mut after, &mut asked), &mut display, id, session) => end,
             () = stop.asked() => Ok(End::Asked),
         };
         match end {
@@ -92,7 +90,7 @@ pub async fn until_it_rests(
     };
     display.finish();
     let broken = match end {
-        End::Asked => return Ok((None, detach(session, id).await)),
+        End::Asked => return Ok(detach(session, id).await),
         End::Rests { broken } => broken,
         End::Gone => None,
     };
@@ -101,14 +99,9 @@ pub async fn until_it_rests(
     if global.json {
         put_json(&view)?;
     } else {
-        summary(&view, broken.as_deref(), code)?;
+        summary(&view, broken.as_deref(), code, asked == view.events)?;
     }
-    Ok((Some(view), code))
-}
-
-/// Watches an operation until it rests; the exit code.
-pub async fn watch(watched: Watched, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    Ok(until_it_rests(watched, global, session).await?.1)
+    Ok(code)
 }
 
 enum End {
@@ -122,7 +115,7 @@ enum End {
 
 async fn show_lines(
     lines: &mut Lines,
-    after: &mut u64,
+    (after, asked): (&mut u64, &mut u64),
     display: &mut Display,
     id: Uuid,
     session: &mut Session<'_>,
@@ -138,6 +131,7 @@ async fn show_lines(
                 if let Some(gate) = display.asks(&line) {
                     let view = session.ask(async |client| client.show(&id.to_string()).await).await?;
                     show::question(&view, gate).iter().for_each(|line| display.note(line));
+                    *asked = *after;
                 }
             }
             Ok(None) | Err(ClientError::Gone(_)) => return Ok(End::Gone),
@@ -158,7 +152,7 @@ async fn go_on(session: &mut Session<'_>, id: Uuid, by: &str) -> Result<(), Prob
     session.ask(async |client| client.verb(&id, &request).await).await.map(drop)
 }
 
-fn summary(view: &OperationView, broken: Option<&str>, code: u8) -> Result<(), Problem> {
+fn summary(view: &OperationView, broken: Option<&str>, code: u8, asked: bool) -> Result<(), Problem> {
     let id = short(view.id);
     let took = crate::time::took(view.at_ms.saturating_sub(view.created_at_ms));
     let why = view.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -175,6 +169,8 @@ fn summary(view: &OperationView, broken: Option<&str>, code: u8) -> Result<(), P
             say(&format!("error: {why}"));
             say(&format!("  help: nothing that was done is lost; mend the cause, then `anneal resume {id}`"));
         }
+        // What is asked stands just above.
+        None if asked => {}
         None => show::next(view).iter().for_each(|line| say(line)),
     }
     Ok(())

@@ -111,7 +111,12 @@ impl Owner {
 /// Whoever holds the store, if anybody answers.
 pub async fn holder(data_dir: &Path) -> Option<Client> {
     let client = Client::new(data_dir);
-    client.about().await.is_ok().then_some(client)
+    answers(&client, Instant::now() + PATIENCE).await.then_some(client)
+}
+
+/// Whether somebody answers. A process that is stopped has its socket open, and says nothing.
+async fn answers(client: &Client, deadline: Instant) -> bool {
+    tokio::time::timeout_at(deadline, client.about()).await.is_ok_and(|about| about.is_ok())
 }
 
 /// Connects to whoever holds the store; where nobody does, opens it and serves the socket.
@@ -120,7 +125,7 @@ pub async fn attach(options: Options) -> Result<Access, Error> {
     let data_dir = options.data_dir.clone();
     loop {
         let client = Client::new(&data_dir);
-        if client.about().await.is_ok() {
+        if answers(&client, deadline).await {
             return Ok(Access { client, owner: None });
         }
         let open = {

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::api::{
-    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, RecoveredAnswer, Row,
-    VerbRequest, VerifyAnswer, WatchLine,
+    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, RecoveredAnswer,
+    Row, VerbRequest, VerifyAnswer, WatchLine,
 };
 use crate::socket;
 

@@ -128,11 +128,7 @@ async fn plan(engine: &Engine, journal: &[Entry], problems: &mut Vec<String>) ->
     json.map_err(|error| problems.push(format!("its plan cannot be read: {error}"))).ok()
 }
 
-async fn outputs(
-    engine: &Engine,
-    journal: &[Entry],
-    problems: &mut Vec<String>,
-) -> BTreeMap<String, ExportedOutput> {
+async fn outputs(engine: &Engine, journal: &[Entry], problems: &mut Vec<String>) -> BTreeMap<String, ExportedOutput> {
     let (mut outputs, mut bytes, mut left_out) = (BTreeMap::new(), 0, 0);
     for entry in journal {
         let (Event::Succeeded { output: Some(output), .. } | Event::Failed { output: Some(output), .. }) = &entry.event

@@ -7,6 +7,7 @@ mod verb;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::store::Secret;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
@@ -19,7 +20,6 @@ use engine::operation::{Entry, Event, NodeId};
 use engine::view::{Now, OperationView};
 use engine::{Create, Engine, Error, Kind};
 use serde::Deserialize;
-use ::store::Secret;
 use uuid::Uuid;
 
 use crate::api::{About, ApiError, CreateRequest, Created, OutputView, Row, kind_word};

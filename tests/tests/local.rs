@@ -221,7 +221,7 @@ fn a_failure_that_asks_for_it_undoes_everything_in_reverse() {
     assert!(!folder.join("one").exists());
     let id = anneal.operations().pop().expect("an operation");
     assert_eq!(anneal.json(["show", &id, "--json"])["state"], "ROLLED_BACK");
-    anneal.expect(1, ["resume", &id]).says(&["the operation has ended for good", "start a new one"]);
+    anneal.expect(1, ["resume", &id]).says(&["the operation was rolled back", "start a new operation"]);
 }
 
 /// Runs `ask` up to where its job waits, kills the engine, then the job: nobody knows how it ended.

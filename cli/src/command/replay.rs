@@ -97,8 +97,10 @@ fn of_file(path: &Path) -> Result<Run, Problem> {
     match json["anneal_export"].as_u64() {
         Some(format) if format == u64::from(EXPORT_FORMAT) => {}
         Some(format) => {
-            return Err(Problem::usage(format!("`{name}` has format {format} of exported operations, newer than ours"))
-                .hint("use the version of Anneal that wrote it, or a later one"));
+            return Err(Problem::usage(format!(
+                "`{name}` has format {format} of exported operations, newer than ours"
+            ))
+            .hint("use the version of Anneal that wrote it, or a later one"));
         }
         None => return Err(Problem::usage(format!("`{name}` is no exported operation")).hint(WRITES)),
     }

@@ -8,7 +8,6 @@ use crate::args::Global;
 use crate::data_dir::data_dir;
 use crate::report::{FAILED, OK, Problem};
 use crate::session::Session;
-use crate::show::short;
 use crate::stop::Stop;
 
 pub async fn run(global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
@@ -25,7 +24,10 @@ pub async fn run(global: &Global, session: &mut Session<'_>) -> Result<u8, Probl
     tracing::info!(data_dir = %folder.display(), pid = std::process::id(), "serving");
     recover(&owner).await?;
     stop.asked().await;
-    tracing::info!(operations = owner.engine.busy(), "asked to end: letting go of all; their jobs go on on their hosts");
+    tracing::info!(
+        operations = owner.engine.busy(),
+        "asked to end: letting go of all; their jobs go on on their hosts"
+    );
     tokio::select! {
         ended = owner.let_go_and_end() => ended?,
         () = stop.asked() => {
@@ -42,7 +44,7 @@ pub async fn run(global: &Global, session: &mut Session<'_>) -> Result<u8, Probl
 async fn recover(owner: &Owner) -> Result<(), Problem> {
     let Recovered { taken, left } = owner.engine.recover().await?;
     for id in &taken {
-        tracing::info!(operation = %id, id = short(*id), "goes on");
+        tracing::info!(operation = %id, "goes on");
     }
     // Each of these was logged where it failed.
     tracing::info!(taken = taken.len(), left = left.len(), "every unfinished operation goes on that can");

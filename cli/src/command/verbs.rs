@@ -74,7 +74,8 @@ pub async fn approve(args: &Gate, global: &Global, session: &mut Session<'_>) ->
     let view = show(&args.op.operation, session).await?;
     let what: Vec<String> = args.step.iter().cloned().collect();
     let open = view.nodes.iter().filter(|node| node.state == "awaiting_approval");
-    let others = open.filter(|node| !what.is_empty() && !what.contains(&node.id.step) && !what.contains(&node.id.to_string()));
+    let others =
+        open.filter(|node| !what.is_empty() && !what.contains(&node.id.step) && !what.contains(&node.id.to_string()));
     // Behind a gate that is still open nothing happens: whoever answers there watches.
     let then = Then::watch_unless(args.detach.detach || others.count() > 0, Goal::Completes);
     ask_of(view, Verb::Approve { what }, &args.why.reason, then, global, session).await

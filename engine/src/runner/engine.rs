@@ -201,8 +201,10 @@ impl Engine {
             (Err(_), IfLocked::Queue) => false,
             (Err(held), IfLocked::Refuse) => {
                 let message = format!("operation {} holds {}", held.operation, lock_words(&held.lock));
-                return Err(Error::new(Kind::Refused, message)
-                    .hint(format!("wait for its end, or queue behind it; `anneal show {}` shows it", held.operation)));
+                return Err(Error::new(Kind::Refused, message).hint(format!(
+                    "wait for its end, or queue behind it (`--queue`); `anneal show {}` shows it",
+                    held.operation
+                )));
             }
         };
         let begin = Begin { before: vec![entry], locked, found: Vec::new() };
