@@ -1,9 +1,15 @@
 //! The command line.
 
+mod store;
+mod verbs;
+
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub use store::StoreCommand;
+pub use verbs::{Asked, Cancel, Gate, GateNo, Going, Insisted, Mark, MarkAs, Op, Resume, Skip};
 
 /// Runs declarative workflows on hosts over SSH, and goes on where it was after whatever interrupted it.
 #[derive(Debug, Parser)]
@@ -21,10 +27,10 @@ pub struct Args {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Global {
     /// Folder of the store [default: $XDG_STATE_HOME/anneal, else ~/.local/state/anneal]
-    #[arg(long, global = true, value_name = "FOLDER", env = "ANNEAL_DATA_DIR")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "ANNEAL_DATA_DIR", display_order = 900)]
     pub data_dir: Option<PathBuf>,
     /// Print data as JSON (a running operation: one line of JSON for each event), and an error too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     pub json: bool,
 }
 
@@ -111,38 +117,6 @@ pub struct Run {
     pub detach: bool,
 }
 
-/// An operation.
-#[derive(Debug, ClapArgs)]
-pub struct Op {
-    /// The operation: its id, or a part of it that begins or ends it
-    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
-    pub operation: String,
-}
-
-/// Why, for the journal.
-#[derive(Debug, ClapArgs)]
-pub struct Why {
-    /// Why; it is written into the journal
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub reason: String,
-}
-
-/// Why, where that must be said.
-#[derive(Debug, ClapArgs)]
-pub struct MustSayWhy {
-    /// Why; it is written into the journal
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    pub reason: String,
-}
-
-/// Whether it is watched.
-#[derive(Debug, ClapArgs)]
-pub struct Detach {
-    /// Return at once; the process that holds the store goes on with it (`anneal serve`)
-    #[arg(long)]
-    pub detach: bool,
-}
-
 /// `anneal ops`
 #[derive(Debug, ClapArgs)]
 pub struct Ops {
@@ -171,160 +145,6 @@ pub struct Logs {
     /// Go on showing what is written until the operation rests
     #[arg(long, short)]
     pub follow: bool,
-}
-
-/// `anneal resume`
-#[derive(Debug, ClapArgs)]
-pub struct Resume {
-    /// The operation: its id, or a part of it that begins or ends it [default: --all]
-    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
-    pub operation: Option<String>,
-    /// Go on with every unfinished operation that goes on by itself
-    #[arg(long, conflicts_with_all = ["operation", "from", "rerun", "done", "reason"])]
-    pub all: bool,
-    /// Run this step again, and all that depends on it, whatever became of them
-    #[arg(long, value_name = "STEP[@KEY]", requires = "operation", conflicts_with_all = ["rerun", "done"])]
-    pub from: Vec<String>,
-    /// Run this node again, although nobody knows how its last attempt ended
-    #[arg(long, value_name = "STEP[@KEY]", requires = "operation")]
-    pub rerun: Vec<String>,
-    /// Take this node as done, although nobody knows how its last attempt ended
-    #[arg(long, value_name = "STEP[@KEY]", requires = "operation")]
-    pub done: Vec<String>,
-    /// Why; it is written into the journal
-    #[arg(long, value_name = "TEXT", default_value = "", requires = "operation")]
-    pub reason: String,
-    /// Whether it is watched.
-    #[command(flatten)]
-    pub detach: Detach,
-}
-
-/// A verb that needs no more than the operation, and sets it going.
-#[derive(Debug, ClapArgs)]
-pub struct Going {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// Why.
-    #[command(flatten)]
-    pub why: Why,
-    /// Whether it is watched.
-    #[command(flatten)]
-    pub detach: Detach,
-}
-
-/// A verb that needs no more than the operation.
-#[derive(Debug, ClapArgs)]
-pub struct Asked {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// Why.
-    #[command(flatten)]
-    pub why: Why,
-}
-
-/// A verb that needs the operation and a reason.
-#[derive(Debug, ClapArgs)]
-pub struct Insisted {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// Why.
-    #[command(flatten)]
-    pub why: MustSayWhy,
-}
-
-/// `anneal skip`
-#[derive(Debug, ClapArgs)]
-pub struct Skip {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// Steps, or single nodes of them
-    #[arg(value_name = "STEP[@KEY]", required = true)]
-    pub steps: Vec<String>,
-    /// Why.
-    #[command(flatten)]
-    pub why: MustSayWhy,
-}
-
-/// `anneal mark`
-#[derive(Debug, ClapArgs)]
-pub struct Mark {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// A step, or one node of it
-    #[arg(value_name = "STEP[@KEY]")]
-    pub step: String,
-    /// As what
-    #[arg(value_enum, value_name = "AS")]
-    pub mark_as: MarkAs,
-    /// What it put out, for later steps to read
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub out: Vec<String>,
-    /// Why.
-    #[command(flatten)]
-    pub why: MustSayWhy,
-}
-
-/// As what a step can be marked.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum MarkAs {
-    /// Its effect is there
-    Succeeded,
-}
-
-/// `anneal approve`
-#[derive(Debug, ClapArgs)]
-pub struct Gate {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// The gate's step; may be left out where one is open
-    #[arg(value_name = "STEP[@KEY]")]
-    pub step: Option<String>,
-    /// Why.
-    #[command(flatten)]
-    pub why: Why,
-    /// Whether it is watched.
-    #[command(flatten)]
-    pub detach: Detach,
-}
-
-/// `anneal reject`
-#[derive(Debug, ClapArgs)]
-pub struct GateNo {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// The gate's step; may be left out where one is open
-    #[arg(value_name = "STEP[@KEY]")]
-    pub step: Option<String>,
-    /// Why.
-    #[command(flatten)]
-    pub why: MustSayWhy,
-}
-
-/// `anneal cancel`
-#[derive(Debug, ClapArgs)]
-pub struct Cancel {
-    /// Which.
-    #[command(flatten)]
-    pub op: Op,
-    /// Kill what runs instead of letting it end
-    #[arg(long)]
-    pub now: bool,
-    /// When it has stopped, undo what it did
-    #[arg(long, conflicts_with = "detach")]
-    pub rollback: bool,
-    /// Why.
-    #[command(flatten)]
-    pub why: Why,
-    /// Whether it is watched.
-    #[command(flatten)]
-    pub detach: Detach,
 }
 
 /// `anneal serve`
@@ -370,41 +190,4 @@ pub struct Export {
     /// Replace addresses and names of users, the same one always by the same word
     #[arg(long)]
     pub anonymous: bool,
-}
-
-/// `anneal store …`
-#[derive(Debug, Subcommand)]
-pub enum StoreCommand {
-    /// Look at all that the store holds, and say what is wrong; nothing is changed
-    Verify {
-        /// A backup to look at instead
-        #[arg(value_name = "BACKUP")]
-        backup: Option<PathBuf>,
-    },
-    /// Copy the store to a new folder, while operations go on; keep it as safe as the store, it has the key of the secrets
-    Backup {
-        /// The folder; it must not exist yet
-        #[arg(value_name = "DEST")]
-        to: PathBuf,
-    },
-    /// Make the store of a backup, where there is none; it is held until `anneal store release`
-    Restore {
-        /// The backup's folder
-        #[arg(value_name = "BACKUP")]
-        backup: PathBuf,
-    },
-    /// Write what is live to fresh files and delete the old ones; the store does this by itself when it is worth it
-    Compact,
-    /// Write everything but the secrets as lines of JSON
-    Export {
-        /// Where to [default: standard output]
-        #[arg(long, short, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
-    /// Make the store of an exported file, where there is none; it is held until `anneal store release`
-    Import {
-        /// The file
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
 }

@@ -238,6 +238,14 @@ impl From<store::Compacted> for CompactAnswer {
     }
 }
 
+/// `POST /v1/store/release`
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseAnswer {
+    /// Whether it was held until now.
+    pub was_held: bool,
+}
+
 /// `POST /v1/store/backup`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::api::{
     About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, RecoveredAnswer,
-    Row, VerbRequest, VerifyAnswer, WatchLine,
+    ReleaseAnswer, Row, VerbRequest, VerifyAnswer, WatchLine,
 };
 use crate::socket;
 
@@ -115,6 +115,11 @@ impl Client {
     /// Compacts the store.
     pub async fn compact_store(&self) -> Result<CompactAnswer, ClientError> {
         self.post("/v1/store/compact", &()).await
+    }
+
+    /// Releases a store that was restored.
+    pub async fn release_store(&self) -> Result<ReleaseAnswer, ClientError> {
+        self.post("/v1/store/release", &()).await
     }
 
     /// Backs the store up.

@@ -49,6 +49,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/recover", post(verb::recover))
         .route("/v1/store/verify", get(store::verify))
         .route("/v1/store/compact", post(store::compact))
+        .route("/v1/store/release", post(store::release))
         .route("/v1/store/backup", post(store::backup))
         .route("/v1/store/export", get(store::export))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES))
@@ -128,6 +129,7 @@ async fn create(
     request: Result<Json<CreateRequest>, JsonRejection>,
 ) -> Result<Json<Created>, Failure> {
     let request = body(request)?;
+    store::is_released(&app.engine)?;
     let mut assets = BTreeMap::new();
     for (path, text) in request.assets {
         let bytes = data_encoding::BASE64

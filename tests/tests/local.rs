@@ -182,7 +182,7 @@ fn ids_may_be_shortened_at_both_ends_as_long_as_they_fit_one() {
     let nobody = "01900000-0000-7000-8000-000000000000";
     for command in ["show", "logs", "resume"] {
         anneal.expect(2, [command, nobody]).says(&["there is no operation", "`anneal ops` lists them"]);
-        anneal.expect(2, [command, ""]).says(&["a value is required for '<OP>'"]);
+        anneal.expect(2, [command, ""]).says(&["a value is required for '"]);
     }
     anneal.expect(1, ["resume", second]).says(&["the operation has completed"]);
     anneal.expect(2, ["logs", second, "nostep"]).says(&["no step `nostep`", "before, look, after"]);

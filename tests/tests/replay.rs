@@ -73,7 +73,7 @@ fn an_export_holds_no_secret_and_anonymous_no_name() {
     anneal.file(
         "secret.ron",
         r#"Workflow(
-            name: "secret", inputs: { "word": Secret(), "line": Secret() }, roles: { "m": One },
+            name: "secret", inputs: { "word": Text(secret: true), "line": Text(secret: true) }, roles: { "m": One },
             steps: [
                 Step(id: "print", on: "m", do: Shell("echo \"$W\"; head -c 40000 /dev/zero | tr '\\0' x; echo \"$W\" 192.0.2.77"), env: { "W": "${{ inputs.word }}" }),
                 Step(id: "fail", on: "m", needs: ["print"], do: Shell("echo \"$L\" >&2; exit 1"), env: { "L": "${{ inputs.line }}" }),

@@ -61,6 +61,17 @@ fn a_backup_and_an_export_become_stores_again_which_are_held() {
         made.says(&["it is held", "anneal store release"]);
         assert_eq!(bench.anneal.json(["ops", "--json", "--data-dir", &to]), wanted);
         bench.anneal.expect(0, ["store", "verify", "--data-dir", &to]);
+        let at_to = |code: i32, args: &[&str]| bench.anneal.expect(code, [args, &["--data-dir", &to]].concat());
+        let id = bench.id();
+        for args in [&["resume", &id][..], &["skip", &id, "wait", "--reason", "r"], &["resume", "--all"]] {
+            at_to(1, args).says(&["the store was restored and is held", "anneal store release"]);
+        }
+        let run = bench.run("gate");
+        at_to(1, &run.iter().map(String::as_str).collect::<Vec<_>>()).says(&["is held", "anneal store release"]);
+        assert_eq!(bench.anneal.json(["ops", "--json", "--data-dir", &to]), wanted, "a held store was changed");
+        at_to(0, &["store", "release"]).says(&["is released", "anneal resume --all"]);
+        at_to(0, &["store", "release"]).says(&["is not held"]);
+        at_to(0, &["skip", &id, "wait", "--reason", "r"]);
         // Where a store is, none is made.
         bench.anneal.expect(1, ["store", verb, from, "--data-dir", &to]);
     }

@@ -22,7 +22,10 @@ pub async fn run(global: &Global, session: &mut Session<'_>) -> Result<u8, Probl
         return Err(Problem::failed("the store was let go of this moment").hint("try again"));
     };
     tracing::info!(data_dir = %folder.display(), pid = std::process::id(), "serving");
-    recover(&owner).await?;
+    match owner.engine.store().held() {
+        Some(_) => tracing::warn!("the store was restored and is held: nothing goes on until `anneal store release`"),
+        None => recover(&owner).await?,
+    }
     stop.asked().await;
     tracing::info!(
         operations = owner.engine.busy(),

@@ -23,6 +23,7 @@ pub async fn run(command: &StoreCommand, global: &Global, session: &mut Session<
             let (from, to) = (absolute(backup)?, data_dir(global)?);
             restored(blocking(move || store::restore(&from, &to)).await?, global)
         }
+        StoreCommand::Release => release(global, session).await,
         StoreCommand::Compact => compact(global, session).await,
         StoreCommand::Export { output } => export(output.as_deref(), global, session).await,
         StoreCommand::Import { file } => {
@@ -124,6 +125,19 @@ fn restored(restored: store::Restored, global: &Global) -> Result<u8, Problem> {
     ))?;
     say("it is held: what was done on hosts after that time it does not know");
     say("next: `anneal ops --open`, then `anneal store release`");
+    Ok(OK)
+}
+
+async fn release(global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let released = session.ask(async |client| client.release_store().await).await?;
+    if global.json {
+        put_json(&released)?;
+    } else if released.was_held {
+        put("the store is released")?;
+        say("next: `anneal resume --all`");
+    } else {
+        put("the store is not held")?;
+    }
     Ok(OK)
 }
 

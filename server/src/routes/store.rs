@@ -11,12 +11,12 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use engine::runner::now_ms;
-use engine::{Error, Kind};
+use engine::{Engine, Error, Kind};
 use store::Store;
 use tokio::sync::mpsc;
 
 use super::{App, Failure, body};
-use crate::api::{BackupAnswer, BackupRequest, CompactAnswer, VerifyAnswer};
+use crate::api::{BackupAnswer, BackupRequest, CompactAnswer, ReleaseAnswer, VerifyAnswer};
 
 /// Bytes of an exported store that are sent at once, and how many such pieces wait for a slow reader.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -35,6 +35,24 @@ async fn blocking<T: Send + 'static>(
 pub async fn verify(State(app): State<Arc<App>>) -> Result<Json<VerifyAnswer>, Failure> {
     let found = blocking(&app, |store| store.verify()).await?;
     Ok(Json(VerifyAnswer::from(found)))
+}
+
+pub async fn release(State(app): State<Arc<App>>) -> Result<Json<ReleaseAnswer>, Failure> {
+    let was_held = blocking(&app, |store| store.release()).await?;
+    Ok(Json(ReleaseAnswer { was_held }))
+}
+
+/// Refuses what would go on where the store was restored and nobody has looked yet at what was done since the backup.
+pub fn is_released(engine: &Engine) -> Result<(), Error> {
+    match engine.store().held() {
+        None => Ok(()),
+        Some(_) => {
+            let message =
+                "the store was restored and is held: what was done on hosts since its backup it does not know";
+            Err(Error::new(Kind::Refused, message)
+                .hint("look with `anneal ops --open` and at the hosts, then `anneal store release`"))
+        }
+    }
 }
 
 pub async fn compact(State(app): State<Arc<App>>) -> Result<Json<CompactAnswer>, Failure> {
