@@ -3,6 +3,7 @@
 //! A test that needs something that this machine does not have fails and says what is missing; none is ever skipped.
 
 pub mod anneal;
+pub mod bench;
 pub mod binary;
 pub mod campaign;
 pub mod canary;

@@ -150,6 +150,14 @@ impl Running {
         kill_process(pid, Signal::INT).expect("a process to interrupt");
     }
 
+    /// SIGTERM, as whoever looks after services sends it.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a process to terminate");
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

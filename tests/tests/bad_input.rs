@@ -320,7 +320,7 @@ const SECRET: &str = r#"Workflow(
 fn a_newer_format_is_left_alone() {
     let stored = Stored::new();
     let manifest = fs::read_to_string(stored.data("MANIFEST")).expect("a manifest");
-    fs::write(stored.data("MANIFEST"), manifest.replace("anneal-store 1", "anneal-store 9")).expect("a manifest");
+    fs::write(stored.data("MANIFEST"), manifest.replace("anneal-store 2", "anneal-store 9")).expect("a manifest");
     let ended = stored.anneal.expect(1, ["ops"]);
     check(&stored.anneal, "newer-format", &ended);
     fs::write(stored.data("MANIFEST"), manifest).expect("a manifest");

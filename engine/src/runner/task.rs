@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -40,7 +41,8 @@ pub struct Update {
 }
 
 /// Something that another operation holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Waits {
     /// The node that waits; none where it is the operation itself.
     pub node: Option<NodeId>,
@@ -149,19 +151,21 @@ impl Hand {
         }
     }
 
-    /// The first step: `before` are entries that are in the state already and not yet durable (`Created`).
-    /// `before` may come with its locks taken already.
+    /// The first step: what it is taken in hand for, and what follows. `before` may come with its locks taken already. A verb
+    /// comes first, so that nothing is started by whoever asks for a pause or an end.
     pub async fn begin(&mut self, begin: Begin, verb: Option<Box<Message>>) -> Result<Rest, Error> {
         // What a write that was kept in part left over.
         let left_over = self.shared.locks().nodes_of(self.context.id);
         self.left_over = self.driver.left_over(left_over);
+        if let Some(message) = verb {
+            return match self.told(message).await? {
+                Some(rest) => Ok(rest),
+                None => self.step(begin.before, vec![Input::Go]).await,
+            };
+        }
         let input = if begin.locked { Input::Locked } else { Input::Go };
         let inputs = begin.found.into_iter().chain([input]).collect();
-        let rest = self.step(begin.before, inputs).await?;
-        match verb {
-            Some(message) => Ok(self.told(message).await?.unwrap_or(rest)),
-            None => Ok(rest),
-        }
+        self.step(begin.before, inputs).await
     }
 
     /// Works until the operation rests.
