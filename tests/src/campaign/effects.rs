@@ -27,6 +27,8 @@ pub fn read(text: &str) -> Result<Vec<Effect>, Broken> {
             let mut mark = words.next().unwrap_or_default().split('/');
             let operation = mark.next()?.to_owned();
             let (step, key) = mark.next()?.split_once('.')?;
+            // An undo's job has a name of its own; the lines themselves say which it is. No step can be called so.
+            let step = step.strip_prefix("undo-").unwrap_or(step);
             let node = NodeId { step: step.to_owned(), key: key.to_owned() };
             Some(Effect { operation, node, attempt: mark.next()?.parse().ok()?, what: words.next()?.to_owned() })
         })

@@ -169,6 +169,8 @@ impl Round<'_> {
                 self.kill_within(2_000, again, shown);
             }
             Kind::Storm => {
+                // Else there may be nothing yet that a storm could hit.
+                begun[0].running.event("the first event", SOON, |_| true);
                 self.kill_within(1_000, begun, shown);
                 for _ in 1..STORM {
                     let again = self.resume_all(before);
