@@ -329,9 +329,8 @@ impl Engine {
         }
         // Most of the work is reading, which every processor can do a share of.
         let readers = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut shares = futures::stream::iter(unfinished.chunks(RECOVERED_AT_ONCE))
-            .map(|share| self.go_on_all(share.to_vec()))
-            .buffered(readers);
+        let shares: Vec<Vec<Uuid>> = unfinished.chunks(RECOVERED_AT_ONCE).map(<[Uuid]>::to_vec).collect();
+        let mut shares = futures::stream::iter(shares).map(|share| self.go_on_all(share)).buffered(readers);
         while let Some(share) = shares.next().await {
             for (id, taken) in share {
                 match taken {
