@@ -108,7 +108,7 @@ fn restored(restored: store::Restored, global: &Global) -> Result<u8, Problem> {
             "incarnation": restored.incarnation,
             "as_of_ms": restored.held.backed_up_at_ms,
             "commits": restored.commits,
-            "keys": restored.keys,
+            "commits": restored.commits,
             "blobs": restored.blobs,
             "sealed": restored.sealed,
         }))?;
@@ -118,7 +118,7 @@ fn restored(restored: store::Restored, global: &Global) -> Result<u8, Problem> {
         "{}: {}, {}, {}, {}, as of {} UTC",
         folder.display(),
         counted(restored.commits, "commit"),
-        counted(restored.keys, "key"),
+        counted(restored.commits, "commit"),
         counted(restored.blobs, "blob"),
         counted(restored.sealed, "sealed file"),
         date(restored.held.backed_up_at_ms),
