@@ -108,16 +108,14 @@ fn restored(restored: store::Restored, global: &Global) -> Result<u8, Problem> {
             "incarnation": restored.incarnation,
             "as_of_ms": restored.held.backed_up_at_ms,
             "commits": restored.commits,
-            "commits": restored.commits,
             "blobs": restored.blobs,
             "sealed": restored.sealed,
         }))?;
         return Ok(OK);
     }
     put(&format!(
-        "{}: {}, {}, {}, {}, as of {} UTC",
+        "{}: {}, {}, {}, as of {} UTC",
         folder.display(),
-        counted(restored.commits, "commit"),
         counted(restored.commits, "commit"),
         counted(restored.blobs, "blob"),
         counted(restored.sealed, "sealed file"),
