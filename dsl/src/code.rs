@@ -89,7 +89,7 @@ codes! {
     DuplicateStep = "A0112", "two steps have the same id",
         "An id is how `needs`, expressions, the journal and people name a step, so it is unique in its workflow.";
     UnknownRole = "A0113", "a role is named that does not exist",
-        "A step runs on the hosts of a role, and roles are declared under `roles` at the top of the workflow.";
+        "A step or a group runs on the hosts of a role, and roles are declared under `roles` at the top of the workflow.";
     Cycle = "A0114", "steps wait for each other in a circle",
         "Each of these steps waits for the one before it, so none could ever start. An edge comes from `needs`, or from a \
          reference such as `steps.x.out.y`. Remove one of the edges that are shown.";
@@ -124,7 +124,8 @@ codes! {
          as \"$1\", or by `stdin`.";
     NeedsCompanion = "A0125", "a policy lacks what it relies on",
         "`interrupted: Probe` asks the step's probe whether the effect is there, and `interrupted: UndoThenRerun` runs its \
-         `undo`: without one there is nothing to ask or run.";
+         `undo`: without one there is nothing to ask or run. `otherwise` of a gate says what no answer `within` a time means, \
+         so there must be such a time.";
     NoEffect = "A0126", "a field has no effect here",
         "The field exists, but together with what else is written here it does nothing, so it is refused rather than \
          ignored. The message says what it would need.";
@@ -133,12 +134,24 @@ codes! {
     Unanchored = "A0128", "a pattern matches anywhere in the value",
         "A `pattern` is searched in the value, so without `^` at its beginning and `$` at its end a value passes that merely \
          contains what was meant.";
+    Misplaced = "A0129", "something stands where it has no place",
+        "Not everything can stand everywhere: a group holds steps and no group, all of them on its own role; a gate and an \
+         `each` stand outside of groups; `on_state` belongs to the steps of `finally`, which have no `undo`, no `batch` and \
+         no `on_failure` but `Continue`, because whatever happens in them, everything else is over already.";
+    GroupStuck = "A0130", "a group would let no second host in",
+        "The hosts of a role pass through a group a few at a time: host 2 cannot enter before host 1 has left, and host 1 \
+         leaves when its last step is over. Here such a step waits, by way of the edges that are shown, for all hosts – host \
+         2 among them – to be done with an earlier one: each waits for the other for ever. Take the step that waits out of \
+         the group, or the one it waits for into it, or split the group.";
+    WaitsForFinally = "A0131", "a step waits for one of `finally`",
+        "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
+         step that waits into `finally`, or the other one out of it.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
     UnknownReference = "A0202", "an expression names something that does not exist",
         "Expressions can name `inputs.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
-         `host.address`, `operation.id` and the functions `len`, `basename`, `starts_with` and `join`.";
+         `host.address`, `each`, `operation.id`, in `finally` `operation.state` and `operation.failure`, and the functions `len`, `basename`, `starts_with` and `join`.";
     TypeMismatch = "A0203", "an expression has another type than is needed",
         "Types are checked before any host is touched. The message says which type is there and which is needed.";
     MayBeAbsent = "A0204", "a value is needed, but it may be absent",
@@ -157,16 +170,23 @@ codes! {
          `join(list, ',')`.";
     NotOneHost = "A0208", "a role or step has not exactly one host",
         "`roles.r.address` is the address of one host, so the role must be `One`; likewise the state of a step that runs on \
-         several hosts is not one value, except for a step on the same role, where it is that of the same host.";
+         several hosts, or for `each` of several elements, is not one value, except for a step on the same role with the same \
+         `each`, where it is that of the same host or element. A step with `each` runs on one host: its nodes are the elements.";
     NotHere = "A0209", "a reference cannot be used here",
-        "What an expression may name depends on where it stands: outputs belong to no host, so they have no `host`; \
-         durations, numbers and permission bits are fixed before the operation begins, so they can name inputs only; and a \
-         step can use its own output only in `undo`.";
+        "What an expression may name depends on where it stands: outputs and gates belong to no host, so they have no `host`; \
+         durations, numbers, permission bits and the workflow's own `locks` and `instances` are fixed before the operation \
+         begins, so they can name inputs only; a step can use its own output only in `undo`; `each` is known only in the step \
+         that has one; and how the operation ended, `operation.state` and `operation.failure`, only in `finally`, whose \
+         steps in turn can be read by each other only.";
     Arguments = "A0210", "a function is called with the wrong number of arguments",
         "`len(x)`, `basename(x)`, `starts_with(text, prefix)` and `join(list, separator)` are what there is.";
     Arithmetic = "A0211", "a calculation has no result",
         "Calculations are checked: a division by zero, or a result that is too large for its type, is an error and never a \
          wrong number.";
+    NoKey = "A0212", "the elements of a list have no key",
+        "With `each` a step has one node for each element of a list, and a node is known by its key, a text: of a single \
+         value, the value itself; of a record, its field `key`, or else `name`. That field must be a text that is always \
+         there and is no secret. Lists of lists or of maps have no keys.";
     MissingInput = "A0301", "an input is not given",
         "The input is neither optional nor has it a default, so a value must be given. A secret is not given on the command \
          line: it comes from the inventory, from an environment variable, or is asked for.";

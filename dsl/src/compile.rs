@@ -41,6 +41,12 @@ impl Workflow {
                 steps.push(lowered.step);
             }
         }
+        let deadline_ms = match &self.whole.deadline {
+            Some(deadline) if !sink.has_errors() => {
+                fixed::deadline(deadline, &Inputs(&values)).map_err(|diagnostic| sink.push(diagnostic)).ok()
+            }
+            _ => None,
+        };
         if sink.has_errors() {
             return Err(sink.into_sorted());
         }
@@ -55,12 +61,12 @@ impl Workflow {
             inputs: inputs.collect(),
             roles,
             steps,
-            outputs: self.outputs.clone(),
+            outputs: self.whole.outputs.clone(),
             assets: self.assets.iter().map(|(path, bytes)| (path.clone(), asset(bytes))).collect(),
-            groups: Vec::new(),
-            locks: Vec::new(),
-            instances: Vec::new(),
-            deadline_ms: None,
+            groups: self.whole.groups.clone(),
+            locks: self.whole.locks.clone(),
+            instances: self.whole.instances.clone(),
+            deadline_ms,
         };
         debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
         Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })

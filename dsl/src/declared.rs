@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
-use crate::plan::{Interrupted, OnFailure, Out, RetryOn};
+use crate::plan::{Interrupted, OnFailure, OnState, Otherwise, Out, RetryOn};
 use crate::source::Spanned;
 use crate::value::Value;
 
@@ -18,10 +18,62 @@ pub(crate) struct Declared {
     pub(crate) about: Option<String>,
     pub(crate) inputs: Named<InputDecl>,
     pub(crate) roles: Named<RoleDecl>,
+    /// The steps of the body, those of groups and the gates of groups among them, then those of `finally`.
     pub(crate) steps: Vec<StepDecl>,
+    pub(crate) groups: Vec<GroupDecl>,
     pub(crate) outputs: Vec<(Spanned<String>, Option<TemplateSyntax>)>,
+    pub(crate) locks: Vec<TemplateSyntax>,
+    pub(crate) instances: Vec<TemplateSyntax>,
+    pub(crate) deadline: Option<Scalar<u64>>,
     /// Index of each step by its id.
     pub(crate) step_ids: HashMap<String, usize>,
+    /// Index of each group by its id; a step with a `batch` of its own is found as a step.
+    pub(crate) group_ids: HashMap<String, usize>,
+    /// A step could not even be read so far that its id is known, so a name that is not known may be its.
+    pub(crate) has_unread_steps: bool,
+}
+
+impl Declared {
+    /// Whether a role may have more than one host; one that could not be read may not.
+    pub(crate) fn may_have_several(&self, role: Option<&str>) -> bool {
+        let kind = role.and_then(|role| self.roles.get(role)).and_then(|role| role.kind);
+        matches!(kind, Some(RoleKind::Many { max, .. }) if max > 1)
+    }
+
+    /// Whether the nodes of two steps are matched one to one: the same role, and the same `each` as it is written.
+    pub(crate) fn is_keyed(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.steps[a], &self.steps[b]);
+        a.role().is_some() && a.role() == b.role() && a.has_each == b.has_each && a.each_text() == b.each_text()
+    }
+}
+
+/// Steps that hosts pass through together, or one with a `batch` of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupDecl {
+    pub(crate) id: Spanned<String>,
+    pub(crate) over: Option<Spanned<String>>,
+    /// Its steps, by their index.
+    pub(crate) steps: Vec<usize>,
+    pub(crate) batch: BatchDecl,
+    /// Index of the gate after the first batch.
+    pub(crate) gate: Option<usize>,
+}
+
+/// `batch: (…)`
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BatchDecl {
+    pub(crate) sizes: Vec<u32>,
+    pub(crate) pause_ms: u64,
+    pub(crate) stop_after: Option<u32>,
+    pub(crate) gate_after_first: bool,
+}
+
+/// `each: "…"`
+#[derive(Debug, Clone)]
+pub(crate) struct EachDecl {
+    pub(crate) syntax: Syntax,
+    /// The text as it is written.
+    pub(crate) text: String,
 }
 
 /// Things with names, in the order of the file.
@@ -94,9 +146,20 @@ pub(crate) struct StepDecl {
     /// Its id; `None` where it has none or a wrong one.
     pub(crate) id: Option<Spanned<String>>,
     pub(crate) about: Option<String>,
+    /// The role; in a group, that of the group.
     pub(crate) on: Option<Spanned<String>>,
-    pub(crate) needs: Vec<Spanned<String>>,
+    /// Its own condition, and-ed to that of its group.
     pub(crate) when: Option<Syntax>,
+    pub(crate) each: Option<EachDecl>,
+    /// It has an `each`, even one that could not be read.
+    pub(crate) has_each: bool,
+    pub(crate) parallel: Option<Spanned<u32>>,
+    pub(crate) locks: Vec<TemplateSyntax>,
+    /// Index of its group.
+    pub(crate) group: Option<usize>,
+    /// It stands in `finally`.
+    pub(crate) finally: Option<OnState>,
+    pub(crate) needs: Vec<Spanned<String>>,
     pub(crate) probe: Option<ActionDecl>,
     pub(crate) action: Option<ActionDecl>,
     pub(crate) undo: Option<ActionDecl>,
@@ -110,6 +173,10 @@ pub(crate) struct StepDecl {
     pub(crate) as_user: Option<TemplateSyntax>,
     /// It has a `when` or a `probe`, even one that could not be read, so it may be skipped.
     pub(crate) may_be_skipped: bool,
+    /// Its group has a `when`: it may be skipped, and every other step of the group with it.
+    pub(crate) group_may_be_skipped: bool,
+    /// Something in it could not be read, so it may have more than is known of it.
+    pub(crate) broken: bool,
     /// It has a `probe`, even one that could not be read.
     pub(crate) has_probe: bool,
     /// It has an `undo`, even one that could not be read.
@@ -117,12 +184,59 @@ pub(crate) struct StepDecl {
 }
 
 impl StepDecl {
+    /// A step of which nothing is said but its id.
+    pub(crate) fn new(id: Option<Spanned<String>>) -> StepDecl {
+        StepDecl {
+            id,
+            about: None,
+            on: None,
+            when: None,
+            each: None,
+            has_each: false,
+            parallel: None,
+            locks: Vec::new(),
+            group: None,
+            finally: None,
+            needs: Vec::new(),
+            probe: None,
+            action: None,
+            undo: None,
+            interrupted: None,
+            retry: None,
+            timeout: None,
+            on_failure: OnFailure::Stop,
+            out: Vec::new(),
+            env: Vec::new(),
+            stdin: None,
+            as_user: None,
+            may_be_skipped: false,
+            group_may_be_skipped: false,
+            broken: false,
+            has_probe: false,
+            has_undo: false,
+        }
+    }
+
     /// The id, as messages show it.
     pub(crate) fn title(&self) -> String {
         match &self.id {
             Some(id) => format!("step {}", crate::source::quote(&id.value)),
             None => "a step".to_owned(),
         }
+    }
+
+    /// The name of its role.
+    pub(crate) fn role(&self) -> Option<&str> {
+        self.on.as_ref().map(|role| role.value.as_str())
+    }
+
+    fn each_text(&self) -> Option<&str> {
+        self.each.as_ref().map(|each| each.text.as_str())
+    }
+
+    /// It waits for a person, and so runs on no host.
+    pub(crate) fn is_gate(&self) -> bool {
+        self.action.as_ref().is_some_and(|action| matches!(action.kind, ActionKind::Gate(_)))
     }
 }
 
@@ -167,6 +281,7 @@ pub(crate) enum ActionKind {
     Script { file: Option<Spanned<String>>, args: Vec<TemplateSyntax> },
     Upload { from: Option<TemplateSyntax>, to: Option<TemplateSyntax>, mode: Option<Scalar<u32>> },
     Wait { until: Option<UntilDecl>, within: Option<Scalar<u64>>, every: Option<Scalar<u64>> },
+    Gate(GateDecl),
 }
 
 impl ActionDecl {
@@ -174,6 +289,16 @@ impl ActionDecl {
     pub(crate) fn is_command(&self) -> bool {
         matches!(self.kind, ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. })
     }
+}
+
+/// `Gate(…)`
+#[derive(Debug, Clone)]
+pub(crate) struct GateDecl {
+    pub(crate) text: Option<TemplateSyntax>,
+    pub(crate) approvers: Vec<String>,
+    pub(crate) not_requester: bool,
+    pub(crate) within: Option<Scalar<u64>>,
+    pub(crate) otherwise: Otherwise,
 }
 
 /// What a `Wait` waits for.

@@ -182,6 +182,10 @@ impl Sink {
         if diagnostic.is_error() {
             self.errors += 1;
         }
+        // What several steps share, such as the `when` of their group, is said once.
+        if self.diagnostics.contains(&diagnostic) {
+            return;
+        }
         if self.diagnostics.len() < limits::DIAGNOSTICS {
             self.diagnostics.push(diagnostic);
         } else if diagnostic.is_error()
@@ -198,6 +202,12 @@ impl Sink {
 
     pub(crate) fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    /// Whether something could not be read as RON in this range, or at its end.
+    pub(crate) fn has_syntax_error_in(&self, range: &Range<usize>) -> bool {
+        let inside = |label: &Label| range.start <= label.range.start && label.range.start <= range.end;
+        self.diagnostics.iter().any(|d| d.code == Code::Syntax && d.labels.first().is_some_and(inside))
     }
 
     /// All of them, in the order of their places.

@@ -14,8 +14,10 @@ use crate::value::{SecretRef, Value};
 pub trait Scope {
     /// `inputs.NAME`
     fn input(&self, name: &str) -> Value;
-    /// `steps.STEP.out.NAME`: [`Value::None`] where the step has no such value (it was skipped). Of a step on another role
-    /// that is not `One`, a record from the names of its hosts to their values.
+    /// `steps.STEP.out.NAME`. Of a step on the same role with the same `each`, and of a step with one node, a value, or
+    /// [`Value::None`] where the step has none (it was skipped or, read in `finally`, did not succeed). Of any other step, a
+    /// record from the keys of its nodes – hosts or elements – to their values, without those that have none; never
+    /// [`Value::None`].
     fn out(&self, step: usize, name: &str) -> Value;
     /// `steps.STEP.state`
     fn step_state(&self, step: usize) -> Value;
@@ -29,7 +31,7 @@ pub trait Scope {
     fn operation_state(&self) -> Value;
     /// `operation.failure`, in a step of `finally`: [`Value::None`] where there was none
     fn operation_failure(&self) -> Value;
-    /// `each`
+    /// `each`: the element, in a step that has one
     fn each(&self) -> Value;
     /// The text of a secret. The core answers `None`: it never sees one; only executors do.
     fn secret(&self, name: &SecretRef) -> Option<String>;

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::eval::{EvalError, Scope, eval};
 use crate::expr::{Expr, Template};
 use crate::limits;
-use crate::lower::Lowered;
+use crate::lower::{Deadline, Lowered};
 use crate::plan::{Action, Until};
 use crate::read::parse_mode;
 use crate::source::quote;
@@ -78,6 +78,25 @@ pub(crate) fn apply(lowered: &mut Lowered, inputs: &dyn Scope) -> Vec<Diagnostic
     wrong
 }
 
+/// The deadline of the operation, in milliseconds, if it is within limits.
+pub(crate) fn deadline(deadline: &Deadline, inputs: &dyn Scope) -> Result<u64, Diagnostic> {
+    let (expr, span) = match deadline {
+        Deadline::Ms(ms) => return Ok(*ms),
+        Deadline::Follows(expr, span) => (expr, span),
+    };
+    let value = eval(expr, inputs).map_err(|error| arithmetic(&error, span))?;
+    duration_of(&value, "deadline", limits::DEADLINE_MIN_MS, limits::DEADLINE_MAX_MS).map_err(|message| {
+        Diagnostic::error(Code::OutOfLimits, message).at(span, format!("this gives {}", show(&value)))
+    })
+}
+
+fn duration_of(value: &Value, name: &str, min: u64, max: u64) -> Result<u64, String> {
+    match value {
+        Value::DurationMs(ms) => within_ms(*ms, name, min, max),
+        other => Err(format!("`{name}` is a {}, but a Duration is needed", other.kind())),
+    }
+}
+
 fn arithmetic(error: &EvalError, span: &Range<usize>) -> Diagnostic {
     Diagnostic::error(Code::Arithmetic, format!("an expression has no result: {error}")).at(span, "computed here")
 }
@@ -89,10 +108,7 @@ fn show(value: &Value) -> String {
 /// Puts a value into its field, if it is within limits.
 fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String> {
     let name = field.name();
-    let duration = |min, max| match value {
-        Value::DurationMs(ms) => within_ms(*ms, name, min, max),
-        other => Err(format!("`{name}` is a {}, but a Duration is needed", other.kind())),
-    };
+    let duration = |min, max| duration_of(value, name, min, max);
     let whole = |min: i64, max: i64| match value {
         Value::Int(i) if (min..=max).contains(i) => Ok(*i),
         _ => Err(format!("`{name}` must be from {min} to {max}")),
@@ -126,12 +142,11 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
                 let Value::Text(text) = value else { return Err("`mode` must be a text such as '0644'".to_owned()) };
                 *mode = Some(parse_mode(text).ok_or("`mode` must be octal, such as '0644'")?);
             }
+            Action::Gate { within_ms, .. } => {
+                *within_ms = Some(duration(limits::TIMEOUT_MIN_MS, limits::GATE_WITHIN_MAX_MS)?);
+            }
             // Only these actions have such fields.
-            Action::Wait { .. }
-            | Action::Run { .. }
-            | Action::Shell { .. }
-            | Action::Script { .. }
-            | Action::Gate { .. } => {}
+            Action::Wait { .. } | Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {}
         },
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! What waits for what: the edges between steps, and an order that respects them.
 //!
 //! Edges come from `needs` and from references (`steps.x.out.y`). The order is stable: of the steps that may stand next,
-//! the one that comes first in the file does.
+//! the one that comes first in the file does. No edge leads into `finally` or out of it, so its steps, the last of the
+//! file, are the last of the order.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
@@ -15,7 +16,8 @@ use crate::declared::{ActionDecl, ActionKind, Declared, StepDecl, UntilDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::plan::EdgeOrigin;
-use crate::source::quote;
+use crate::source::{Spanned, quote};
+use crate::{admission, limits};
 
 /// How many edges of a cycle are pointed at; a longer one is cut.
 const CYCLE_SHOWN: usize = 12;
@@ -40,7 +42,9 @@ pub(crate) struct Edge {
 
 /// Finds the edges; reports unknown steps in `needs`, and cycles.
 pub(crate) fn build(declared: &Declared, sink: &mut Sink) -> Graph {
-    let edges: Vec<_> = declared.steps.iter().enumerate().map(|(i, step)| edges(i, step, declared, sink)).collect();
+    let mut left = Some(limits::EDGES);
+    let edges: Vec<_> =
+        declared.steps.iter().enumerate().map(|(i, step)| edges(i, step, declared, &mut left, sink)).collect();
     let order = order(&edges);
     if order.len() < edges.len() {
         report_cycles(declared, &edges, sink);
@@ -52,27 +56,55 @@ pub(crate) fn build(declared: &Declared, sink: &mut Sink) -> Graph {
     for (at, step) in order.iter().enumerate() {
         position[*step] = at;
     }
+    admission::check(declared, &edges, sink);
     Graph { edges, order, position }
 }
 
-fn edges(index: usize, step: &StepDecl, declared: &Declared, sink: &mut Sink) -> BTreeMap<usize, Edge> {
+fn edges(
+    index: usize,
+    step: &StepDecl,
+    declared: &Declared,
+    // How many more there may be; nothing after it was said that there are too many.
+    left: &mut Option<usize>,
+    sink: &mut Sink,
+) -> BTreeMap<usize, Edge> {
     let mut edges = BTreeMap::new();
+    let is_final = |step: usize| declared.steps[step].finally.is_some();
     for need in &step.needs {
-        match declared.step_ids.get(&need.value) {
-            Some(other) => {
-                let edge = Edge { origin: EdgeOrigin::Needs, span: need.span.clone() };
-                edges.entry(*other).or_insert(edge);
+        let Some(others) = needed(&need.value, declared) else {
+            report_unknown(step, need, declared, sink);
+            continue;
+        };
+        // All steps of a group are in the body.
+        match (step.finally.is_some(), others.first().is_some_and(|other| is_final(*other))) {
+            (true, false) if !others.is_empty() => {
+                let message = format!("`needs` has no effect in {}, which stands in `finally`", step.title());
+                let diagnostic = Diagnostic::error(Code::NoEffect, message).at(&need.span, "over already").help(
+                    "a step of `finally` begins when everything outside of it is over; it can need others of `finally`",
+                );
+                sink.push(diagnostic);
+                continue;
             }
-            None => {
-                let known = declared.step_ids.keys().map(String::as_str);
-                let mut names: Vec<&str> = if sink.is_full() { Vec::new() } else { known.collect() };
-                names.sort_unstable();
-                let nearest = sink.nearest(&need.value, names);
-                let message = format!("{} needs {}, which no step is called", step.title(), quote(&need.value));
+            (false, true) => {
+                let message = format!("{} needs {}, a step of `finally`", step.title(), quote(&need.value));
                 let diagnostic =
-                    Diagnostic::error(Code::UnknownStep, message).at(&need.span, "not a step of this workflow");
-                sink.push(diagnostic.helps(nearest.map(|nearest| format!("a step is called `{nearest}`"))));
+                    Diagnostic::error(Code::WaitsForFinally, message).at(&need.span, "begins when all else is over");
+                sink.push(diagnostic.help(format!("move {} into `finally` too", step.title())));
+                continue;
             }
+            _ => {}
+        }
+        let Some(enough) = left.and_then(|left| left.checked_sub(others.len())) else {
+            // Once is enough.
+            if left.take().is_some() {
+                let message = format!("the workflow has more than {} edges between its steps", limits::EDGES);
+                sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&need.span, "one too many"));
+            }
+            continue;
+        };
+        *left = Some(enough);
+        for other in others {
+            edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Needs, span: need.span.clone() });
         }
     }
     visit_expressions(step, &mut |syntax| {
@@ -83,6 +115,7 @@ fn edges(index: usize, step: &StepDecl, declared: &Declared, sink: &mut Sink) ->
                 && let Some(other) = declared.step_ids.get(name.value)
                 // A step that reads itself may do so in `undo`, and is told so anywhere else.
                 && *other != index
+                && is_final(*other) == step.finally.is_some()
             {
                 let span = root.span.start..name.span.end.max(root.span.start);
                 edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Reference, span });
@@ -90,6 +123,28 @@ fn edges(index: usize, step: &StepDecl, declared: &Declared, sink: &mut Sink) ->
         });
     });
     edges
+}
+
+/// The steps that a name in `needs` means: one, or all of a group.
+fn needed<'a>(name: &str, declared: &'a Declared) -> Option<&'a [usize]> {
+    match declared.step_ids.get(name) {
+        Some(step) => Some(std::slice::from_ref(step)),
+        None => declared.group_ids.get(name).map(|group| declared.groups[*group].steps.as_slice()),
+    }
+}
+
+fn report_unknown(step: &StepDecl, need: &Spanned<String>, declared: &Declared, sink: &mut Sink) {
+    if declared.has_unread_steps {
+        return;
+    }
+    let known = declared.step_ids.keys().chain(declared.group_ids.keys()).map(String::as_str);
+    let mut names: Vec<&str> = if sink.is_full() { Vec::new() } else { known.collect() };
+    names.sort_unstable();
+    let nearest = sink.nearest(&need.value, names);
+    let message = format!("{} needs {}, which no step is called", step.title(), quote(&need.value));
+    let diagnostic = Diagnostic::error(Code::UnknownStep, message).at(&need.span, "not a step of this workflow");
+    let what = |nearest: &str| if declared.step_ids.contains_key(nearest) { "step" } else { "group" };
+    sink.push(diagnostic.helps(nearest.map(|nearest| format!("a {} is called `{nearest}`", what(nearest)))));
 }
 
 /// Kahn's algorithm with the smallest index first. Shorter than `edges` where there is a cycle.
@@ -189,8 +244,9 @@ fn report_cycle(declared: &Declared, edges: &[BTreeMap<usize, Edge>], cycle: &[u
 
 /// Calls `visit` with every expression of a step that may read another step; what is fixed when the plan is made may not.
 pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'a Syntax)) {
-    step.when.iter().for_each(&mut *visit);
+    step.when.iter().chain(step.each.as_ref().map(|each| &each.syntax)).for_each(&mut *visit);
     let templates = step.env.iter().map(|(_, template)| template).chain(&step.stdin).chain(&step.as_user);
+    let templates = templates.chain(&step.locks);
     templates.flat_map(TemplateSyntax::expressions).for_each(&mut *visit);
     for action in [&step.probe, &step.action, &step.undo].into_iter().flatten() {
         visit_action(action, visit);
@@ -205,6 +261,7 @@ fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
         ActionKind::Upload { from, to, mode: _ } => templates.extend(from.iter().chain(to)),
         ActionKind::Wait { until: Some(UntilDecl::Http { url, .. }), .. } => templates.extend(url),
         ActionKind::Wait { .. } => {}
+        ActionKind::Gate(gate) => templates.extend(&gate.text),
     }
     templates.into_iter().flat_map(TemplateSyntax::expressions).for_each(visit);
 }

@@ -163,9 +163,9 @@ fn elements(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Reads a text as a public value of a scalar type: what is given for an input, or what a step wrote. An error says what
-/// is expected and never repeats the text. A URL with user info is refused: it is a secret. Files and records have no text
-/// form.
+/// Reads a text as a public value: what is given for an input of a scalar type, or what a step wrote. A list is one element
+/// a line, without empty lines and without white space at the ends of lines. An error says what is expected and never
+/// repeats the text. A URL with user info is refused: it is a secret. Files and records have no text form.
 pub fn parse_text(ty: &Type, text: &str) -> Result<Value, String> {
     let value = parse_any(ty, text)?;
     if *ty == Type::Url && has_user_info(text) {
@@ -207,7 +207,11 @@ fn parse_any(ty: &Type, text: &str) -> Result<Value, String> {
         Type::Choice(of) if of.iter().any(|choice| choice == trimmed) => Ok(Value::Text(trimmed.to_owned())),
         Type::Choice(of) => Err(format!("one of {} is expected", list_names(of))),
         Type::List(of) => {
-            Ok(Value::List(elements(text)?.iter().map(|text| parse_text(of, text)).collect::<Result<_, _>>()?))
+            let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+            if lines.len() > limits::ELEMENTS {
+                return Err(format!("a list has at most {} elements", limits::ELEMENTS));
+            }
+            Ok(Value::List(lines.iter().map(|line| parse_text(of, line)).collect::<Result<_, _>>()?))
         }
         Type::File | Type::Map(_) | Type::Record(_) => Err(format!("a {ty} cannot be read from a text")),
     }
@@ -282,8 +286,10 @@ mod tests {
         ok(Type::Url, "http://h:1/x?y#z@", Value::Text("http://h:1/x?y#z@".to_owned()));
         ok(Type::Address, "fe80::1", Value::Text("fe80::1".to_owned()));
         ok(Type::Address, "a-1.example", Value::Text("a-1.example".to_owned()));
-        ok(Type::List(Box::new(Type::Int)), "1, 2", Value::List(vec![Value::Int(1), Value::Int(2)]));
-        ok(Type::List(Box::new(Type::Text)), r#"["a,b"]"#, Value::List(vec![Value::Text("a,b".to_owned())]));
+        ok(Type::List(Box::new(Type::Int)), "1\r\n\n 2 \n", Value::List(vec![Value::Int(1), Value::Int(2)]));
+        let lines = ["a, b", " c"].map(|line| Value::Text(line.to_owned()));
+        ok(Type::List(Box::new(Type::Text)), "a, b \n \n c\n", Value::List(lines.into()));
+        ok(Type::List(Box::new(Type::Text)), "", Value::List(Vec::new()));
         for (ty, wrong) in [
             (Type::Int, "1.5"),
             (Type::Port, "0"),
@@ -294,7 +300,7 @@ mod tests {
             (Type::Url, "http://"),
             (Type::Url, "http://u@"),
             (Type::Url, "http://u:p@h/"),
-            (Type::List(Box::new(Type::Url)), "http://h,http://u:p@h/"),
+            (Type::List(Box::new(Type::Url)), "http://h\nhttp://u:p@h/"),
             (Type::Url, "http://a b"),
             (Type::Address, "1.2.3"),
             (Type::Address, "-a"),

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod types;
 pub mod value;
 
+mod admission;
 mod assets;
 mod code;
 mod compile;
@@ -28,6 +29,7 @@ mod source;
 mod stored;
 mod syntax;
 mod typing;
+mod validate;
 mod workflow;
 
 pub use code::{Code, CodeInfo, codes, explain};

@@ -54,6 +54,26 @@ limits! {
     OUTPUTS: usize = 500;
     /// Steps that one step names in `needs`.
     NEEDS: usize = 1_000;
+    /// Edges between the steps of a workflow.
+    EDGES: usize = 500_000;
+    /// Groups of a workflow.
+    GROUPS: usize = 1_000;
+    /// Numbers in the `sizes` of a batch.
+    BATCHES: usize = 100;
+    /// Longest `pause` of a batch, in milliseconds.
+    PAUSE_MAX_MS: u64 = 7 * 86_400_000;
+    /// Nodes of a step that `parallel` allows at once.
+    PARALLEL: u32 = 10_000;
+    /// Locks of a step, locks of a workflow, and instances of a workflow.
+    LOCKS: usize = 100;
+    /// Who may answer at a gate.
+    APPROVERS: usize = 100;
+    /// Longest `within` of a gate, in milliseconds.
+    GATE_WITHIN_MAX_MS: u64 = 365 * 86_400_000;
+    /// Shortest `deadline`, in milliseconds.
+    DEADLINE_MIN_MS: u64 = 1_000;
+    /// Longest `deadline`, in milliseconds.
+    DEADLINE_MAX_MS: u64 = 365 * 86_400_000;
     /// Elements of `Run([...])` or of `args`.
     ARGUMENTS: usize = 1_000;
     /// Variables in `env`.

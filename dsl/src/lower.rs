@@ -3,6 +3,9 @@
 //! Everything of a step is checked and settled here but for values that follow from inputs ([`crate::fixed`]), which are
 //! put in when a plan is made.
 
+mod each;
+mod whole;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -15,7 +18,7 @@ use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
 use crate::plan::{Action, Edge, EdgeKind, Interrupted, Probe, Retry, RetryOn, Step, Until, UploadFrom};
-use crate::source::{Spanned, quote};
+use crate::source::quote;
 use crate::typing::{Class, Place, Typing, Used, facts};
 
 /// How long a command or an upload may take where nothing is said.
@@ -48,6 +51,7 @@ pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
             position: &graph.position,
             place: Place::Step { index, undo: false },
             facts: Vec::new(),
+            each: None,
             condition: false,
             used,
             sink,
@@ -58,6 +62,8 @@ pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
     graph.order.iter().filter_map(|index| lowered[*index].take()).collect()
 }
 
+pub(crate) use whole::{Deadline, Whole, whole};
+
 struct Lower<'a> {
     typing: Typing<'a>,
     fixed: Vec<Fixed>,
@@ -65,7 +71,9 @@ struct Lower<'a> {
 
 impl Lower<'_> {
     fn step(&mut self, step: &StepDecl, index: usize, graph: &Graph) -> Option<Lowered> {
-        self.role(step);
+        self.role(step, index);
+        let each = self.each(step, index);
+        let parallel = self.parallel(step);
         let when = step.when.as_ref().map(|when| (self.typing.condition(when), facts(when, true)));
         let when = when.map(|(when, facts)| {
             self.typing.facts = facts;
@@ -81,6 +89,7 @@ impl Lower<'_> {
             step.env.iter().map(|(name, value)| (name.value.clone(), self.typing.template(value, None))).collect();
         let stdin = step.stdin.as_ref().map(|stdin| self.typing.template(stdin, None));
         let as_user = step.as_user.as_ref().map(|user| self.typing.template(user, Some("be the name of a user")));
+        let locks = step.locks.iter().map(|lock| self.typing.template(lock, Some("be the name of a lock"))).collect();
         let retry = self.retry(step);
         let timeout_ms = self.scalar(step.timeout.as_ref(), Field::Timeout).unwrap_or(TIMEOUT_MS);
         let timeout = step.timeout.as_ref().map(Scalar::span);
@@ -89,7 +98,7 @@ impl Lower<'_> {
         let step = Step {
             id: step.id.as_ref()?.value.clone(),
             about: step.about.clone(),
-            role: Some(step.on.as_ref()?.value.clone()),
+            role: if step.is_gate() { None } else { Some(step.on.as_ref()?.value.clone()) },
             needs: self.edges(index, graph),
             when: match when {
                 Some(when) => Some(when?),
@@ -112,11 +121,14 @@ impl Lower<'_> {
             env,
             stdin,
             as_user,
-            each: None,
-            parallel: None,
-            locks: Vec::new(),
-            group: None,
-            finally: None,
+            each: match each {
+                Some(each) => Some(each?),
+                None => None,
+            },
+            parallel,
+            locks,
+            group: step.group,
+            finally: step.finally,
         };
         let mut lowered = Lowered { step, fixed: std::mem::take(&mut self.fixed), timeout, cap };
         if lowered.fixed.is_empty()
@@ -127,15 +139,26 @@ impl Lower<'_> {
         Some(lowered)
     }
 
-    fn role(&mut self, step: &StepDecl) {
+    fn role(&mut self, step: &StepDecl, index: usize) {
         let Some(role) = &step.on else { return };
+        let group = step.group.map(|group| &self.typing.declared.groups[group]);
+        if group.is_some_and(|group| group.steps.first() != Some(&index)) {
+            // It is said of the group's first step.
+            return;
+        }
         if self.typing.declared.roles.get(&role.value).is_some() {
             self.typing.used.roles.insert(role.value.clone());
             return;
         }
         let known: Vec<&str> = self.typing.declared.roles.iter().map(|role| role.name.value.as_str()).collect();
         let nearest = self.typing.sink.nearest(&role.value, known.iter().copied());
-        let message = format!("{} runs on {}, which no role is called", step.title(), quote(&role.value));
+        let title = match group {
+            Some(group) if self.typing.declared.group_ids.contains_key(&group.id.value) => {
+                format!("group {}", quote(&group.id.value))
+            }
+            _ => step.title(),
+        };
+        let message = format!("{title} runs on {}, which no role is called", quote(&role.value));
         let diagnostic = Diagnostic::error(Code::UnknownRole, message).at(&role.span, "not a role of this workflow");
         self.typing.sink.push(match nearest {
             Some(nearest) => diagnostic.help(format!("a role is called `{nearest}`")),
@@ -165,12 +188,12 @@ impl Lower<'_> {
     }
 
     fn edges(&self, index: usize, graph: &Graph) -> Vec<Edge> {
-        let role = |index: usize| self.typing.declared.steps[index].on.as_ref().map(|role| &role.value);
+        let declared = self.typing.declared;
         let mut edges: Vec<Edge> = graph.edges[index]
             .iter()
             .map(|(other, edge)| Edge {
                 step: graph.position[*other],
-                kind: if role(*other) == role(index) { EdgeKind::Keyed } else { EdgeKind::Barrier },
+                kind: if declared.is_keyed(*other, index) { EdgeKind::Keyed } else { EdgeKind::Barrier },
                 origin: edge.origin,
             })
             .collect();
@@ -257,6 +280,17 @@ impl Lower<'_> {
                 let until = until.as_ref().map(|until| self.until(until));
                 Action::Wait { until: until??, within_ms, every_ms }
             }
+            ActionKind::Gate(gate) => {
+                let within = gate.within.as_ref();
+                let within_ms = within.map(|within| self.scalar(Some(within), Field::Within).unwrap_or(TIMEOUT_MS));
+                Action::Gate {
+                    text: self.typing.template(gate.text.as_ref()?, Some("be asked of a person")),
+                    approvers: gate.approvers.clone(),
+                    not_requester: gate.not_requester,
+                    within_ms,
+                    otherwise: gate.otherwise,
+                }
+            }
         })
     }
 
@@ -292,29 +326,4 @@ impl Lower<'_> {
         };
         self.typing.of_class(syntax, &[Class::File], "File", "from").map(|typed| UploadFrom::File(typed.expr))
     }
-}
-
-/// Checks the outputs of the workflow.
-pub(crate) fn outputs(
-    declared: &Declared,
-    graph: &Graph,
-    used: &mut Used,
-    sink: &mut Sink,
-) -> BTreeMap<String, Template> {
-    let mut typing = Typing {
-        declared,
-        position: &graph.position,
-        place: Place::Output,
-        facts: Vec::new(),
-        condition: false,
-        used,
-        sink,
-    };
-    let mut outputs = BTreeMap::new();
-    for (Spanned { value: name, .. }, template) in &declared.outputs {
-        if let Some(template) = template {
-            outputs.insert(name.clone(), typing.template(template, Some("be an output")));
-        }
-    }
-    outputs
 }

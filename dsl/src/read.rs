@@ -5,7 +5,9 @@
 
 mod actions;
 mod fields;
+mod groups;
 mod inputs;
+mod policies;
 mod scalars;
 mod steps;
 
@@ -21,8 +23,23 @@ use fields::{Fields, Shape};
 pub(crate) use scalars::within_ms;
 use scalars::{Reader, name};
 
-const WORKFLOW: Shape =
-    Shape { name: "Workflow", fields: &["name", "about", "inputs", "roles", "steps", "outputs"], positional: None };
+const WORKFLOW: Shape = Shape {
+    name: "Workflow",
+    fields: &[
+        "name",
+        "about",
+        "inputs",
+        "roles",
+        "steps",
+        "finally",
+        "outputs",
+        "locks",
+        "instance",
+        "instances",
+        "deadline",
+    ],
+    positional: None,
+};
 const MANY: Shape = Shape { name: "Many", fields: &["min", "max"], positional: None };
 
 /// Reads a whole workflow.
@@ -45,10 +62,37 @@ pub(crate) fn workflow(source: &str, node: &Node, sink: &mut Sink) -> Declared {
     if let Some(node) = fields.required("steps", reader.sink) {
         steps::steps(node, &mut declared, &mut reader);
     }
+    declared.has_unread_steps |= fields.is_broken();
+    if let Some(node) = fields.optional("finally") {
+        groups::finally(node, &mut declared, &mut reader);
+    }
+    if let Some(node) = fields.optional("locks") {
+        declared.locks = steps::names(node, "locks", &mut reader);
+    }
+    instances(&mut fields, &mut declared, &mut reader);
+    declared.deadline = fields
+        .optional("deadline")
+        .and_then(|node| reader.duration_or_expr(node, "deadline", limits::DEADLINE_MIN_MS, limits::DEADLINE_MAX_MS));
     if let Some(node) = fields.optional("outputs") {
         outputs(node, &mut declared, &mut reader);
     }
     declared
+}
+
+/// `instance` is one, `instances` are several.
+fn instances(fields: &mut Fields, declared: &mut Declared, reader: &mut Reader) {
+    if let Some(node) = fields.optional("instances") {
+        declared.instances = steps::names(node, "instances", reader);
+    }
+    let Some(node) = fields.optional("instance") else { return };
+    if fields.has("instances") {
+        let diagnostic = Diagnostic::error(Code::NoEffect, "`instance` has no effect beside `instances`");
+        let diagnostic =
+            diagnostic.at(&fields.place("instance"), "one of them").at(&fields.place("instances"), "and the other");
+        reader.sink.push(diagnostic.help("name all of them in `instances`"));
+        return;
+    }
+    declared.instances.extend(reader.some_text(node, "instance").and_then(|text| template(text, reader.sink)));
 }
 
 fn roles(node: &Node, declared: &mut Declared, reader: &mut Reader) {

@@ -69,7 +69,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 /// Names in a sentence: `a`, `b` and `c`.
 pub(crate) fn list_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
-    const SHOWN: usize = 20;
+    const SHOWN: usize = 24;
     let names: Vec<String> = names.into_iter().map(|name| quote(name.as_ref())).collect();
     if names.len() > SHOWN {
         return format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN);

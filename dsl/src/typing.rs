@@ -81,6 +81,8 @@ pub(crate) fn class(ty: &Type) -> Class {
 pub(crate) enum Place {
     /// In a step, given by its index in the file.
     Step { index: usize, undo: bool },
+    /// In the `each` of a step, given by its index: it is computed once for all nodes.
+    Each { index: usize },
     /// In an output of the workflow.
     Output,
     /// In a value that is fixed when the plan is made.
@@ -102,6 +104,8 @@ pub(crate) struct Typing<'a> {
     pub(crate) place: Place,
     /// Paths that are known to be present here, such as `inputs.proxy`.
     pub(crate) facts: Vec<String>,
+    /// The element that `each` is, in a step that has one.
+    pub(crate) each: Option<Typed>,
     /// It is a condition, which can ask first whether something is there.
     pub(crate) condition: bool,
     pub(crate) used: &'a mut Used,
@@ -109,7 +113,7 @@ pub(crate) struct Typing<'a> {
 }
 
 impl Typed {
-    fn new(expr: Expr, ty: Type) -> Typed {
+    pub(crate) fn new(expr: Expr, ty: Type) -> Typed {
         Typed {
             expr,
             shape: Shape::Of(ty),
@@ -121,7 +125,7 @@ impl Typed {
         }
     }
 
-    fn unknown() -> Typed {
+    pub(crate) fn unknown() -> Typed {
         Typed {
             expr: Expr::Literal(Value::None),
             shape: Shape::Unknown,
@@ -158,6 +162,14 @@ impl Typed {
 impl Typing<'_> {
     fn error(&mut self, code: Code, message: impl Into<String>, span: &Range<usize>, label: impl Into<String>) {
         self.sink.push(Diagnostic::error(code, message).at(span, label));
+    }
+
+    /// Whether this stands in a step of `finally`.
+    fn is_final(&self) -> bool {
+        match self.place {
+            Place::Step { index, .. } | Place::Each { index } => self.declared.steps[index].finally.is_some(),
+            Place::Output | Place::Fixed => false,
+        }
     }
 
     /// Checks an expression.
@@ -204,13 +216,17 @@ impl Typing<'_> {
             Some(Class::Whole | Class::Float) => "0",
             Some(Class::Bool) => "false",
             Some(Class::Duration) => "'5m'",
+            Some(Class::List) => "[]",
             _ => "'fallback'",
         };
         let (message, label) = match (&typed.shape, syntax.path().as_deref()) {
             (Shape::None, _) => ("a value is needed, not `none`".to_owned(), "no value".to_owned()),
             (_, Some([root, step, ..])) if root.value == "steps" => (
                 format!("a value is needed, but {what} may be absent"),
-                format!("step `{}` may be skipped, and then puts nothing out", step.value),
+                match self.is_final() {
+                    true => format!("step `{}` may not have succeeded, and then puts nothing out", step.value),
+                    false => format!("step `{}` may be skipped, and then puts nothing out", step.value),
+                },
             ),
             _ => (format!("a value is needed, but {what} may be absent"), "may be absent".to_owned()),
         };
@@ -301,7 +317,7 @@ impl Typing<'_> {
                 let message = format!("{} cannot be put into a text", typed.show());
                 let help = match typed.class() {
                     Some(Class::List) => "join its elements: `join(…, ',')`",
-                    Some(Class::Map) => "take the value of one host: `…['name'] ?? 'fallback'`",
+                    Some(Class::Map) => "take the value of one host or element: `…['name'] ?? 'fallback'`",
                     _ => "use one of its fields",
                 };
                 self.sink

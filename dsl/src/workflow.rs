@@ -1,13 +1,10 @@
 //! Checking a workflow: from a source to a [`Workflow`] or to what is wrong with it.
 
-use std::collections::BTreeMap;
-
 use crate::assets::{self, Assets};
 use crate::code::Code;
 use crate::declared::{Declared, InputDecl, Named, RoleDecl, RoleKind};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::expr::Template;
-use crate::lower::{self, Lowered};
+use crate::lower::{self, Lowered, Whole};
 use crate::source::{Files, Source, quote};
 use crate::types::Field;
 use crate::typing::Used;
@@ -30,7 +27,7 @@ pub struct Workflow {
     pub(crate) inputs: Named<InputDecl>,
     pub(crate) roles: Named<RoleDecl>,
     pub(crate) steps: Vec<Lowered>,
-    pub(crate) outputs: BTreeMap<String, Template>,
+    pub(crate) whole: Whole,
     pub(crate) assets: Assets,
 }
 
@@ -71,7 +68,7 @@ fn build(source: &Source, files: &dyn Files, sink: &mut Sink) -> Option<Workflow
     let mut used = Used::default();
     let steps = lower::steps(&declared, &graph, &mut used, sink);
     debug_assert!(sink.has_errors() || steps.len() == declared.steps.len(), "a step was dropped without a word");
-    let outputs = lower::outputs(&declared, &graph, &mut used, sink);
+    let whole = lower::whole(&declared, &graph, &mut used, sink);
     if !sink.has_errors() {
         syntax::judge(&source.text, sink);
     }
@@ -85,7 +82,7 @@ fn build(source: &Source, files: &dyn Files, sink: &mut Sink) -> Option<Workflow
         inputs: declared.inputs,
         roles: declared.roles,
         steps,
-        outputs,
+        whole,
         assets,
     })
 }

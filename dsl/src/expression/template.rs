@@ -101,7 +101,7 @@ pub(crate) fn expression(text: &Text, sink: &mut Sink) -> Option<Syntax> {
     if value.starts_with("${{") {
         let diagnostic = Diagnostic::error(Code::ExpressionSyntax, "this is an expression already")
             .at(&text.span, "no `${{ … }}` is needed here")
-            .help("write the expression alone, such as `when: \"inputs.image != none\"`");
+            .help("write the expression alone, such as `inputs.image != none`");
         sink.push(diagnostic);
         return None;
     }

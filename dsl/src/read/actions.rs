@@ -3,22 +3,25 @@
 use super::fields::{Fields, Shape};
 use super::scalars::Reader;
 use crate::code::Code;
-use crate::declared::{ActionDecl, ActionKind, Scalar, UntilDecl};
+use crate::declared::{ActionDecl, ActionKind, GateDecl, Scalar, UntilDecl};
 use crate::diagnostic::Diagnostic;
 use crate::expression::{TemplateSyntax, template};
 use crate::limits;
+use crate::plan::Otherwise;
 use crate::source::Spanned;
 use crate::syntax::{self, Kind, Node, Text};
 
 const SCRIPT: Shape = Shape { name: "Script", fields: &["file", "args"], positional: None };
 const UPLOAD: Shape = Shape { name: "Upload", fields: &["from", "to", "mode"], positional: None };
 const WAIT: Shape = Shape { name: "Wait", fields: &["until", "within", "every"], positional: None };
+const GATE: Shape =
+    Shape { name: "Gate", fields: &["text", "approvers", "within", "otherwise", "not_requester"], positional: None };
 const TCP: Shape = Shape { name: "Tcp", fields: &["port"], positional: None };
 const HTTP: Shape = Shape { name: "Http", fields: &["url", "status"], positional: None };
 
 /// Reads what a step does.
 pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
-    let word = reader.variant(node, "an action", &["Run", "Shell", "Script", "Upload", "Wait"])?;
+    let word = reader.variant(node, "an action", &["Run", "Shell", "Script", "Upload", "Wait", "Gate"])?;
     read(node, word, reader)
 }
 
@@ -34,6 +37,7 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
         "Shell" => shell(node, reader),
         "Script" => script(node, reader),
         "Upload" => upload(node, reader),
+        "Gate" => gate(node, reader).map(ActionKind::Gate),
         _ => wait(node, reader),
     }?;
     Some(ActionDecl { kind })
@@ -177,6 +181,52 @@ fn wait(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
         .optional("every")
         .and_then(|node| reader.duration_or_expr(node, "every", limits::EVERY_MIN_MS, limits::EVERY_MAX_MS));
     Some(ActionKind::Wait { until, within, every })
+}
+
+fn gate(node: &Node, reader: &mut Reader) -> Option<GateDecl> {
+    let mut fields = Fields::open(node, &GATE, "`Gate`", reader.sink)?;
+    let text = fields.required("text", reader.sink).and_then(|node| reader.some_text(node, "text"));
+    let text = text.and_then(|text| template(text, reader.sink));
+    let approvers = fields.optional("approvers").map(|node| approvers(node, reader)).unwrap_or_default();
+    let not_requester = fields.optional("not_requester").and_then(|node| reader.boolean(node, "not_requester"));
+    let within = fields
+        .optional("within")
+        .and_then(|node| reader.duration_or_expr(node, "within", limits::TIMEOUT_MIN_MS, limits::GATE_WITHIN_MAX_MS));
+    let otherwise = fields.optional("otherwise").and_then(|node| {
+        let word = reader.variant(node, "what no answer means", &["Approve", "Reject"])?;
+        reader.bare(node)?;
+        Some(if word == "Approve" { Otherwise::Approve } else { Otherwise::Reject })
+    });
+    if otherwise.is_some() && !fields.has("within") && !fields.is_broken() {
+        let message = "`otherwise` says what no answer means, but the gate waits without end";
+        let diagnostic = Diagnostic::error(Code::NeedsCompanion, message).at(&fields.place("otherwise"), "");
+        reader.sink.push(diagnostic.help("say how long it waits: `within: \"2h\"`"));
+    }
+    Some(GateDecl {
+        text,
+        approvers,
+        not_requester: not_requester.unwrap_or(false),
+        within,
+        otherwise: otherwise.unwrap_or(Otherwise::Reject),
+    })
+}
+
+fn approvers(node: &Node, reader: &mut Reader) -> Vec<String> {
+    let list = reader.list(node, "approvers", limits::APPROVERS).unwrap_or_default();
+    if list.is_empty() && matches!(node.kind, Kind::List(_)) {
+        let diagnostic = Diagnostic::error(Code::Empty, "`approvers` names nobody").at(&node.head(), "empty");
+        reader.sink.push(diagnostic.help("leave it out, and anybody may answer"));
+    }
+    let mut approvers = Vec::new();
+    for text in list.iter().filter_map(|node| reader.some_text(node, "approvers")).collect::<Vec<_>>() {
+        if let Some(at) = text.value.find("${{") {
+            let message = "an approver has an expression in it, which would not be evaluated";
+            let diagnostic = Diagnostic::error(Code::NoEffect, message);
+            reader.sink.push(diagnostic.at(&text.locate(at..at + 3), "only a name stands here"));
+        }
+        approvers.push(text.value.clone());
+    }
+    approvers
 }
 
 fn until(node: &Node, reader: &mut Reader) -> Option<UntilDecl> {

@@ -117,6 +117,11 @@ impl<'t> Fields<'t> {
         found
     }
 
+    /// Whether a field is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.this.fields.iter().any(|(field, node)| field.value == name && node.kind != Kind::Absent)
+    }
+
     /// Where the name of a field stands.
     pub(super) fn place(&self, name: &str) -> Range<usize> {
         let found = self.this.fields.iter().find(|(field, _)| field.value == name);

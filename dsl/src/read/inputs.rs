@@ -16,9 +16,10 @@ const TYPES: &[&str] = &[
     "Text", "Int", "Float", "Bool", "Port", "Duration", "Bytes", "Url", "Address", "File", "Choice", "List", "Record",
 ];
 
-/// The types that a step's `out` can have.
-pub(super) const OUT_TYPES: &[&str] =
-    &["Text", "Int", "Float", "Bool", "Port", "Duration", "Bytes", "Url", "Address", "Choice"];
+/// The types that a step's `out` can have; the last is a list of the others.
+const OUT_TYPES: &[&str] =
+    &["Text", "Int", "Float", "Bool", "Port", "Duration", "Bytes", "Url", "Address", "Choice", "List"];
+const OUT_LIST: Shape = Shape { name: "List", fields: &["of"], positional: None };
 
 macro_rules! shape {
     ($name:literal, [$($field:literal),*]) => { Shape { name: $name, fields: &[$($field),*], positional: None } };
@@ -181,20 +182,23 @@ fn element(node: &Node, depth: usize, reader: &mut Reader) -> Option<Kind> {
 }
 
 /// A type with constraints, but without what only an input can have.
-pub(super) fn bare_type(
-    node: &Node,
-    what: &str,
-    known: &[&'static str],
-    depth: usize,
-    reader: &mut Reader,
-) -> Option<Kind> {
+fn bare_type(node: &Node, what: &str, known: &[&'static str], depth: usize, reader: &mut Reader) -> Option<Kind> {
     let type_name = reader.variant(node, "a type here", known)?;
     read_kind(node, type_name, BARE_SHAPES, what, depth, reader)?.0
 }
 
 /// The type of an output of a step: it has no constraints.
 pub(super) fn out_type(node: &Node, reader: &mut Reader) -> Option<Type> {
-    let kind = bare_type(node, "the type", OUT_TYPES, 0, reader)?;
+    if super::steps::is_called(node, "List") {
+        let mut fields = Fields::open(node, &OUT_LIST, "the type", reader.sink)?;
+        let of = fields.required("of", reader.sink)?;
+        return single_type(of, &OUT_TYPES[..OUT_TYPES.len() - 1], reader).map(|of| Type::List(Box::new(of)));
+    }
+    single_type(node, OUT_TYPES, reader)
+}
+
+fn single_type(node: &Node, known: &[&'static str], reader: &mut Reader) -> Option<Type> {
+    let kind = bare_type(node, "the type", known, 0, reader)?;
     if let (syntax::Kind::Struct(this), false) = (&node.kind, matches!(kind, Kind::Choice(_)))
         && let Some((field, _)) = this.fields.first()
     {

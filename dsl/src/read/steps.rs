@@ -1,14 +1,15 @@
 //! Steps: each is read by itself, so that a broken one does not hide what is wrong with the others.
 
-use super::actions;
 use super::fields::{Fields, Shape};
 use super::inputs::{bad_pattern, out_type};
 use super::scalars::{Reader, name};
+use super::{actions, groups, policies};
 use crate::code::Code;
-use crate::declared::{Declared, RetryDecl, Scalar, StepDecl};
+use crate::declared::{ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
-use crate::expression::{expression, template};
-use crate::plan::{Interrupted, OnFailure, Out, RetryOn};
+use crate::expr::Binary;
+use crate::expression::{Syntax, SyntaxKind, TemplateSyntax, expression, template};
+use crate::plan::{OnFailure, OnState, Out};
 use crate::source::{Spanned, quote};
 use crate::syntax::{Kind, Node, Text};
 use crate::{kind, limits};
@@ -32,73 +33,146 @@ const STEP: Shape = Shape {
         "env",
         "stdin",
         "as_user",
+        "each",
+        "parallel",
+        "locks",
+        "batch",
+        "on_state",
     ],
     positional: None,
 };
-const RETRY: Shape = Shape { name: "", fields: &["times", "wait", "factor", "cap", "on"], positional: None };
+/// What has no effect in a gate, and why.
+const NOT_IN_A_GATE: [(&str, &str); 10] = [
+    ("on", "a gate runs on no host"),
+    ("batch", "a gate runs on no host"),
+    ("probe", "there is nothing to ask a host"),
+    ("undo", "there is nothing to undo"),
+    ("interrupted", "a person's answer is known or it is not"),
+    ("retry", "a person is asked once"),
+    ("timeout", "how long a gate waits is said by its `within`"),
+    ("each", "a gate is one question"),
+    ("parallel", "a gate is one question"),
+    ("locks", "nothing is held while a person is waited for"),
+];
 const STDOUT: Shape = Shape { name: "Stdout", fields: &["type"], positional: None };
 const REGEX: Shape = Shape { name: "Regex", fields: &["pattern", "type"], positional: None };
 
-/// Reads all steps.
+/// Where a step stands.
+pub(super) enum Within<'a> {
+    Body,
+    Group { index: usize, over: Option<&'a Spanned<String>>, when: Option<&'a Syntax>, has_when: bool },
+    Finally,
+}
+
+/// Reads all steps and groups of the body.
 pub(super) fn steps(node: &Node, declared: &mut Declared, reader: &mut Reader) {
-    let Some(list) = reader.list(node, "steps", limits::STEPS) else { return };
+    let Some(list) = reader.list(node, "steps", limits::STEPS) else {
+        declared.has_unread_steps = true;
+        return;
+    };
     if list.is_empty() {
         let message = "the workflow has no steps";
         reader.sink.push(Diagnostic::error(Code::Empty, message).at(&node.span, "empty"));
     }
     for node in list {
-        let Some(step) = step(node, reader) else { continue };
-        if let Some(id) = &step.id {
-            match declared.step_ids.get(&id.value).and_then(|index| declared.steps[*index].id.as_ref()) {
-                Some(first) => {
-                    let message = format!("two steps are called {}", quote(&id.value));
-                    let diagnostic = Diagnostic::error(Code::DuplicateStep, message);
-                    reader.sink.push(diagnostic.at(&id.span, "called so too").at(&first.span, "called so first"));
-                }
-                None => {
-                    declared.step_ids.insert(id.value.clone(), declared.steps.len());
-                }
-            }
+        if is_called(node, "Group") {
+            groups::group(node, declared, reader);
+        } else {
+            add(node, &Within::Body, declared, reader);
         }
-        declared.steps.push(step);
     }
 }
 
-fn step(node: &Node, reader: &mut Reader) -> Option<StepDecl> {
+/// Whether a struct begins with this word.
+pub(super) fn is_called(node: &Node, word: &str) -> bool {
+    matches!(&node.kind, Kind::Struct(this) if this.name.as_ref().is_some_and(|name| name.value == word))
+}
+
+/// Reads a step, and adds it; gives its index.
+pub(super) fn add(node: &Node, within: &Within, declared: &mut Declared, reader: &mut Reader) -> Option<usize> {
+    let index = declared.steps.len();
+    if index >= limits::STEPS {
+        let message = format!("the workflow has more than {} steps", limits::STEPS);
+        reader.out_of_limits(&node.head(), message, "too many");
+        return None;
+    }
+    let Some((step, batch)) = step(node, within, reader) else {
+        declared.has_unread_steps = true;
+        return None;
+    };
+    match &step.id {
+        Some(id) => {
+            if groups::is_new(id, "step", declared, reader) {
+                declared.step_ids.insert(id.value.clone(), index);
+            }
+        }
+        None => declared.has_unread_steps = true,
+    }
+    declared.steps.push(step);
+    match batch {
+        Some(batch) => groups::of_one(index, batch, declared, reader),
+        None => Some(index),
+    }
+}
+
+/// Reads a step, and gives its own `batch` unread.
+fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(StepDecl, Option<&'t Node>)> {
     let what = match written_id(node) {
         Some(id) => format!("step {}", quote(id)),
         None => "a step".to_owned(),
     };
+    // Before anything in it is read: what is wrong now is its syntax.
+    let broken = reader.sink.has_syntax_error_in(&node.span);
     let mut fields = Fields::open(node, &STEP, &what, reader.sink)?;
+    let broken = broken || fields.is_broken();
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
+    let gate = fields.optional("do").is_some_and(|node| is_called(node, "Gate"));
+    let on = match within {
+        Within::Group { .. } => fields.optional("on"),
+        Within::Body | Within::Finally if gate => fields.optional("on"),
+        Within::Body | Within::Finally => fields.required("on", reader.sink),
+    };
+    let (group, over, group_when, group_may_be_skipped) = match within {
+        Within::Group { index, over, when, has_when } => (Some(*index), *over, *when, *has_when),
+        Within::Body | Within::Finally => (None, None, None, false),
+    };
     let mut step = StepDecl {
-        id: id.map(|text| name(text, "step", reader.sink)),
         about: fields.optional("about").and_then(|node| reader.about(node)),
-        on: fields.required("on", reader.sink).and_then(|node| reader.text(node, "on")).map(spanned),
-        needs: Vec::new(),
-        when: None,
-        probe: None,
-        action: None,
-        undo: None,
-        interrupted: fields.optional("interrupted").and_then(|node| interrupted(node, reader)),
-        retry: fields.optional("retry").and_then(|node| retry(node, reader)),
+        on: on.and_then(|node| reader.text(node, "on")).map(spanned).or_else(|| over.cloned()),
+        has_each: fields.optional("each").is_some(),
+        group,
+        interrupted: fields.optional("interrupted").and_then(|node| policies::interrupted(node, reader)),
+        retry: fields.optional("retry").and_then(|node| policies::retry(node, reader)),
         timeout: fields
             .optional("timeout")
             .and_then(|node| reader.duration_or_expr(node, "timeout", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)),
-        on_failure: OnFailure::Stop,
-        out: Vec::new(),
-        env: Vec::new(),
-        stdin: None,
-        as_user: None,
-        may_be_skipped: fields.optional("when").is_some() || fields.optional("probe").is_some() || fields.is_broken(),
-        has_probe: fields.optional("probe").is_some() || fields.is_broken(),
-        has_undo: fields.optional("undo").is_some() || fields.is_broken(),
+        may_be_skipped: fields.optional("when").is_some() || fields.optional("probe").is_some() || broken,
+        group_may_be_skipped,
+        broken,
+        has_probe: fields.optional("probe").is_some() || broken,
+        has_undo: fields.optional("undo").is_some() || broken,
+        ..StepDecl::new(id.map(|text| name(text, "step", reader.sink)))
     };
     if let Some(node) = fields.optional("needs") {
         step.needs = needs(node, reader);
     }
     if let Some(text) = fields.optional("when").and_then(|node| reader.some_text(node, "when")) {
         step.when = expression(text, reader.sink);
+    }
+    step.when = both(group_when, step.when);
+    if let Some(text) = fields.optional("each").and_then(|node| reader.some_text(node, "each")) {
+        let syntax = expression(text, reader.sink);
+        step.each = syntax.map(|syntax| EachDecl { syntax, text: text.value.trim().to_owned() });
+    }
+    if let Some(node) = fields.optional("parallel") {
+        let most = reader.integer(node, "parallel", 1, i64::from(limits::PARALLEL));
+        step.parallel = most.map(|most| Spanned::new(most.unsigned_abs() as u32, node.span.clone()));
+    }
+    if let Some(node) = fields.optional("locks") {
+        step.locks = names(node, "locks", reader);
+    }
+    if matches!(within, Within::Finally) {
+        step.on_failure = OnFailure::Continue;
     }
     if let Some(node) = fields.optional("probe") {
         step.probe = actions::command(node, "a probe", reader);
@@ -109,15 +183,8 @@ fn step(node: &Node, reader: &mut Reader) -> Option<StepDecl> {
     if let Some(node) = fields.optional("undo") {
         step.undo = actions::command(node, "an undo", reader);
     }
-    if let Some(node) = fields.optional("on_failure")
-        && let Some(word) = reader.variant(node, "a policy of `on_failure`", &["Stop", "Continue", "Rollback"])
-    {
-        reader.bare(node);
-        step.on_failure = match word {
-            "Continue" => OnFailure::Continue,
-            "Rollback" => OnFailure::Rollback,
-            _ => OnFailure::Stop,
-        };
+    if let Some(policy) = fields.optional("on_failure").and_then(|node| policies::on_failure(node, reader)) {
+        step.on_failure = policy;
     }
     if let Some(node) = fields.optional("out") {
         step.out = outs(node, reader);
@@ -137,7 +204,63 @@ fn step(node: &Node, reader: &mut Reader) -> Option<StepDecl> {
     step.stdin = text("stdin");
     step.as_user = text("as_user");
     without_effect(&step, &fields, reader);
-    Some(step)
+    if let Some(node) = fields.optional("on_state") {
+        step.finally = on_state(node, reader);
+    }
+    match within {
+        Within::Finally => {
+            groups::check_finally(&step, &fields, reader);
+            step.finally = Some(step.finally.unwrap_or(OnState::Always));
+        }
+        Within::Body | Within::Group { .. } => {
+            if let Within::Group { over, .. } = within {
+                groups::check_step(&step, *over, &fields, reader);
+            }
+            if step.finally.take().is_some() {
+                let message = format!("`on_state` has no place in {}", step.title());
+                let diagnostic = Diagnostic::error(Code::Misplaced, message)
+                    .at(&fields.place("on_state"), "only the steps of `finally` have it")
+                    .help("move the step into `finally: [...]`, or say by `when` or `needs` when it is to run");
+                reader.sink.push(diagnostic);
+            }
+        }
+    }
+    let batch = fields.optional("batch").filter(|_| matches!(within, Within::Body) && !step.is_gate());
+    Some((step, batch))
+}
+
+/// The condition of a group and that of a step in it.
+fn both(group: Option<&Syntax>, own: Option<Syntax>) -> Option<Syntax> {
+    match (group.cloned(), own) {
+        (Some(group), Some(own)) => {
+            let (span, depth) = (own.span.clone(), group.depth.max(own.depth) + 1);
+            let kind = SyntaxKind::Binary(Binary::And, Box::new(group), Box::new(own));
+            Some(Syntax { kind, span, depth })
+        }
+        (group, own) => group.or(own),
+    }
+}
+
+/// Names that may have expressions in them: of locks, of instances.
+pub(super) fn names(node: &Node, field: &str, reader: &mut Reader) -> Vec<TemplateSyntax> {
+    let list = reader.list(node, field, limits::LOCKS).unwrap_or_default();
+    if list.is_empty() && matches!(node.kind, Kind::List(_)) {
+        let message = format!("`{field}` names nothing");
+        reader.sink.push(Diagnostic::error(Code::Empty, message).at(&node.head(), "empty"));
+    }
+    list.iter().filter_map(|node| template(reader.some_text(node, field)?, reader.sink)).collect()
+}
+
+fn on_state(node: &Node, reader: &mut Reader) -> Option<OnState> {
+    let known = &["Always", "Succeeded", "Failed", "Cancelled"];
+    let value = match reader.variant(node, "an end of an operation", known)? {
+        "Always" => OnState::Always,
+        "Succeeded" => OnState::Succeeded,
+        "Failed" => OnState::Failed,
+        _ => OnState::Cancelled,
+    };
+    reader.bare(node)?;
+    Some(value)
 }
 
 /// The id of a step as it is written, right or wrong, for messages about the step.
@@ -149,7 +272,7 @@ fn written_id(node: &Node) -> Option<&str> {
     }
 }
 
-fn spanned(text: &Text) -> Spanned<String> {
+pub(super) fn spanned(text: &Text) -> Spanned<String> {
     Spanned::new(text.value.clone(), text.span.clone())
 }
 
@@ -158,18 +281,20 @@ fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(action) = &step.action else { return };
     let is_command = action.is_command();
     let has_command = is_command || step.probe.is_some() || step.undo.is_some();
-    let is_wait = matches!(action.kind, crate::declared::ActionKind::Wait { .. });
+    let is_gate = step.is_gate();
+    let is_wait = matches!(action.kind, ActionKind::Wait { .. });
     let mut refuse = |field: &str, there: bool, why: &str| {
         if there {
             let message = format!("`{field}` has no effect in {}", step.title());
             reader.sink.push(Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), why));
         }
     };
+    NOT_IN_A_GATE.iter().for_each(|(field, why)| refuse(field, is_gate && fields.has(field), why));
     let no_program = "no program runs in this step";
     refuse("env", !has_command && !step.env.is_empty(), no_program);
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");
     refuse("out", !is_command && !step.out.is_empty(), "the action is no program, so it writes nothing");
-    refuse("as_user", is_wait && !has_command && step.as_user.is_some(), no_program);
+    refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
 }
 
 fn needs(node: &Node, reader: &mut Reader) -> Vec<Spanned<String>> {
@@ -187,86 +312,6 @@ fn needs(node: &Node, reader: &mut Reader) -> Vec<Spanned<String>> {
         needs.push(spanned(text));
     }
     needs
-}
-
-fn interrupted(node: &Node, reader: &mut Reader) -> Option<Spanned<Interrupted>> {
-    let known = &["Reattach", "Probe", "Rerun", "UndoThenRerun", "Ask"];
-    let value = match reader.variant(node, "a policy of `interrupted`", known)? {
-        "Reattach" => Interrupted::Reattach,
-        "Probe" => Interrupted::Probe,
-        "Rerun" => Interrupted::Rerun,
-        "UndoThenRerun" => Interrupted::UndoThenRerun,
-        _ => Interrupted::Ask,
-    };
-    reader.bare(node)?;
-    Some(Spanned::new(value, node.span.clone()))
-}
-
-fn retry(node: &Node, reader: &mut Reader) -> Option<RetryDecl> {
-    let mut fields = Fields::open(node, &RETRY, "`retry`", reader.sink)?;
-    let times = fields.required("times", reader.sink);
-    let times = times.and_then(|node| reader.integer_or_expr(node, "times", 1, i64::from(limits::RETRY_TIMES)));
-    let mut wait = |field: &str| {
-        let node = fields.optional(field)?;
-        reader.duration_or_expr(node, field, 0, limits::RETRY_WAIT_MAX_MS)
-    };
-    let (wait, cap) = (wait("wait"), wait("cap"));
-    let factor = fields.optional("factor").and_then(|node| factor(node, reader));
-    let on = fields.optional("on").and_then(|node| retry_on(node, reader));
-    if let Some(Scalar::Literal(Spanned { value: 1, span })) = &times {
-        for field in ["wait", "factor", "cap", "on"] {
-            if fields.optional(field).is_some() {
-                let message = format!("`{field}` has no effect where there is one attempt only");
-                let diagnostic = Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), "never used");
-                reader.sink.push(diagnostic.at(span, "because of this").help("`times` counts the first attempt too"));
-            }
-        }
-    }
-    let times = times.map(|times| match times {
-        Scalar::Literal(Spanned { value, span }) => Scalar::Literal(Spanned::new(value.unsigned_abs() as u32, span)),
-        Scalar::Expr(syntax) => Scalar::Expr(syntax),
-    });
-    Some(RetryDecl { times, wait, factor, cap, on })
-}
-
-fn factor(node: &Node, reader: &mut Reader) -> Option<Scalar<f64>> {
-    if let Kind::Text(_) = node.kind {
-        let text = reader.text(node, "factor")?;
-        if let Some(expr) = reader.only_expression(text, "factor")? {
-            return Some(expr);
-        }
-    }
-    let number = reader.float(node, "factor", 1.0, f64::from(limits::RETRY_FACTOR))?;
-    Some(Scalar::Literal(Spanned::new(number, node.span.clone())))
-}
-
-fn retry_on(node: &Node, reader: &mut Reader) -> Option<Vec<RetryOn>> {
-    let list = reader.list(node, "on", limits::CHOICES)?;
-    let mut on = Vec::new();
-    for node in list {
-        let class = match reader.variant(node, "a class of failures", &["Connection", "Timeout", "Exit", "Any"])? {
-            "Connection" => reader.bare(node).map(|()| RetryOn::Connection)?,
-            "Timeout" => reader.bare(node).map(|()| RetryOn::Timeout)?,
-            "Any" => reader.bare(node).map(|()| RetryOn::Any)?,
-            _ => {
-                let codes = reader.single(node, "Exit([100, 101])")?;
-                let codes = reader.list(codes, "Exit", limits::CHOICES)?;
-                let codes: Option<Vec<i32>> =
-                    codes.iter().map(|node| reader.integer(node, "Exit", 1, 255).map(|code| code as i32)).collect();
-                RetryOn::Exit(some(codes?, node, "`Exit` lists no code", reader)?)
-            }
-        };
-        on.push(class);
-    }
-    some(on, node, "`on` lists no class of failures, so nothing would be tried again", reader)
-}
-
-fn some<T>(list: Vec<T>, node: &Node, message: &str, reader: &mut Reader) -> Option<Vec<T>> {
-    if list.is_empty() {
-        reader.sink.push(Diagnostic::error(Code::Empty, message).at(&node.head(), "empty"));
-        return None;
-    }
-    Some(list)
 }
 
 fn outs(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, Option<Out>)> {

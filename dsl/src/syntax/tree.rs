@@ -289,7 +289,12 @@ impl Builder<'_, '_> {
         self.at += 1;
         if self.kind(0) != Some(TokenKind::Colon) {
             self.error(&(token.span.end..token.span.end), "a key has no value", "`: value` is missing here");
-            return None;
+            let value_follows = match self.kind(0) {
+                Some(TokenKind::Text | TokenKind::Ident) => self.kind(1) != Some(TokenKind::Colon),
+                Some(TokenKind::Number | TokenKind::Open(_)) => true,
+                _ => false,
+            };
+            return Some((key?, value_follows.then(|| self.value())?));
         }
         self.at += 1;
         let value = self.value();

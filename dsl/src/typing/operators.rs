@@ -365,6 +365,14 @@ fn unify(a: &Typed, b: &Typed) -> Option<Shape> {
         (Shape::Unknown, _) | (_, Shape::Unknown) => Some(Shape::Unknown),
         (Shape::None, other) | (other, Shape::None) => Some(other.clone()),
         (Shape::Of(x), Shape::Of(y)) if x == y => Some(Shape::Of(x.clone())),
+        // The list without elements is one of every type.
+        (Shape::Of(Type::List(_)), Shape::Of(Type::List(_))) if is_empty_list(a) => Some(b.shape.clone()),
+        (Shape::Of(Type::List(_)), Shape::Of(Type::List(_))) if is_empty_list(b) => Some(a.shape.clone()),
+        (Shape::Of(Type::List(x)), Shape::Of(Type::List(y))) => match (super::class(x), super::class(y)) {
+            (Class::Text, Class::Text) => Some(Shape::Of(Type::List(Box::new(Type::Text)))),
+            (Class::Whole, Class::Whole) => Some(Shape::Of(Type::List(Box::new(Type::Int)))),
+            _ => None,
+        },
         (Shape::Of(_), Shape::Of(_)) => match (a.class()?, b.class()?) {
             (Class::Text, Class::Text) => Some(Shape::Of(Type::Text)),
             (Class::Whole, Class::Whole) => Some(Shape::Of(Type::Int)),
@@ -372,4 +380,8 @@ fn unify(a: &Typed, b: &Typed) -> Option<Shape> {
             _ => None,
         },
     }
+}
+
+fn is_empty_list(typed: &Typed) -> bool {
+    matches!(&typed.expr, Expr::List(list) if list.is_empty())
 }

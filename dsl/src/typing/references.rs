@@ -2,17 +2,19 @@
 
 use super::{Place, Shape, Typed, Typing};
 use crate::code::Code;
-use crate::declared::{InputDecl, RoleKind, StepDecl};
+use crate::declared::{InputDecl, RoleKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Expr, HostProperty};
 use crate::expression::{Syntax, SyntaxKind};
-use crate::plan::Out;
+use crate::plan::{OnState, Out};
 use crate::source::{Spanned, list_names, quote, there_are};
 use crate::types::Type;
 
-const ROOTS: [&str; 5] = ["inputs", "steps", "roles", "host", "operation"];
+const ROOTS: [&str; 6] = ["inputs", "steps", "roles", "host", "each", "operation"];
 /// What `steps.s.state` can be.
 const STATES: [&str; 4] = ["succeeded", "skipped", "failed", "not_reached"];
+/// What `operation.state` can be.
+const ENDS: [&str; 4] = ["succeeded", "failed", "cancelled", "rolled_back"];
 
 type Name<'a> = Spanned<&'a str>;
 
@@ -34,6 +36,7 @@ impl Typing<'_> {
             "steps" => self.step(root, rest),
             "roles" => self.role(root, rest),
             "host" => self.host(root, rest),
+            "each" => self.each(root, rest),
             "operation" => self.operation(root, rest),
             _ => {
                 let nearest = self.sink.nearest(root.value, ROOTS);
@@ -144,21 +147,20 @@ impl Typing<'_> {
         let example = "steps.build.out.image";
         let [name, what, rest @ ..] = rest else { return self.incomplete(root, example) };
         let Some(index) = self.declared.step_ids.get(name.value).copied() else {
-            let mut known: Vec<&str> = self.declared.step_ids.keys().map(String::as_str).collect();
-            known.sort_unstable();
-            return self.unknown_name(name, "there is no step", &known);
+            return self.unknown_step(name);
         };
-        if !self.step_is_readable(name, index) {
+        if !self.step_is_readable(name, index) || self.declared.steps[index].broken {
             return Typed::unknown();
         }
         let declared = self.declared;
         let (step, position) = (&declared.steps[index], self.position[index]);
-        let several = self.reads_several(step);
+        let several = self.reads_several(index);
         match (what.value, rest) {
             ("state", rest) => {
                 if several {
                     let message = format!("the state of {} is not one value", step.title());
-                    self.error(Code::NotOneHost, message, &name.span, "runs on several hosts");
+                    let label = if step.has_each { "runs for several elements" } else { "runs on several hosts" };
+                    self.error(Code::NotOneHost, message, &name.span, label);
                     return Typed::unknown();
                 }
                 let states = STATES.iter().map(|state| (*state).to_owned()).collect();
@@ -176,8 +178,7 @@ impl Typing<'_> {
                 let typed = if several {
                     Typed::new(expr, Type::Map(Box::new(ty.clone())))
                 } else {
-                    let own = matches!(self.place, Place::Step { index: this, .. } if this == index);
-                    let optional = step.may_be_skipped || own;
+                    let optional = self.may_be_absent(index);
                     self.narrow(Typed { optional, ..Typed::new(expr, ty.clone()) }, &path)
                 };
                 self.fields(typed, path, rest)
@@ -187,10 +188,52 @@ impl Typing<'_> {
         }
     }
 
+    /// Whether the output of a step may be absent where it is read here.
+    fn may_be_absent(&self, index: usize) -> bool {
+        let step = &self.declared.steps[index];
+        let (Place::Step { index: this, .. } | Place::Each { index: this }) = self.place else {
+            return step.may_be_skipped || step.group_may_be_skipped;
+        };
+        let reader = &self.declared.steps[this];
+        let other_end = match (reader.finally, step.finally) {
+            // It may have failed, or never have begun.
+            (Some(_), None) => true,
+            (Some(reader), Some(read)) => read != OnState::Always && read != reader,
+            (None, _) => false,
+        };
+        // Where the condition of their group is false, the reader is skipped too.
+        let with_group = step.group_may_be_skipped && step.group != reader.group;
+        this == index || step.may_be_skipped || with_group || other_end
+    }
+
+    fn unknown_step(&mut self, name: &Name) -> Typed {
+        if self.declared.has_unread_steps {
+            return Typed::unknown();
+        }
+        if let Some(group) = self.declared.group_ids.get(name.value) {
+            let first = self.declared.groups[*group].steps.first().map(|step| &self.declared.steps[*step]);
+            let message = format!("{} is a group, and only steps have outputs and states", quote(name.value));
+            let diagnostic = Diagnostic::error(Code::UnknownReference, message).at(&name.span, "not a step");
+            let first = first.and_then(|step| step.id.as_ref());
+            self.sink
+                .push(diagnostic.helps(first.map(|id| format!("name a step of it, such as `steps.{}`", id.value))));
+            return Typed::unknown();
+        }
+        let mut known: Vec<&str> = self.declared.step_ids.keys().map(String::as_str).collect();
+        known.sort_unstable();
+        self.unknown_name(name, "there is no step", &known)
+    }
+
     /// Whether a step can be read from here; if not, that is reported.
     fn step_is_readable(&mut self, name: &Name, index: usize) -> bool {
+        if self.declared.steps[index].finally.is_some() && !self.is_final() && self.place != Place::Fixed {
+            let message = format!("step {} stands in `finally`, which is not over yet", quote(name.value));
+            let diagnostic = Diagnostic::error(Code::NotHere, message).at(&name.span, "not known here");
+            self.sink.push(diagnostic.help("only other steps of `finally` can read it"));
+            return false;
+        }
         match self.place {
-            Place::Step { index: this, undo: false } if this == index => {
+            Place::Step { index: this, undo: false } | Place::Each { index: this } if this == index => {
                 let message = "a step cannot read itself";
                 self.error(Code::NotHere, message, &name.span, "known only when it has ended, in `undo`");
                 false
@@ -199,7 +242,7 @@ impl Typing<'_> {
                 self.fixed_only(name);
                 false
             }
-            Place::Step { .. } | Place::Output => true,
+            Place::Step { .. } | Place::Each { .. } | Place::Output => true,
         }
     }
 
@@ -209,15 +252,36 @@ impl Typing<'_> {
         self.sink.push(diagnostic.help("only inputs can be named here"));
     }
 
-    /// Whether reading a step from here gives a value for each of its hosts: it runs on another role, of several.
-    fn reads_several(&self, step: &StepDecl) -> bool {
-        let role = step.on.as_ref().map(|role| role.value.as_str());
-        let here = match self.place {
-            Place::Step { index, .. } => self.declared.steps[index].on.as_ref().map(|role| role.value.as_str()),
-            Place::Output | Place::Fixed => None,
+    /// Whether reading a step from here gives a value for each of its nodes: it has an `each`, or runs on a role of several
+    /// hosts, and its nodes are not matched one to one with those of the reader.
+    fn reads_several(&self, index: usize) -> bool {
+        if let Place::Step { index: this, .. } = self.place
+            && self.declared.is_keyed(this, index)
+        {
+            return false;
+        }
+        let step = &self.declared.steps[index];
+        let kind = step.role().and_then(|role| self.declared.roles.get(role)).and_then(|role| role.kind);
+        step.has_each || !matches!(kind, Some(RoleKind::One) | None)
+    }
+
+    fn each(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        if self.place == Place::Fixed {
+            self.fixed_only(root);
+            return Typed::unknown();
+        }
+        let Some(element) = self.each.clone() else {
+            let message = match self.place {
+                Place::Each { .. } => "`each` is the element of this list, which is not known yet",
+                _ => "there is no `each` here",
+            };
+            let diagnostic = Diagnostic::error(Code::NotHere, message).at(&root.span, "which element?");
+            let help =
+                "a step with `each: \"inputs.names\"` has one node for each element, and `each` is that element in it";
+            self.sink.push(diagnostic.help(help));
+            return Typed::unknown();
         };
-        let one = role.and_then(|role| self.declared.roles.get(role)).and_then(|role| role.kind);
-        role != here && !matches!(one, Some(RoleKind::One) | None)
+        self.fields(element, "each".to_owned(), rest)
     }
 
     fn role(&mut self, root: &Name, rest: &[Name]) -> Typed {
@@ -253,17 +317,27 @@ impl Typing<'_> {
     }
 
     fn host(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        let no_host = |message: &str, help: &str| {
+            Diagnostic::error(Code::NotHere, message).at(&root.span, "which host?").help(help)
+        };
+        let name_the_role = "name the role, which must be `One`: `roles.registry.address`";
         match self.place {
+            Place::Step { index, .. } if self.declared.steps[index].is_gate() => {
+                self.sink.push(no_host("a gate runs on no host", name_the_role));
+                return Typed::unknown();
+            }
+            Place::Each { .. } => {
+                let message = "the list of `each` is known before any of its nodes is on a host";
+                self.sink.push(no_host(message, name_the_role));
+                return Typed::unknown();
+            }
             Place::Step { .. } => {}
             Place::Fixed => {
                 self.fixed_only(root);
                 return Typed::unknown();
             }
             Place::Output => {
-                let diagnostic = Diagnostic::error(Code::NotHere, "an output belongs to no host")
-                    .at(&root.span, "which host?")
-                    .help("name the role, which must be `One`: `roles.registry.address`");
-                self.sink.push(diagnostic);
+                self.sink.push(no_host("an output belongs to no host", name_the_role));
                 return Typed::unknown();
             }
         }
@@ -284,7 +358,23 @@ impl Typing<'_> {
             [id, rest @ ..] if id.value == "id" => {
                 self.fields(Typed::new(Expr::OperationId, Type::Text), String::new(), rest)
             }
-            [other, ..] => self.unknown_name(other, "an operation has no", &["id"]),
+            [name, rest @ ..] if ["state", "failure"].contains(&name.value) => {
+                if !self.is_final() {
+                    let message = format!("`operation.{}` is known only when everything else is over", name.value);
+                    let diagnostic = Diagnostic::error(Code::NotHere, message).at(&name.span, "not known yet");
+                    self.sink.push(diagnostic.help("only a step of `finally` can read it"));
+                    return Typed::unknown();
+                }
+                let ends = || Type::Choice(ENDS.map(str::to_owned).into());
+                let typed = match name.value {
+                    "state" => Typed::new(Expr::OperationState, ends()),
+                    _ => Typed { optional: true, ..Typed::new(Expr::OperationFailure, Type::Text) },
+                };
+                let path = format!("operation.{}", name.value);
+                let typed = self.narrow(typed, &path);
+                self.fields(typed, path, rest)
+            }
+            [other, ..] => self.unknown_name(other, "an operation has no", &["id", "state", "failure"]),
         }
     }
 }

@@ -83,7 +83,8 @@ pub fn run_source(source: Source, given: Option<&Given>) -> Outcome {
     Outcome { source, diagnostics, compiled }
 }
 
-fn directives(text: &str) -> (Given, bool) {
+/// What the directives of a fixture give, and whether there are any.
+pub fn directives(text: &str) -> (Given, bool) {
     let (mut given, mut any) = (Given::default(), false);
     for line in text.lines() {
         let Some(directive) = line.strip_prefix("//! ") else { break };

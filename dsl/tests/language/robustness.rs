@@ -43,8 +43,22 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut fastrand::Rng) {
             }
             5 => bytes.truncate(at),
             _ => {
-                let words: [&[u8]; 8] =
-                    [b"${{", b"}}", b"none", b" ?? ", b"Some(", b"steps.run.out.x", b"Step(", b"99999999999999999999"];
+                let words: [&[u8]; 14] = [
+                    b"${{",
+                    b"}}",
+                    b"none",
+                    b" ?? ",
+                    b"Some(",
+                    b"steps.run.out.x",
+                    b"Step(",
+                    b"99999999999999999999",
+                    b"Group(",
+                    b"each: \"['a']\", ",
+                    b"batch: (sizes: [1], gate_after_first: true), ",
+                    b"finally: [",
+                    b"Gate(text: \"a\")",
+                    b"on_state: Failed, ",
+                ];
                 bytes.splice(at..at, words[rng.usize(..words.len())].iter().copied());
             }
         }
@@ -53,20 +67,23 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut fastrand::Rng) {
 
 #[test]
 fn mutated_workflows_never_panic() {
-    let folder = fixture::folder();
-    let mut seeds = fixture::all(&folder.join("plans"));
-    seeds.extend(fixture::all(&folder.join("diagnostics")));
-    let seeds: Vec<Vec<u8>> = seeds.iter().map(|path| std::fs::read(path).expect("the fixture")).collect();
+    let read = |folder: &str| -> Vec<(Vec<u8>, Given)> {
+        let texts = fixture::all(&fixture::folder().join(folder));
+        let texts = texts.into_iter().map(|path| std::fs::read(path).expect("the fixture"));
+        texts.map(|text| (text.clone(), fixture::directives(&String::from_utf8_lossy(&text)).0)).collect()
+    };
+    let (plans, wrong) = (read("plans"), read("diagnostics"));
     let count: u64 = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2_000);
     for seed in 0..count {
         let mut rng = fastrand::Rng::with_seed(seed);
         // Every other time a valid workflow, so that the later passes are reached.
-        let mut bytes = seeds[if seed % 2 == 0 { 0 } else { rng.usize(..seeds.len()) }].clone();
+        let seeds = if seed % 2 == 0 { &plans } else { &wrong };
+        let (mut bytes, given) = seeds[rng.usize(..seeds.len())].clone();
         mutate(&mut bytes, &mut rng);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let result = std::panic::catch_unwind(|| {
             let source = Source { name: "mutated.ron".to_owned(), text: text.clone() };
-            let outcome = fixture::run_source(source, Some(&Given::default()));
+            let outcome = fixture::run_source(source, Some(&given));
             for diagnostic in &outcome.diagnostics {
                 diagnostic.render(&outcome.source, false);
                 diagnostic.to_json(&outcome.source);
@@ -137,6 +154,22 @@ fn the_deepest_expression_can_be_stored_and_evaluated() {
 }
 
 #[test]
+fn the_deepest_conditions_of_a_group_and_a_step_in_it_can_be_evaluated_together() {
+    let depth = dsl::limits::EXPRESSION_DEPTH - 2;
+    let deepest = format!("{}'x'{} == 'x'", "basename(".repeat(depth), ")".repeat(depth));
+    let too_deep = format!("!({deepest})");
+    assert_eq!((codes(&with_when(&deepest)), codes(&with_when(&too_deep))), (vec![], vec!["A0103"]));
+    let step = format!("Step(id: \"a\", when: \"{deepest}\", do: Run([\"true\"]))");
+    let group = format!("Group(id: \"g\", over: \"vm\", when: \"{deepest}\", steps: [{step}])");
+    let found = checked(format!("Workflow(name: \"a\", roles: {{\"vm\": One}}, steps: [{group}])")).1;
+    let given = Given { roles: [("vm".to_owned(), vec!["a".to_owned()])].into(), ..Given::default() };
+    let plan = found.workflow.expect("a workflow").compile(&given, &TestFiles).expect("a plan").plan;
+    let plan = dsl::plan::Plan::from_json(&plan.to_json().unwrap()).expect("to read it again");
+    let when = plan.steps[0].when.as_ref().expect("a condition");
+    assert_eq!(dsl::eval(when, &crate::values::Scene::default()), Ok(dsl::value::Value::Bool(true)));
+}
+
+#[test]
 fn ten_thousand_steps_are_checked_quickly_and_as_many_errors_too() {
     let steps = |wrong: &str| -> String {
         let step = |i: usize| {
@@ -152,6 +185,20 @@ fn ten_thousand_steps_are_checked_quickly_and_as_many_errors_too() {
     let (_, wrong) = checked(steps("x"));
     assert_eq!(wrong.diagnostics.len(), dsl::limits::DIAGNOSTICS);
     // Generous: this is a debug build on a busy machine, and it must not be quadratic.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_workflow_with_too_many_edges_is_refused() {
+    let step = |i: usize, more: &str| format!("Step(id: \"s{i}\", {more}do: Run([\"true\"])),\n");
+    let inside: String = (0..800).map(|i| step(i, "")).collect();
+    let outside: String = (800..1_600).map(|i| step(i, "on: \"vm\", needs: [\"g\"], ")).collect();
+    let roles = "roles: {\"vm\": Many}";
+    let group = format!("Group(id: \"g\", over: \"vm\", when: \"1\", steps: [{inside}])");
+    let start = Instant::now();
+    let (_, found) = checked(format!("Workflow(name: \"a\", {roles}, steps: [{group}, {outside}])"));
+    // The group's condition is wrong for each of its steps, and said once.
+    assert_eq!(codes(&found), ["A0203", "A0116"]);
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 

@@ -85,7 +85,29 @@ fn places(expression: &str) -> Vec<(&'static str, Source)> {
         ("times", source(&format!("{run}, retry: (times: \"{value}\")"), "")),
         ("mode", source(&format!("do: Upload(from: \"etc/app.conf\", to: \"/x\", mode: \"{value}\")"), "")),
         ("file", source(&format!("do: Upload(from: \"{value}\", to: \"/x\")"), "")),
+        ("lock", source(&format!("{run}, locks: [\"{value}\"]"), "")),
+        ("each", source(&format!("{run}, each: \"[{expression}]\""), "")),
+        (
+            "question",
+            around(&source(run, ""), "Step(id: \"s\"", &format!("Step(id: \"g\", do: Gate(text: \"{value}\")), ")),
+        ),
+        ("lock of all", around(&source(run, ""), "roles:", &format!("locks: [\"{value}\"], "))),
+        ("instance", around(&source(run, ""), "roles:", &format!("instance: \"{value}\", "))),
+        ("deadline", around(&source(run, ""), "roles:", &format!("deadline: \"{value}\", "))),
+        (
+            "last",
+            around(
+                &source(run, ""),
+                "outputs:",
+                &format!("finally: [Step(id: \"l\", on: \"vm\", do: Run([\"{value}\"]))], "),
+            ),
+        ),
     ]
+}
+
+/// The same workflow with something more before a place.
+fn around(source: &Source, place: &str, more: &str) -> Source {
+    Source { text: source.text.replacen(place, &format!("{more}{place}"), 1), ..source.clone() }
 }
 
 #[test]
@@ -116,7 +138,9 @@ fn a_secret_goes_into_the_environment_and_standard_input() {
 fn whether_a_secret_is_there_is_public() {
     for expression in PUBLIC {
         for (place, source) in places(expression) {
-            if ["condition", "argument", "output", "user", "URL"].contains(&place) {
+            if ["condition", "argument", "output", "user", "URL", "lock", "each", "question", "lock of all", "last"]
+                .contains(&place)
+            {
                 let checked = check(&source, &TestFiles);
                 let shown: String =
                     checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();

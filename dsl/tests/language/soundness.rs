@@ -28,7 +28,7 @@ const ALL: [Ty; 8] =
 
 fn atom(ty: Ty, rng: &mut fastrand::Rng) -> &'static str {
     let atoms: &[&str] = match ty {
-        Ty::Text => &["'x'", "inputs.name", "inputs.url", "inputs.mode", "host.name", "roles.vm.address", "''"],
+        Ty::Text => &["'x'", "inputs.name", "inputs.url", "inputs.mode", "host.name", "roles.vm.address", "''", "each"],
         Ty::Int => &["1", "0", "inputs.n", "inputs.port", "inputs.size", "9223372036854775807"],
         Ty::Float => &["0.5", "inputs.x"],
         Ty::Bool => &["true", "false", "inputs.flag", "steps.make.state == 'skipped'"],
@@ -106,7 +106,11 @@ fn expression(ty: Ty, depth: usize, rng: &mut fastrand::Rng) -> String {
             format!("(inputs.opt_wait ?? {wait})"),
             "(inputs.opt_wait ?? '5m')".to_owned(),
         ],
-        Ty::List => vec![format!("[{text}, {text}]"), format!("({test} ? {list} : {other})")],
+        Ty::List => vec![
+            format!("[{text}, {other}[0] ?? 'x']"),
+            format!("[{text}, {text}]"),
+            format!("({test} ? {list} : {other})"),
+        ],
         Ty::OptionalText => vec![
             format!("({maybe} ?? {other})"),
             format!("{list}[{int}]"),
@@ -142,7 +146,7 @@ fn an_accepted_expression_has_a_value() {
         let text = format!(
             r#"Workflow(name: "test", inputs: {INPUTS}, roles: {{"vm": One}}, steps: [
                 Step(id: "make", on: "vm", when: "inputs.flag", do: Run(["true"]), out: {{ "n": Stdout(type: Int), "text": Stdout(type: Text) }}),
-                Step(id: "see", on: "vm", do: Run(["true"]), env: {{ "VALUE": "${{{{ {expression} }}}}" }})])"#
+                Step(id: "see", on: "vm", each: "inputs.names", do: Run(["true"]), env: {{ "VALUE": "${{{{ {expression} }}}}" }})])"#
         );
         let source = Source { name: "test".to_owned(), text };
         let Some(workflow) = check(&source, &TestFiles).workflow else { continue };

@@ -1,0 +1,280 @@
+//! The invariants of a plan, for one that comes from outside: a store, another version.
+
+use std::collections::HashSet;
+
+use crate::expr::{Expr, Part, Template};
+use crate::plan::{Action, Edge, EdgeKind, OnFailure, Plan, Step, Until, UploadFrom};
+
+/// Where an expression stands, which decides what it can read.
+#[derive(Clone, Copy)]
+enum Reader<'p> {
+    Step(usize, &'p Step),
+    /// The `each` of a step, which is computed once for all of its nodes.
+    Each(&'p Step),
+    Output,
+    /// What is known before the operation begins.
+    Fixed,
+}
+
+impl Plan {
+    /// Whether the plan's invariants hold; if not, which one does not.
+    pub fn validate(&self) -> Result<(), String> {
+        let mut ids = HashSet::new();
+        let mut finally = false;
+        for (index, step) in self.steps.iter().enumerate() {
+            let wrong = |what: String| format!("step {index} (`{}`) {what}", step.id);
+            if !ids.insert(step.id.as_str()) {
+                return Err(wrong("has the id of another".to_owned()));
+            }
+            if finally && step.finally.is_none() {
+                return Err(wrong("stands behind a step of `finally`, but not in it".to_owned()));
+            }
+            finally = step.finally.is_some();
+            self.validate_step(index, step).map_err(wrong)?;
+        }
+        self.validate_groups()?;
+        for (name, template) in &self.outputs {
+            self.public(template, Reader::Output).map_err(|what| format!("the output `{name}` {what}"))?;
+        }
+        for (what, names) in [("a lock", &self.locks), ("an instance", &self.instances)] {
+            for name in names {
+                self.public(name, Reader::Fixed).map_err(|wrong| format!("the name of {what} {wrong}"))?;
+            }
+        }
+        if self.deadline_ms == Some(0) {
+            return Err("the deadline is over before the operation begins".to_owned());
+        }
+        Ok(())
+    }
+
+    fn validate_step(&self, index: usize, step: &Step) -> Result<(), String> {
+        let wrong = |what: &str| Err(what.to_owned());
+        if step.role.as_ref().is_some_and(|role| !self.roles.contains_key(role)) {
+            return wrong("runs on an unknown role");
+        }
+        if step.role.is_none() != matches!(step.action, Action::Gate { .. }) {
+            return wrong("needs a role exactly if it is no gate");
+        }
+        if step.role.is_none() && (step.probe.is_some() || step.undo.is_some() || step.group.is_some()) {
+            return wrong("is a gate with a probe, an undo or a group");
+        }
+        if step.needs.iter().any(|edge| edge.step >= index) {
+            return wrong("waits for a step that does not stand before it");
+        }
+        if step.needs.iter().any(|edge| !self.is_possible(edge, step)) {
+            return wrong("waits host by host for a step on another role, or with another `each`");
+        }
+        if step.finally.is_some() && step.needs.iter().any(|edge| self.steps[edge.step].finally.is_none()) {
+            return wrong("stands in `finally` and waits for a step outside of it");
+        }
+        if step.finally.is_some() && (step.undo.is_some() || step.group.is_some()) {
+            return wrong("stands in `finally` with an undo or a group");
+        }
+        if step.finally.is_some() && step.on_failure != OnFailure::Continue {
+            return wrong("stands in `finally` and stops it by its failure");
+        }
+        if step.retry.times == 0 || !step.retry.factor.is_finite() || step.retry.factor < 1.0 {
+            return wrong("has an impossible retry");
+        }
+        if step.parallel == Some(0) {
+            return wrong("may run nowhere");
+        }
+        if let Some(each) = &step.each {
+            if !step.role.as_ref().and_then(|role| self.roles.get(role)).is_some_and(|role| role.one) {
+                return wrong("has an `each`, but its role is not one host");
+            }
+            walk(each, &mut |expr| self.validate_expr(expr, Reader::Each(step)))?;
+        }
+        step.exprs(&mut |expr| self.validate_expr(expr, Reader::Step(index, step)))?;
+        match step.assets().find(|asset| !self.assets.contains_key(*asset)) {
+            Some(_) => wrong("names an unknown file"),
+            None => Ok(()),
+        }
+    }
+
+    fn is_possible(&self, edge: &Edge, step: &Step) -> bool {
+        let other = &self.steps[edge.step];
+        match edge.kind {
+            EdgeKind::Keyed => step.role.is_some() && other.role == step.role && other.each == step.each,
+            EdgeKind::Barrier => true,
+        }
+    }
+
+    fn validate_groups(&self) -> Result<(), String> {
+        let mut ids = HashSet::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let wrong = |what: &str| Err(format!("step {index} (`{}`) {what}", step.id));
+            let Some(group) = step.group else { continue };
+            let Some(group) = self.groups.get(group) else { return wrong("is in an unknown group") };
+            if step.role.as_ref() != Some(&group.role) {
+                return wrong("runs on another role than its group");
+            }
+            if step.each.is_some() {
+                return wrong("is in a group and has an `each`");
+            }
+            if group.gate.is_some_and(|gate| gate >= index) {
+                return wrong("stands before the gate of its group");
+            }
+        }
+        for group in &self.groups {
+            let wrong = |what: &str| Err(format!("the group `{}` {what}", group.id));
+            if !ids.insert(group.id.as_str()) {
+                return wrong("has the id of another");
+            }
+            if !self.roles.contains_key(&group.role) {
+                return wrong("is over an unknown role");
+            }
+            if group.sizes.contains(&0) || group.stop_after == Some(0) {
+                return wrong("lets nobody in");
+            }
+            let Some(gate) = group.gate else { continue };
+            let waits_for_nothing =
+                |step: &Step| step.needs.is_empty() && step.when.is_none() && step.finally.is_none();
+            match self.steps.get(gate) {
+                Some(step) if matches!(step.action, Action::Gate { .. }) && waits_for_nothing(step) => {}
+                _ => return wrong("has a gate that is none"),
+            }
+            if self.steps.iter().any(|step| step.needs.iter().any(|edge| edge.step == gate)) {
+                return wrong("has a gate that a step waits for");
+            }
+        }
+        Ok(())
+    }
+
+    fn public(&self, template: &Template, reader: Reader<'_>) -> Result<(), String> {
+        if template.secret {
+            return Err("is secret".to_owned());
+        }
+        template_exprs(template, &mut |expr| self.validate_expr(expr, reader))
+    }
+
+    fn validate_expr(&self, expr: &Expr, reader: Reader<'_>) -> Result<(), String> {
+        let refuse = |what: &str| Err(what.to_owned());
+        match (expr, reader) {
+            (Expr::Input(name), _) if !self.inputs.contains_key(name) => {
+                Err(format!("reads the unknown input `{name}`"))
+            }
+            (Expr::Role { role, .. }, _) if !self.roles.get(role).is_some_and(|role| role.one) => {
+                Err(format!("reads the role `{role}`, which is not one host"))
+            }
+            (Expr::Out { step: read, .. } | Expr::StepState(read), reader) => match (self.steps.get(*read), reader) {
+                (None, _) => refuse("reads an unknown step"),
+                // Its own values are there when it is undone.
+                (_, Reader::Step(index, _)) if *read == index => Ok(()),
+                (Some(other), Reader::Step(_, step) | Reader::Each(step)) => {
+                    let over = step.finally.is_some() && other.finally.is_none();
+                    if over || step.needs.iter().any(|edge| edge.step == *read) {
+                        Ok(())
+                    } else {
+                        refuse("reads a step that it does not wait for")
+                    }
+                }
+                (Some(other), Reader::Output) if other.finally.is_none() => Ok(()),
+                (Some(_), Reader::Output) => refuse("reads a step of `finally`"),
+                (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
+            },
+            (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
+            (Expr::Host(_), _) => refuse("reads a host, but is on none"),
+            (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
+            (Expr::Each, _) => refuse("reads an element, but is for none"),
+            (Expr::OperationState | Expr::OperationFailure, Reader::Step(_, step) | Reader::Each(step))
+                if step.finally.is_some() =>
+            {
+                Ok(())
+            }
+            (Expr::OperationState | Expr::OperationFailure, _) => refuse("reads how the operation ended"),
+            (Expr::OperationId | Expr::Role { .. }, Reader::Fixed) => refuse("reads what is not an input"),
+            _ => Ok(()),
+        }
+    }
+}
+
+type Visit<'v> = dyn FnMut(&Expr) -> Result<(), String> + 'v;
+
+impl Step {
+    fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.probe.iter().map(|probe| &probe.action).chain([&self.action]).chain(&self.undo)
+    }
+
+    /// The files of the workflow that the step uses.
+    pub fn assets(&self) -> impl Iterator<Item = &str> {
+        self.actions().filter_map(|action| match action {
+            Action::Script { asset, .. } | Action::Upload { from: UploadFrom::Asset(asset), .. } => {
+                Some(asset.as_str())
+            }
+            Action::Run { .. }
+            | Action::Shell { .. }
+            | Action::Upload { .. }
+            | Action::Wait { .. }
+            | Action::Gate { .. } => None,
+        })
+    }
+
+    fn exprs(&self, visit: &mut Visit<'_>) -> Result<(), String> {
+        self.when.iter().try_for_each(|when| walk(when, visit))?;
+        for template in self.env.values().chain(&self.stdin).chain(&self.as_user) {
+            template_exprs(template, visit)?;
+        }
+        for lock in &self.locks {
+            if lock.secret {
+                return Err("has a secret in the name of a lock".to_owned());
+            }
+            template_exprs(lock, visit)?;
+        }
+        for action in self.actions() {
+            let templates: Vec<&Template> = match action {
+                Action::Run { argv: list } | Action::Script { args: list, .. } => list.iter().collect(),
+                Action::Shell { .. } => Vec::new(),
+                Action::Upload { from, to, .. } => {
+                    if let UploadFrom::File(expr) = from {
+                        walk(expr, visit)?;
+                    }
+                    vec![to]
+                }
+                Action::Wait { until, .. } => match until {
+                    Until::Ssh => Vec::new(),
+                    Until::Tcp { port } => vec![port],
+                    Until::Http { url, .. } => vec![url],
+                },
+                Action::Gate { text, .. } => vec![text],
+            };
+            for template in templates {
+                if template.secret {
+                    return Err("puts a secret where it would be seen".to_owned());
+                }
+                template_exprs(template, visit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn template_exprs(template: &Template, visit: &mut Visit<'_>) -> Result<(), String> {
+    template.parts.iter().try_for_each(|part| match part {
+        Part::Text(_) => Ok(()),
+        Part::Expr(expr) => walk(expr, visit),
+    })
+}
+
+/// Visits an expression and all in it. Its depth is limited by the reader of JSON.
+fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
+    visit(expr)?;
+    match expr {
+        Expr::Literal(_)
+        | Expr::Input(_)
+        | Expr::Out { .. }
+        | Expr::StepState(_)
+        | Expr::Host(_)
+        | Expr::Role { .. }
+        | Expr::OperationId
+        | Expr::OperationState
+        | Expr::OperationFailure
+        | Expr::Each => Ok(()),
+        Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
+        Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {
+            [a, b].into_iter().try_for_each(|x| walk(x, visit))
+        }
+        Expr::If(a, b, c) => [a, b, c].into_iter().try_for_each(|x| walk(x, visit)),
+        Expr::Call(_, list) | Expr::List(list) => list.iter().try_for_each(|x| walk(x, visit)),
+    }
+}
