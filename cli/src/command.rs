@@ -6,6 +6,7 @@ mod ops;
 mod resume;
 mod run;
 mod show;
+mod test;
 
 use crate::args::{Args, Command};
 use crate::report::Problem;
@@ -17,6 +18,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
     let mut session = Session::new(global);
     let code = match &args.command {
         Command::Check(check) => check::run(check, global),
+        Command::Test(test) => test::run(test, global),
         Command::Run(run) => run::run(run, global, &mut session).await,
         Command::Ops => ops::run(global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,
