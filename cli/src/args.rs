@@ -33,7 +33,7 @@ pub struct Global {
 pub enum Command {
     /// Check workflow files; no host is touched
     Check(Check),
-    /// Try a workflow on model hosts: an error, a repeat and a crash at each of its nodes; no host is touched
+    /// Try errors, repeats and crashes at each node of a workflow; no host is touched
     Test(Test),
     /// Run a workflow: a file, or the name of a bundled one
     Run(Run),

@@ -17,6 +17,8 @@ mod person;
 mod report;
 #[cfg(test)]
 mod tests;
+mod trace;
+mod work;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

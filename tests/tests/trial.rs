@@ -72,7 +72,11 @@ fn what_cannot_be_tried_is_said_with_what_to_do() {
     said(&["--input", "port=5"], &["at least 1024"]);
     let anneal = Anneal::new();
     anneal.file("divides.ron", DIVIDES);
-    anneal.expect(2, ["test", "divides.ron", "--out", "look.n=0"]).says(&["does not complete", "division by zero", "--out"]);
+    anneal.expect(2, ["test", "divides.ron", "--out", "look.n=0"]).says(&[
+        "does not complete",
+        "division by zero",
+        "--out",
+    ]);
 }
 
 const DIVIDES: &str = r#"Workflow(

@@ -238,13 +238,15 @@ impl<'a> Judge<'a> {
         let all = self.not_exercised.into_iter();
         let not_exercised =
             all.filter(|one| one.what.split_once('@').is_none_or(|(step, _)| steps.contains(step))).collect();
+        let mut rollback_leaves: Vec<String> = self.rollback_leaves.into_iter().collect();
+        rollback_leaves.sort_by_key(|id| place(id));
         Report {
             workflow: self.plan.workflow.clone(),
             runs,
             nodes: chosen.iter().filter_map(|node| self.rows.remove(node)).collect(),
             not_exercised,
             findings: self.findings,
-            rollback_leaves: self.rollback_leaves.into_iter().collect(),
+            rollback_leaves,
         }
     }
 }

@@ -138,6 +138,17 @@ fn a_lock_that_several_hosts_want_is_given_on() {
 }
 
 #[test]
+fn a_long_operation_is_no_endless_one() {
+    let trial = Trial {
+        plan: Arc::new(plan((0..300).map(|n| step(&format!("s{n}"))).collect())),
+        outs: BTreeMap::new(),
+        only: Some("s299".to_owned()),
+    };
+    let report = trial.run().unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(report.nodes[0].crash, Cell::GoesOn, "an engine that died late is no engine that goes on for ever");
+}
+
+#[test]
 fn what_cannot_be_tried_is_said() {
     let many = (0..100).map(|n| format!("h{n}")).collect();
     let mut plan = plan((0..100).map(|n| step(&format!("s{n}"))).collect());

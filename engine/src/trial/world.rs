@@ -5,21 +5,22 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::fmt;
 use std::sync::Arc;
 
-use dsl::plan::{Action, Out, Plan, Step};
+use dsl::plan::{Plan, Step};
 use dsl::value::Value;
 use uuid::Uuid;
 
-use super::hosts::{Began, Hosts, Record};
+use super::hosts::{Hosts, Record};
 use super::injection::{Injection, Moment};
 use super::person;
 pub use super::person::Afterwards;
+pub use super::trace::{End, Ended};
+use super::work::failed;
 use crate::limits::TRIAL_HAPPENINGS;
 use crate::operation::{
-    Decided, Driver, Effect, Entry, Event, Failure, FailureClass, HostRecord, Input, JOURNAL_FORMAT, Life, NodeId,
-    NodeOutcome, Operation, Places, ReachRecord, Rest, Skip, Unknown, World as Outside, replay,
+    Decided, Driver, Effect, Entry, Event, FailureClass, HostRecord, Input, JOURNAL_FORMAT, Life, NodeId, NodeOutcome,
+    Operation, Places, ReachRecord, Rest, Skip, World as Outside, replay,
 };
 
 /// When the operation begins, UTC milliseconds: any time will do.
@@ -35,58 +36,9 @@ pub struct Setting<'a> {
     pub outs: &'a BTreeMap<(String, String), Value>,
 }
 
-/// How an operation came to rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    Completed,
-    /// It stopped, for this reason.
-    Stopped(String),
-    RolledBack,
-    /// It waits for a person to say what became of these.
-    Asks(Vec<NodeId>),
-    /// What may not be.
-    Bug(String),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            End::Completed => f.write_str("it completes"),
-            End::Stopped(why) => f.write_str(why),
-            End::RolledBack => f.write_str("it is rolled back"),
-            End::Asks(nodes) => {
-                let nodes: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
-                write!(f, "a person must say what became of {}", nodes.join(", "))
-            }
-            End::Bug(why) => f.write_str(why),
-        }
-    }
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub struct Ended {
-    /// How it came to rest before a person did anything but open gates.
-    pub first: End,
-    /// How it came to rest at last.
-    pub end: End,
-    /// All nodes.
-    pub nodes: Vec<NodeId>,
-    /// Nodes that were begun.
-    pub exercised: BTreeSet<NodeId>,
-    /// Nodes of which a probe told that the effect is there, or is not, before anybody resumed.
-    pub probed: BTreeSet<NodeId>,
-    /// What began on hosts before anybody resumed.
-    pub began: Vec<Began>,
-    /// Effects that are there at the end.
-    pub left: BTreeSet<NodeId>,
-    /// Succeeded nodes that were begun again, but those of `finally`.
-    pub again: Vec<NodeId>,
-}
-
 /// Something that happens at a time. `life` is the engine's: what was on its way to one that died is lost.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Happening {
+pub(super) enum Happening {
     EngineStarts,
     Arrives {
         node: NodeId,
@@ -150,18 +102,18 @@ impl Places for Held {
 
 /// A run.
 pub struct World<'a> {
-    setting: Setting<'a>,
-    hosts: Hosts,
+    pub(super) setting: Setting<'a>,
+    pub(super) hosts: Hosts,
     now_ms: u64,
     order: u64,
     queue: BinaryHeap<Reverse<(u64, u64, Happening)>>,
-    journal: Vec<Entry>,
+    pub(super) journal: Vec<Entry>,
     driver: Option<Driver>,
     held: Held,
-    life: u32,
+    pub(super) life: u32,
     /// What is still to be done, and to whom.
-    injection: Option<(NodeId, Injection)>,
-    probed: BTreeSet<NodeId>,
+    pub(super) injection: Option<(NodeId, Injection)>,
+    pub(super) probed: BTreeSet<NodeId>,
 }
 
 impl<'a> World<'a> {
@@ -206,20 +158,21 @@ impl<'a> World<'a> {
         self.person(Some(afterwards))
     }
 
-    fn after(&mut self, ms: u64, what: Happening) {
+    pub(super) fn after(&mut self, ms: u64, what: Happening) {
         self.order += 1;
         self.queue.push(Reverse((self.now_ms.saturating_add(ms), self.order, what)));
     }
 
     fn until_it_rests(&mut self) -> End {
-        let mut happened = 0usize;
+        // An engine that is away has no nodes: those that were known last count.
+        let (mut happened, mut nodes) = (0usize, 1usize);
         while let Some(Reverse((at_ms, _, what))) = self.queue.pop() {
             self.now_ms = self.now_ms.max(at_ms);
             if let Err(why) = self.happen(what) {
                 return End::Bug(why);
             }
             happened += 1;
-            let nodes = self.driver.as_ref().map_or(1, |driver| driver.operation().nodes.len() + 1);
+            nodes = self.driver.as_ref().map_or(nodes, |driver| driver.operation().nodes.len() + 1);
             if happened > nodes.saturating_mul(TRIAL_HAPPENINGS) {
                 return End::Bug("it does not end".to_owned());
             }
@@ -290,11 +243,11 @@ impl<'a> World<'a> {
     }
 
     /// What is done to this node now, if it is the one; an undo is never disturbed.
-    fn disturbs(&self, node: &NodeId, undo: bool) -> Option<Injection> {
+    pub(super) fn disturbs(&self, node: &NodeId, undo: bool) -> Option<Injection> {
         self.injection.as_ref().filter(|(target, _)| target == node && !undo).map(|(_, injection)| *injection)
     }
 
-    fn step(&self, node: &NodeId) -> Option<&'a Step> {
+    pub(super) fn step(&self, node: &NodeId) -> Option<&'a Step> {
         self.setting.plan.steps.iter().find(|step| step.id == node.step)
     }
 
@@ -334,7 +287,7 @@ impl<'a> World<'a> {
         self.decide(vec![Input::Go])
     }
 
-    fn learn(&mut self, node: NodeId, attempt: u32, outcome: NodeOutcome) -> Result<(), String> {
+    pub(super) fn learn(&mut self, node: NodeId, attempt: u32, outcome: NodeOutcome) -> Result<(), String> {
         self.decide(vec![Input::Node { node, attempt, outcome }])
     }
 
@@ -415,7 +368,7 @@ impl<'a> World<'a> {
         hit.then_some(*moment)
     }
 
-    fn die(&mut self) {
+    pub(super) fn die(&mut self) {
         self.injection = None;
         self.driver = None;
         self.life += 1;
@@ -433,156 +386,4 @@ impl<'a> World<'a> {
             Effect::Kill { node, attempt } => self.hosts.end(&(node, attempt), Record::Failed(FailureClass::Other)),
         }
     }
-
-    /// An attempt reaches its host: what may be there is asked first, as in earnest.
-    fn arrives(&mut self, node: NodeId, attempt: u32, undo: bool) -> Result<(), String> {
-        let Some(step) = self.step(&node) else { return Err(format!("`{node}` has no step")) };
-        let disturbs = self.disturbs(&node, undo);
-        if let Some(Injection::Error { class: FailureClass::Connection, .. }) = disturbs {
-            return self.learn(node, attempt, failed(FailureClass::Connection));
-        }
-        if !undo && step.probe.is_some() && self.hosts.is_there(&node) {
-            self.probed.insert(node.clone());
-            return self.learn(node, attempt, NodeOutcome::AlreadySo);
-        }
-        let life = self.life;
-        let in_engine = !undo && matches!(step.action, Action::Upload { .. } | Action::Wait { .. });
-        if in_engine {
-            self.hosts.note(&node, false);
-            self.after(1, Happening::Works { node: node.clone(), attempt, life });
-            self.after(2, Happening::Finishes { node: node.clone(), attempt, life });
-        } else {
-            if self.hosts.begin(&(node.clone(), attempt), undo) {
-                self.after(1, Happening::Effect { node: node.clone(), attempt, undo });
-                self.after(2, Happening::JobEnds { node: node.clone(), attempt, undo });
-            }
-            self.after(3, Happening::Looks { node: node.clone(), attempt, undo, life });
-        }
-        self.disturb_work(node, attempt, disturbs, Moment::Running, in_engine)
-    }
-
-    fn effect(&mut self, node: &NodeId, attempt: u32, undo: bool) -> Result<(), String> {
-        let disturbs = self.disturbs(node, undo);
-        if let Some(Injection::Error { effect: false, .. }) = disturbs {
-            return Ok(());
-        }
-        if !self.hosts.effect(&(node.clone(), attempt)) {
-            return Ok(());
-        }
-        self.disturb_work(node.clone(), attempt, disturbs, Moment::Done, false)
-    }
-
-    /// The effect of what lives in the engine: an upload's file.
-    fn works(&mut self, node: NodeId, attempt: u32) -> Result<(), String> {
-        let disturbs = self.disturbs(&node, false);
-        let waits = self.step(&node).is_some_and(|step| matches!(step.action, Action::Wait { .. }));
-        if waits || matches!(disturbs, Some(Injection::Error { effect: false, .. })) {
-            return Ok(());
-        }
-        self.hosts.set(&node, true);
-        self.disturb_work(node, attempt, disturbs, Moment::Done, true)
-    }
-
-    /// What is done to an attempt that is at work: the engine dies, or the host restarts.
-    fn disturb_work(
-        &mut self,
-        node: NodeId,
-        attempt: u32,
-        disturbs: Option<Injection>,
-        now: Moment,
-        in_engine: bool,
-    ) -> Result<(), String> {
-        match disturbs {
-            Some(Injection::Crash(moment)) if moment == now => {
-                self.die();
-                Ok(())
-            }
-            Some(Injection::Reboot { effect }) if effect == (now == Moment::Done) => {
-                self.injection = None;
-                if in_engine {
-                    // Its connection breaks.
-                    return self.learn(node, attempt, failed(FailureClass::Connection));
-                }
-                self.hosts.end(&(node, attempt), Record::Rebooted);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn looks(&mut self, node: NodeId, attempt: u32, undo: bool) -> Result<(), String> {
-        let life = self.life;
-        let outcome = match self.hosts.find(&(node.clone(), attempt)) {
-            Record::Running => {
-                self.after(1, Happening::Looks { node, attempt, undo, life });
-                return Ok(());
-            }
-            Record::Succeeded if self.disturbs(&node, undo) == Some(Injection::Lost) => {
-                self.injection = None;
-                NodeOutcome::Unknown(Unknown::Unreachable)
-            }
-            Record::Succeeded => self.succeeded(&node),
-            Record::Failed(class) => failed(class),
-            Record::Void => NodeOutcome::Unknown(Unknown::NeverBegan),
-            Record::Rebooted => NodeOutcome::Unknown(Unknown::Rebooted),
-        };
-        self.learn(node, attempt, outcome)
-    }
-
-    /// A success, with what its step puts out.
-    fn succeeded(&self, node: &NodeId) -> NodeOutcome {
-        let outs = self.step(node).map(|step| step.out.iter()).into_iter().flatten();
-        let out = outs.filter_map(|(name, out)| {
-            let (Out::Stdout { ty } | Out::Regex { ty, .. }) = out;
-            let given = self.setting.outs.get(&(node.step.clone(), name.clone())).cloned();
-            Some((name.clone(), given.or_else(|| dsl::model_value(ty, 0))?))
-        });
-        NodeOutcome::Succeeded { out: out.collect(), output: None }
-    }
-
-    fn exercised(&self) -> BTreeSet<NodeId> {
-        let started = self.journal.iter().filter_map(|entry| match &entry.event {
-            Event::Started { node, .. } => Some(node.clone()),
-            _ => None,
-        });
-        started.collect()
-    }
-
-    fn in_finally(&self, node: &NodeId) -> bool {
-        self.step(node).is_some_and(|step| step.finally.is_some())
-    }
-
-    /// What `finally` did stays by its meaning.
-    fn left(&self) -> BTreeSet<NodeId> {
-        self.hosts.effects().iter().filter(|node| !self.in_finally(node)).cloned().collect()
-    }
-
-    /// `finally` comes again by its meaning.
-    fn again(&self) -> Vec<NodeId> {
-        let (mut succeeded, mut again) = (BTreeSet::new(), Vec::new());
-        for entry in &self.journal {
-            match &entry.event {
-                Event::Succeeded { node, .. } | Event::Approved { node, .. } if !self.in_finally(node) => {
-                    succeeded.insert(node);
-                }
-                Event::UndoStarted { node, .. } | Event::UndoSkipped { node, .. } => {
-                    succeeded.remove(node);
-                }
-                Event::Started { node, .. } if succeeded.contains(node) => again.push(node.clone()),
-                _ => {}
-            }
-        }
-        again
-    }
-}
-
-fn failed(class: FailureClass) -> NodeOutcome {
-    let message = match class {
-        FailureClass::Connection => "the model host cannot be reached".to_owned(),
-        FailureClass::Timeout => "it took too long".to_owned(),
-        FailureClass::Exit(code) => format!("exit code {code}"),
-        FailureClass::ProbeUnknown => "the probe gave no answer".to_owned(),
-        FailureClass::Other => "it was ended".to_owned(),
-    };
-    NodeOutcome::Failed { failure: Failure { class, message, hint: None }, output: None }
 }
