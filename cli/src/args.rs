@@ -39,6 +39,8 @@ pub struct Global {
 pub enum Command {
     /// Check workflow files; no host is touched
     Check(Check),
+    /// Try errors, repeats and crashes at each node of a workflow; no host is touched
+    Test(Test),
     /// Run a workflow: a file, or the name of a bundled one
     Run(Run),
     /// List operations
@@ -86,6 +88,26 @@ pub struct Check {
     /// Workflow files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// `anneal test`
+#[derive(Debug, ClapArgs)]
+pub struct Test {
+    /// A workflow file, or the name of a bundled workflow such as registry-install
+    #[arg(value_name = "FILE|NAME")]
+    pub workflow: String,
+    /// An input, as for `run`; what must be given and is not has a model value. No `File` is opened
+    #[arg(long = "input", value_name = "NAME=VALUE")]
+    pub inputs: Vec<String>,
+    /// What a step puts out, instead of a model value
+    #[arg(long = "out", value_name = "STEP.NAME=VALUE")]
+    pub outs: Vec<String>,
+    /// Model hosts of each role that may have several [default: its min, at least 2]
+    #[arg(long, value_name = "N")]
+    pub hosts: Option<usize>,
+    /// Only this step, or this node of it
+    #[arg(long, value_name = "STEP[@KEY]", value_parser = NonEmptyStringValueParser::new())]
+    pub node: Option<String>,
 }
 
 /// `anneal run`

@@ -10,6 +10,7 @@ mod run;
 mod serve;
 mod show;
 mod store;
+mod test;
 mod verbs;
 
 use crate::args::{Args, Command};
@@ -22,6 +23,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
     let mut session = Session::new(global);
     let code = match &args.command {
         Command::Check(check) => check::run(check, global),
+        Command::Test(test) => test::run(test, global),
         Command::Run(run) => run::run(run, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,
