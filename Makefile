@@ -2,14 +2,19 @@
 SHELL := /bin/bash
 SEEDS ?= 1000
 FIRST ?= 0
+CUTS ?= 1200
+SEED ?=
 
-.PHONY: help build release demo test test-full lint sim bench setup testbed-down
+.PHONY: help build release demo test test-full lint sim crash faults powercut bench setup testbed-down
 
 help:
 	@echo 'make demo            from nothing: two hosts, a registry installed, killed, rebooted, resumed (root, Debian)'
 	@echo 'make test            all set-up and all tests (root, Debian)'
 	@echo 'make test-full       the same and what takes longer: scripts, testbed, many seeds, benchmarks'
 	@echo 'make sim SEEDS=1000  the simulation of the core: a crash at every write; FIRST=n begins at seed n'
+	@echo 'make powercut CUTS=1200  the power cut under the store, writes lost, torn and reordered; SEED=n repeats (root)'
+	@echo 'make crash ROUNDS=100 the real binary killed while it works on real hosts; SEED=n repeats'
+	@echo 'make faults ROUNDS=20 its data folder damaged in every way, full disks, races; SEED=n repeats'
 	@echo 'make bench           the benchmarks, with peers in the same run'
 	@echo 'make build           target/debug/anneal        make release   target/release/anneal'
 	@echo 'make lint            rustfmt and clippy         make testbed-down   takes the test hosts away'
@@ -35,6 +40,7 @@ test: setup
 # All seeds, the scripts of the bundled workflows on hosts of their own, the testbed itself, the benchmarks: about 25 minutes.
 test-full: lint test
 	$(MAKE) sim SEEDS=1000
+	$(MAKE) powercut
 	workflows/test-scripts
 	tests/testbed/selftest
 	$(MAKE) bench
@@ -45,6 +51,18 @@ lint:
 
 sim:
 	cargo run --quiet -p anneal-tests --bin sim -- $(SEEDS) $(FIRST)
+
+powercut:
+	cargo build --quiet -p anneal-tests --bin powercut
+	$${CARGO_TARGET_DIR:-target}/debug/powercut --cuts $(CUTS) $(if $(SEED),--seed $(SEED))
+
+crash: ROUNDS ?= 100
+crash: setup build
+	cargo run --quiet -p anneal-tests --bin crash -- $(ROUNDS) $(SEED)
+
+faults: ROUNDS ?= 20
+faults: build
+	cargo run --quiet -p anneal-tests --bin faults -- $(ROUNDS) $(SEED)
 
 bench: setup release
 	benches/run.sh

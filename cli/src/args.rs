@@ -1,9 +1,15 @@
 //! The command line.
 
+mod store;
+mod verbs;
+
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub use store::StoreCommand;
+pub use verbs::{Asked, Cancel, Gate, GateNo, Going, Insisted, Mark, MarkAs, Op, Resume, Skip};
 
 /// Runs declarative workflows on hosts over SSH, and goes on where it was after whatever interrupted it.
 #[derive(Debug, Parser)]
@@ -21,10 +27,10 @@ pub struct Args {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Global {
     /// Folder of the store [default: $XDG_STATE_HOME/anneal, else ~/.local/state/anneal]
-    #[arg(long, global = true, value_name = "FOLDER", env = "ANNEAL_DATA_DIR")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "ANNEAL_DATA_DIR", display_order = 900)]
     pub data_dir: Option<PathBuf>,
-    /// Print data as JSON (a running operation: one line of JSON for each event)
-    #[arg(long, global = true)]
+    /// Print data as JSON (a running operation: one line of JSON for each event), and an error too
+    #[arg(long, global = true, display_order = 901)]
     pub json: bool,
 }
 
@@ -33,16 +39,47 @@ pub struct Global {
 pub enum Command {
     /// Check workflow files; no host is touched
     Check(Check),
+    /// Try errors, repeats and crashes at each node of a workflow; no host is touched
+    Test(Test),
     /// Run a workflow: a file, or the name of a bundled one
     Run(Run),
     /// List operations
-    Ops,
-    /// Show one operation
+    Ops(Ops),
+    /// Show one operation: how it stands, and what can be asked of it
     Show(Show),
     /// Show what programs wrote
     Logs(Logs),
-    /// Go on with an operation that was interrupted, failed or waits
+    /// Go on with an operation that was interrupted, failed or waits; with all of them
     Resume(Resume),
+    /// Try again what failed
+    Retry(Going),
+    /// Start nothing more; what runs may end
+    Pause(Asked),
+    /// Count steps as not needed; in a rollback, leave out an undo that failed
+    Skip(Skip),
+    /// Count steps as succeeded, because somebody did by hand what they do
+    Mark(Mark),
+    /// Open a gate: the operation goes on behind it
+    Approve(Gate),
+    /// Close a gate: its step fails
+    Reject(GateNo),
+    /// Stop an operation; it can be resumed or rolled back
+    Cancel(Cancel),
+    /// Undo what an operation did that has stopped
+    Rollback(Going),
+    /// Give up for good an operation that has stopped; nothing is undone
+    Fail(Insisted),
+    /// Abandon an operation as it is; what runs on hosts is neither ended nor watched any more
+    Kill(Insisted),
+    /// Hold the store, go on with every unfinished operation, and answer all other commands, until stopped
+    Serve(Serve),
+    /// Show a run again from its journal; nothing is run and no host is touched
+    Replay(Replay),
+    /// Write an operation to a file for a report of a fault: plan, journal and outputs, no secrets
+    Export(Export),
+    /// Look after the store
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 /// `anneal check`
@@ -51,6 +88,26 @@ pub struct Check {
     /// Workflow files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// `anneal test`
+#[derive(Debug, ClapArgs)]
+pub struct Test {
+    /// A workflow file, or the name of a bundled workflow such as registry-install
+    #[arg(value_name = "FILE|NAME")]
+    pub workflow: String,
+    /// An input, as for `run`; what must be given and is not has a model value. No `File` is opened
+    #[arg(long = "input", value_name = "NAME=VALUE")]
+    pub inputs: Vec<String>,
+    /// What a step puts out, instead of a model value
+    #[arg(long = "out", value_name = "STEP.NAME=VALUE")]
+    pub outs: Vec<String>,
+    /// Model hosts of each role that may have several [default: its min, at least 2]
+    #[arg(long, value_name = "N")]
+    pub hosts: Option<usize>,
+    /// Only this step, or this node of it
+    #[arg(long, value_name = "STEP[@KEY]", value_parser = NonEmptyStringValueParser::new())]
+    pub node: Option<String>,
 }
 
 /// `anneal run`
@@ -74,22 +131,36 @@ pub struct Run {
     /// Accept and record the key of a host that is not known yet; a changed key is never accepted
     #[arg(long)]
     pub accept_new_host_keys: bool,
+    /// Where another operation holds one of its locks, wait for it instead of refusing
+    #[arg(long)]
+    pub queue: bool,
+    /// Return at once; the process that holds the store goes on with it (`anneal serve`)
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `anneal ops`
+#[derive(Debug, ClapArgs)]
+pub struct Ops {
+    /// Only those that have not ended for good
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// `anneal show`
 #[derive(Debug, ClapArgs)]
 pub struct Show {
-    /// The operation: its id, or a part of it that begins or ends it
-    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
-    pub operation: String,
+    /// Which.
+    #[command(flatten)]
+    pub op: Op,
 }
 
 /// `anneal logs`
 #[derive(Debug, ClapArgs)]
 pub struct Logs {
-    /// The operation: its id, or a part of it that begins or ends it
-    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
-    pub operation: String,
+    /// Which.
+    #[command(flatten)]
+    pub op: Op,
     /// A step, or one node of it: `step@host`
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
@@ -98,19 +169,47 @@ pub struct Logs {
     pub follow: bool,
 }
 
-/// `anneal resume`
+/// `anneal serve`
 #[derive(Debug, ClapArgs)]
-pub struct Resume {
-    /// The operation: its id, or a part of it that begins or ends it
-    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new())]
-    pub operation: String,
-    /// Run this node again, although nobody knows how its last attempt ended
-    #[arg(long, value_name = "STEP[@HOST]")]
-    pub rerun: Vec<String>,
-    /// Take this node as done, although nobody knows how its last attempt ended
-    #[arg(long, value_name = "STEP[@HOST]")]
-    pub done: Vec<String>,
-    /// Why; it is written into the journal
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub reason: String,
+pub struct Serve {
+    /// How its log is written to standard error; how much of it says ANNEAL_LOG, such as `debug`
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `anneal replay`
+#[derive(Debug, ClapArgs)]
+pub struct Replay {
+    /// The operation, or a file that `anneal export` wrote
+    #[arg(value_name = "OP|FILE", value_parser = NonEmptyStringValueParser::new())]
+    pub what: String,
+    /// As it happened, this many times as fast [default: all at once]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with = "step")]
+    pub speed: Option<u32>,
+    /// One line each time Enter is pressed
+    #[arg(long)]
+    pub step: bool,
+}
+
+/// `anneal export`
+#[derive(Debug, ClapArgs)]
+pub struct Export {
+    /// Which.
+    #[command(flatten)]
+    pub op: Op,
+    /// Where to [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace addresses and names of users, the same one always by the same word
+    #[arg(long)]
+    pub anonymous: bool,
 }

@@ -1,11 +1,17 @@
 //! The commands, one file each.
 
 mod check;
+mod export;
 mod logs;
 mod ops;
+mod replay;
 mod resume;
 mod run;
+mod serve;
 mod show;
+mod store;
+mod test;
+mod verbs;
 
 use crate::args::{Args, Command};
 use crate::report::Problem;
@@ -17,11 +23,26 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
     let mut session = Session::new(global);
     let code = match &args.command {
         Command::Check(check) => check::run(check, global),
+        Command::Test(test) => test::run(test, global),
         Command::Run(run) => run::run(run, global, &mut session).await,
-        Command::Ops => ops::run(global, &mut session).await,
+        Command::Ops(ops) => ops::run(ops, global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,
         Command::Logs(logs) => logs::run(logs, global, &mut session).await,
         Command::Resume(resume) => resume::run(resume, global, &mut session).await,
+        Command::Retry(retry) => verbs::retry(retry, global, &mut session).await,
+        Command::Pause(pause) => verbs::pause(pause, global, &mut session).await,
+        Command::Skip(skip) => verbs::skip(skip, global, &mut session).await,
+        Command::Mark(mark) => verbs::mark(mark, global, &mut session).await,
+        Command::Approve(approve) => verbs::approve(approve, global, &mut session).await,
+        Command::Reject(reject) => verbs::reject(reject, global, &mut session).await,
+        Command::Cancel(cancel) => verbs::cancel(cancel, global, &mut session).await,
+        Command::Rollback(rollback) => verbs::rollback(rollback, global, &mut session).await,
+        Command::Fail(fail) => verbs::fail(fail, global, &mut session).await,
+        Command::Kill(kill) => verbs::kill(kill, global, &mut session).await,
+        Command::Serve(_) => serve::run(global, &mut session).await,
+        Command::Replay(replay) => replay::run(replay, global, &mut session).await,
+        Command::Export(export) => export::run(export, global, &mut session).await,
+        Command::Store(command) => store::run(command, global, &mut session).await,
     };
     // However it went: whoever else is served by us is not left in the middle.
     let ended = session.end().await;

@@ -210,19 +210,8 @@ impl Gathering<'_> {
             self.everything.given.inputs.insert(name.clone(), elsewhere(text.to_string()));
         }
         for flag in &self.run.inputs {
-            let (name, text) = flag.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-                // It may be a secret that was meant otherwise: it is not repeated.
-                Problem::usage("--input: a name is missing").hint("write --input NAME=VALUE")
-            })?;
-            let value = match text.strip_prefix('@') {
-                Some(path) => {
-                    let text =
-                        SecretSource::File(path.into()).resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
-                    elsewhere(text.to_string())
-                }
-                None => GivenValue { text: text.to_owned(), origin: Origin::CommandLine },
-            };
-            self.everything.given.inputs.insert(name.to_owned(), value);
+            let (name, value) = input(flag)?;
+            self.everything.given.inputs.insert(name, value);
         }
         for (name, about) in workflow.missing_secrets(&self.everything.given) {
             let what = about.map_or_else(|| format!("input `{name}`"), |about| format!("input `{name}` ({about})"));
@@ -231,6 +220,22 @@ impl Gathering<'_> {
         }
         Ok(())
     }
+}
+
+/// `NAME=VALUE`, or `NAME=@FILE`, as `--input` takes it.
+pub fn input(flag: &str) -> Result<(String, GivenValue), Problem> {
+    let (name, text) = flag.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+        // It may be a secret that was meant otherwise: it is not repeated.
+        Problem::usage("--input: a name is missing").hint("write --input NAME=VALUE")
+    })?;
+    let value = match text.strip_prefix('@') {
+        Some(path) => {
+            let text = SecretSource::File(path.into()).resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
+            GivenValue { text: text.to_string(), origin: Origin::Elsewhere }
+        }
+        None => GivenValue { text: text.to_owned(), origin: Origin::CommandLine },
+    };
+    Ok((name.to_owned(), value))
 }
 
 /// `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.

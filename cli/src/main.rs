@@ -6,20 +6,23 @@ mod data_dir;
 mod files;
 mod given;
 mod inventory;
+mod outfile;
 mod prompt;
 mod report;
 mod secret_source;
 mod session;
 mod show;
+mod size;
 mod stop;
 mod time;
+mod told;
 mod watch;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::Args;
+use crate::args::{Args, Command, LogFormat};
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -27,23 +30,31 @@ fn main() -> ExitCode {
         Err(error) => {
             // `--help` and `--version` come this way too, and are no errors.
             let code = if error.use_stderr() { report::USAGE } else { report::OK };
-            // A closed terminal is no reason to say more.
-            let _ = error.print();
+            if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+                report::error(&unusable(&error), true);
+            } else {
+                // A closed terminal is no reason to say more.
+                let _ = error.print();
+            }
             return ExitCode::from(code);
         }
     };
-    init_tracing();
+    let json = args.global.json;
+    match &args.command {
+        Command::Serve(serve) => init_tracing("info,sled=off,russh=warn", serve.log_format),
+        _ => init_tracing("error,sled=off", LogFormat::Text),
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            report::error(&report::Problem::failed(format!("no threads can be started: {error}")));
+            report::error(&report::Problem::failed(format!("no threads can be started: {error}")), json);
             return ExitCode::from(report::FAILED);
         }
     };
     let code = match runtime.block_on(command::run(args)) {
         Ok(code) => code,
         Err(problem) => {
-            report::error(&problem);
+            report::error(&problem, json);
             problem.code
         }
     };
@@ -52,9 +63,21 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Our own log, for whoever looks for a fault: to stderr, `ANNEAL_LOG=debug` and finer; silent otherwise but for errors.
-fn init_tracing() {
+/// What clap says of a command line, for programs: its first line, and the rest as the hint.
+fn unusable(error: &clap::Error) -> report::Problem {
+    let text = error.to_string();
+    let (first, rest) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
+    let rest: Vec<&str> = rest.split_whitespace().collect();
+    report::Problem::usage(first.trim_start_matches("error: ")).hint(rest.join(" "))
+}
+
+/// Our own log, to stderr: what `ANNEAL_LOG` says, such as `debug`, else the default.
+fn init_tracing(default: &str, format: LogFormat) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("ANNEAL_LOG").unwrap_or_else(|_| EnvFilter::new("error,sled=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_env("ANNEAL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+    }
 }

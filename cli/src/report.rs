@@ -16,6 +16,8 @@ pub const RESTS: u8 = 3;
 pub struct Problem {
     /// The exit code.
     pub code: u8,
+    /// What kind, for programs: `usage`, `failed`, or as the API calls it (`invalid`, `not_found`, `refused` …).
+    pub kind: String,
     /// What happened and where.
     pub message: String,
     /// What to do.
@@ -25,12 +27,23 @@ pub struct Problem {
 impl Problem {
     /// What was asked for makes no sense.
     pub fn usage(message: impl Into<String>) -> Problem {
-        Problem { code: USAGE, message: message.into(), hint: None }
+        Problem { code: USAGE, kind: "usage".to_owned(), message: message.into(), hint: None }
     }
 
     /// It did not work.
     pub fn failed(message: impl Into<String>) -> Problem {
-        Problem { code: FAILED, message: message.into(), hint: None }
+        Problem { code: FAILED, kind: "failed".to_owned(), message: message.into(), hint: None }
+    }
+
+    /// Whoever read our output has seen enough: the end, and no error.
+    pub fn unread() -> Problem {
+        Problem { code: OK, kind: String::new(), message: String::new(), hint: None }
+    }
+
+    /// An error with a kind of the API's.
+    fn of_kind(kind: &str, message: String, hint: Option<String>) -> Problem {
+        let usage = matches!(kind, "invalid" | "not_found" | "ambiguous");
+        Problem { code: if usage { USAGE } else { FAILED }, kind: kind.to_owned(), message, hint }
     }
 
     /// Adds what to do.
@@ -42,25 +55,20 @@ impl Problem {
 
 impl From<engine::Error> for Problem {
     fn from(error: engine::Error) -> Problem {
-        let code = match error.kind {
-            engine::Kind::Invalid | engine::Kind::NotFound | engine::Kind::Ambiguous => USAGE,
-            engine::Kind::Refused
-            | engine::Kind::Quarantined
-            | engine::Kind::NeedsEngine
-            | engine::Kind::Store
-            | engine::Kind::Internal => FAILED,
-        };
-        Problem { code, message: error.message, hint: error.hint }
+        Problem::of_kind(server::kind_word(error.kind), error.message, error.hint)
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Problem {
+        Problem::from(engine::Error::from(error))
     }
 }
 
 impl From<server::ClientError> for Problem {
     fn from(error: server::ClientError) -> Problem {
         match error {
-            server::ClientError::Api(error) => {
-                let usage = matches!(error.kind.as_str(), "invalid" | "not_found" | "ambiguous");
-                Problem { code: if usage { USAGE } else { FAILED }, message: error.message, hint: error.hint }
-            }
+            server::ClientError::Api(error) => Problem::of_kind(&error.kind, error.message, error.hint),
             protocol @ server::ClientError::Protocol(_) => Problem::failed(protocol.to_string())
                 .hint("end that process, or use the version of Anneal that it is of"),
             gone @ server::ClientError::Gone(_) => Problem::failed(gone.to_string())
@@ -69,10 +77,15 @@ impl From<server::ClientError> for Problem {
     }
 }
 
-/// Says it on stderr.
-pub fn error(problem: &Problem) {
+/// Says it on stderr; as JSON it is one line, the last of stderr.
+pub fn error(problem: &Problem, json: bool) {
     if problem.message.is_empty() {
         return; // Whoever read our output has seen enough.
+    }
+    if json {
+        let Problem { kind, message, hint, .. } = problem;
+        say(&serde_json::json!({ "error": { "kind": kind, "message": message, "hint": hint } }).to_string());
+        return;
     }
     say(&format!("error: {}", problem.message));
     if let Some(hint) = &problem.hint {
@@ -91,9 +104,7 @@ pub fn put(line: &str) -> Result<(), Problem> {
     match writeln!(std::io::stdout().lock(), "{line}") {
         Ok(()) => Ok(()),
         // `anneal ops | head` is no error.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            Err(Problem { code: OK, message: String::new(), hint: None })
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Problem::unread()),
         Err(error) => Err(Problem::failed(format!("standard output cannot be written: {error}"))),
     }
 }

@@ -51,6 +51,44 @@ impl<'a> Session<'a> {
         Ok(self.access.insert(access))
     }
 
+    /// Finds whoever holds the store, or opens it; whether it is this process.
+    pub async fn attach(&mut self) -> Result<bool, Problem> {
+        Ok(self.access().await?.owner.is_some())
+    }
+
+    /// A client of whoever holds the store.
+    pub async fn client(&mut self) -> Result<Client, Problem> {
+        Ok(self.access().await?.client.clone())
+    }
+
+    /// Asks anew who holds the store, where it was another process.
+    pub fn forget(&mut self) {
+        if !self.is_owner() {
+            self.access = None;
+        }
+    }
+
+    /// The store, where this process holds it.
+    pub fn take_owner(&mut self) -> Option<server::Owner> {
+        self.access.take().and_then(|access| access.owner)
+    }
+
+    /// Lets go of all operations, if it is this process that works on them.
+    pub async fn let_go_of_all(&self) {
+        if let Some(owner) = self.access.as_ref().and_then(|access| access.owner.as_ref()) {
+            owner.engine.let_go_of_all().await;
+        }
+    }
+
+    /// Refuses to detach where nobody else would go on.
+    pub async fn may_detach(&mut self, detach: bool) -> Result<(), Problem> {
+        if detach && self.attach().await? {
+            return Err(Problem::usage("--detach needs another process that goes on, and none holds the store")
+                .hint("start `anneal serve` first, or leave --detach out"));
+        }
+        Ok(())
+    }
+
     /// Whether this process holds the store.
     pub fn is_owner(&self) -> bool {
         self.access.as_ref().is_some_and(|access| access.owner.is_some())

@@ -1,9 +1,11 @@
 //! How an operation is shown to people: plain, aligned, ending with what to do next.
 
-use engine::view::{NodeView, OperationView};
+use engine::operation::NodeId;
+use engine::view::{NodeView, Now, OperationView};
 use uuid::Uuid;
 
 use crate::time::{date, took};
+use crate::told;
 
 /// The end of an id. UUIDs of version 7 that were made close together begin alike and end differently.
 pub fn short(id: Uuid) -> String {
@@ -35,11 +37,17 @@ pub fn operation(view: &OperationView) -> Vec<String> {
         lines.extend(view.outputs.iter().map(|(name, value)| format!("{name} = {value}")));
     }
     let next = next(view);
-    if !next.is_empty() {
+    if !next.is_empty() || !view.verbs.is_empty() {
         lines.push(String::new());
         lines.extend(next);
+        lines.extend(possible(view));
     }
     lines
+}
+
+/// What can be asked of it now.
+pub fn possible(view: &OperationView) -> Option<String> {
+    (!view.verbs.is_empty()).then(|| format!("possible: {}", view.verbs.join(", ")))
 }
 
 /// A state of ETSI SOL003 in a sentence.
@@ -48,7 +56,7 @@ pub fn state_words(state: &str) -> &'static str {
         "STARTING" | "PROCESSING" => "is not finished",
         "COMPLETED" => "completed",
         "FAILED_TEMP" => "stopped and can be resumed",
-        "FAILED" => "failed for good",
+        "FAILED" => "was given up",
         "ROLLING_BACK" => "is being rolled back",
         "ROLLED_BACK" => "was rolled back",
         _ => "is in an unknown state",
@@ -97,21 +105,52 @@ pub fn next(view: &OperationView) -> Vec<String> {
         .filter_map(|node| node.hint.as_ref().map(|hint| format!("help: {}: {hint}", node.id)))
         .collect();
     let mut lines = hints;
-    match (view.state.as_str(), view.in_hand) {
-        ("STARTING" | "PROCESSING" | "ROLLING_BACK", _) if !view.undecided.is_empty() => {
-            for node in &view.undecided {
-                lines.push(format!(
-                    "next: look at the host, then `anneal resume {id} --rerun {node}` or `anneal resume {id} --done {node}`"
-                ));
+    lines.extend(view.waits.iter().map(told::waits));
+    for gate in view.nodes.iter().filter(|node| node.state == "awaiting_approval") {
+        lines.extend(question(view, &gate.id));
+    }
+    for node in &view.undecided {
+        lines.push(format!(
+            "next: look at the host, then `anneal resume {id} --rerun {node}` or `anneal resume {id} --done {node}`"
+        ));
+    }
+    let asked = view.nodes.iter().any(|node| node.state == "awaiting_approval") || !view.undecided.is_empty();
+    match view.now {
+        Now::AtWork => lines.push(format!("next: anneal logs {id} --follow")),
+        Now::Waits if asked || !view.waits.is_empty() => {}
+        Now::Waits => lines.push(format!("next: anneal resume {id}")),
+        Now::NoProcess => {
+            lines.push("no process works on it".to_owned());
+            if view.undecided.is_empty() {
+                lines.push(format!("next: anneal resume {id}"));
             }
         }
-        ("STARTING" | "PROCESSING" | "ROLLING_BACK", true) => lines.push(format!("next: anneal logs {id} --follow")),
-        ("STARTING" | "PROCESSING" | "ROLLING_BACK", false) => {
-            lines.push("no process works on it".to_owned());
-            lines.push(format!("next: anneal resume {id}"));
-        }
-        ("FAILED_TEMP", _) => lines.push(format!("next: mend the cause, then anneal resume {id}")),
-        _ => {}
+        Now::Stopped => lines.push(format!("next: mend the cause, then anneal resume {id}")),
+        Now::Ended | Now::Quarantined => {}
     }
     lines
+}
+
+/// What is asked at a gate, and how to answer.
+pub fn question(view: &OperationView, gate: &NodeId) -> Vec<String> {
+    let id = short(view.id);
+    let several = view.nodes.iter().filter(|node| node.id.step == gate.step).count() > 1;
+    let name = if several { gate.to_string() } else { gate.step.clone() };
+    let asked = view.nodes.iter().find(|node| node.id == *gate).and_then(|node| node.why.as_deref()).unwrap_or("");
+    vec![
+        format!("{name} asks: {asked}"),
+        format!("next: `anneal approve {id} {name}` or `anneal reject {id} {name} --reason TEXT`"),
+    ]
+}
+
+/// What becomes of an operation, in a word or two.
+pub fn now_words(now: Now) -> &'static str {
+    match now {
+        Now::AtWork => "at work",
+        Now::Waits => "waits",
+        Now::NoProcess => "no process",
+        Now::Stopped => "stopped",
+        Now::Ended => "",
+        Now::Quarantined => "damaged",
+    }
 }

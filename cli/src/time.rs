@@ -22,6 +22,11 @@ pub fn clock(ms: u64) -> String {
     date(ms).split_off(11)
 }
 
+/// `+  3.2 s`: a time in a run, from its beginning on.
+pub fn since(ms: u64) -> String {
+    format!("+{:>8}", took(ms))
+}
+
 /// Year, month and day of a day since 1970-01-01, by the proleptic Gregorian calendar (H. Hinnant, `civil_from_days`).
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;

@@ -8,8 +8,9 @@ mod display;
 use std::collections::BTreeMap;
 
 use display::Display;
-use engine::view::OperationView;
-use server::{ClientError, Lines, ResumeRequest, WatchLine};
+use engine::operation::Verb;
+use engine::view::{Now, OperationView};
+use server::{ClientError, Lines, VerbRequest, WatchLine};
 use uuid::Uuid;
 
 use crate::args::Global;
@@ -26,17 +27,53 @@ pub struct Watched {
     pub after: u64,
     /// Who watches, for the journal.
     pub by: String,
+    /// What whoever watches wants it to come to.
+    pub goal: Goal,
+}
+
+/// What an operation is to come to: then the command has done what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// It completes.
+    Completes,
+    /// It stops, and can be resumed or rolled back.
+    Stops,
+    /// It is rolled back.
+    IsUndone,
+    /// It rests, whatever it has come to.
+    Rests,
+}
+
+impl Goal {
+    /// The exit code for an operation that rests.
+    fn code(self, state: &str) -> u8 {
+        match (self, state) {
+            (Goal::Rests, _)
+            | (Goal::Completes, "COMPLETED")
+            | (Goal::Stops, "FAILED_TEMP")
+            | (Goal::IsUndone, "ROLLED_BACK") => OK,
+            (_, "STARTING" | "PROCESSING" | "ROLLING_BACK") => RESTS,
+            _ => FAILED,
+        }
+    }
 }
 
 /// Watches an operation until it rests; the exit code.
 pub async fn watch(watched: Watched, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let mut stop = Stop::new()?;
-    let Watched { id, mut after, by } = watched;
-    let mut display = if global.json { Display::json() } else { Display::people(id) };
+    let Watched { id, mut after, by, goal } = watched;
+    let mut display = if global.json {
+        Display::json()
+    } else {
+        let gates = session.ask(async |client| client.show(&id.to_string()).await).await?.gates;
+        Display::people(id, &gates)
+    };
+    // The entry that opened a question which was shown last.
+    let mut asked = 0;
     let end = loop {
         let mut lines = session.ask(async |client| client.watch(&id.to_string(), after).await).await?;
         let end = tokio::select! {
-            end = show_lines(&mut lines, &mut after, &mut display) => end,
+            end = show_lines(&mut lines, (&mut after, &mut asked), &mut display, id, session) => end,
             () = stop.asked() => Ok(End::Asked),
         };
         match end {
@@ -58,15 +95,11 @@ pub async fn watch(watched: Watched, global: &Global, session: &mut Session<'_>)
         End::Gone => None,
     };
     let view = session.ask(async |client| client.show(&id.to_string()).await).await?;
-    let code = match (view.state.as_str(), &broken) {
-        ("COMPLETED", None) => OK,
-        ("STARTING" | "PROCESSING" | "ROLLING_BACK", None) => RESTS,
-        _ => FAILED,
-    };
+    let code = if broken.is_some() { FAILED } else { goal.code(&view.state) };
     if global.json {
         put_json(&view)?;
     } else {
-        summary(&view, broken.as_deref())?;
+        summary(&view, broken.as_deref(), code, asked == view.events)?;
     }
     Ok(code)
 }
@@ -80,7 +113,13 @@ enum End {
     Asked,
 }
 
-async fn show_lines(lines: &mut Lines, after: &mut u64, display: &mut Display) -> Result<End, Problem> {
+async fn show_lines(
+    lines: &mut Lines,
+    (after, asked): (&mut u64, &mut u64),
+    display: &mut Display,
+    id: Uuid,
+    session: &mut Session<'_>,
+) -> Result<End, Problem> {
     loop {
         match lines.next().await {
             Ok(Some(WatchLine::End { broken })) => return Ok(End::Rests { broken }),
@@ -89,6 +128,11 @@ async fn show_lines(lines: &mut Lines, after: &mut u64, display: &mut Display) -
                     *after = entry.seq;
                 }
                 display.line(&line)?;
+                if let Some(gate) = display.asks(&line) {
+                    let view = session.ask(async |client| client.show(&id.to_string()).await).await?;
+                    show::question(&view, gate).iter().for_each(|line| display.note(line));
+                    *asked = *after;
+                }
             }
             Ok(None) | Err(ClientError::Gone(_)) => return Ok(End::Gone),
             Err(error) => return Err(error.into()),
@@ -100,16 +144,15 @@ async fn show_lines(lines: &mut Lines, after: &mut u64, display: &mut Display) -
 async fn go_on(session: &mut Session<'_>, id: Uuid, by: &str) -> Result<(), Problem> {
     let id = id.to_string();
     let view = session.ask(async |client| client.show(&id).await).await?;
-    let live = matches!(view.state.as_str(), "STARTING" | "PROCESSING" | "ROLLING_BACK");
-    if !live || view.in_hand || view.why.is_some() {
+    if view.now != Now::NoProcess {
         return Ok(());
     }
-    let why = "the process that worked on it ended".to_owned();
-    let request = ResumeRequest { decisions: BTreeMap::new(), by: by.to_owned(), why };
-    session.ask(async |client| client.resume(&id, &request).await).await.map(drop)
+    let verb = Verb::Resume { decisions: BTreeMap::new() };
+    let request = VerbRequest { verb, by: by.to_owned(), why: "the process that worked on it ended".to_owned() };
+    session.ask(async |client| client.verb(&id, &request).await).await.map(drop)
 }
 
-fn summary(view: &OperationView, broken: Option<&str>) -> Result<(), Problem> {
+fn summary(view: &OperationView, broken: Option<&str>, code: u8, asked: bool) -> Result<(), Problem> {
     let id = short(view.id);
     let took = crate::time::took(view.at_ms.saturating_sub(view.created_at_ms));
     let why = view.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -117,7 +160,8 @@ fn summary(view: &OperationView, broken: Option<&str>) -> Result<(), Problem> {
     for (name, value) in &view.outputs {
         put(&format!("{name} = {value}"))?;
     }
-    for node in view.nodes.iter().filter(|node| node.state == "failed" || node.state == "undo_failed") {
+    let failed = |node: &&engine::view::NodeView| node.state == "failed" || node.state == "undo_failed";
+    for node in view.nodes.iter().filter(failed).filter(|_| code != OK) {
         say(&format!("  {}: {}", node.id, node.why.as_deref().unwrap_or("")));
     }
     match broken {
@@ -125,6 +169,8 @@ fn summary(view: &OperationView, broken: Option<&str>) -> Result<(), Problem> {
             say(&format!("error: {why}"));
             say(&format!("  help: nothing that was done is lost; mend the cause, then `anneal resume {id}`"));
         }
+        // What is asked stands just above.
+        None if asked => {}
         None => show::next(view).iter().for_each(|line| say(line)),
     }
     Ok(())

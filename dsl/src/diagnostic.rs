@@ -162,7 +162,7 @@ fn within(text: &str, range: &Range<usize>) -> Range<usize> {
 }
 
 /// Line and column of a byte, from 1.
-fn position(text: &str, at: usize) -> (usize, usize) {
+pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..at];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())

@@ -289,7 +289,7 @@ fn leaves(input: &InputDecl, path: &str, names: &mut Vec<String>) {
     }
 }
 
-fn is_given(given: &Given, record: &str) -> bool {
+pub(crate) fn is_given(given: &Given, record: &str) -> bool {
     let prefix = format!("{record}.");
     given.inputs.keys().any(|name| name.starts_with(&prefix))
 }

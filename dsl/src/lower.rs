@@ -34,6 +34,8 @@ const RETRY_CAP_MS: u64 = 300_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Lowered {
     pub(crate) step: Step,
+    /// Where its id stands.
+    pub(crate) at: Range<usize>,
     /// What is still to be put in.
     pub(crate) fixed: Vec<Fixed>,
     /// Where its `timeout` stands, if it has one.
@@ -95,6 +97,7 @@ impl Lower<'_> {
         let timeout = step.timeout.as_ref().map(Scalar::span);
         let cap = step.retry.as_ref().and_then(|retry| retry.cap.as_ref()).map(Scalar::span);
         let out = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), out.clone()?))).collect();
+        let declared_at = step.id.as_ref().map(|id| id.span.clone());
         let step = Step {
             id: step.id.as_ref()?.value.clone(),
             about: step.about.clone(),
@@ -130,7 +133,8 @@ impl Lower<'_> {
             group: step.group,
             finally: step.finally,
         };
-        let mut lowered = Lowered { step, fixed: std::mem::take(&mut self.fixed), timeout, cap };
+        let at = declared_at?;
+        let mut lowered = Lowered { step, at, fixed: std::mem::take(&mut self.fixed), timeout, cap };
         if lowered.fixed.is_empty()
             && let Err(diagnostic) = fixed::settle(&mut lowered)
         {

@@ -3,7 +3,7 @@
 use crate::assets::{self, Assets};
 use crate::code::Code;
 use crate::declared::{Declared, InputDecl, Named, RoleDecl, RoleKind};
-use crate::diagnostic::{Diagnostic, Sink};
+use crate::diagnostic::{Diagnostic, Sink, position};
 use crate::lower::{self, Lowered, Whole};
 use crate::source::{Files, Source, quote};
 use crate::types::Field;
@@ -124,5 +124,12 @@ impl Workflow {
     /// Its roles, in the order of the file.
     pub fn roles(&self) -> Vec<RoleInfo<'_>> {
         self.roles.iter().filter_map(|role| Some(RoleInfo { name: &role.name.value, kind: role.kind? })).collect()
+    }
+
+    /// Where the id of a step stands: line and column, from 1. `source` is the one that was checked.
+    pub fn place_of(&self, step: &str, source: &Source) -> Option<(usize, usize)> {
+        let lowered = self.steps.iter().find(|lowered| lowered.step.id == step)?;
+        let at = source.text.floor_char_boundary(lowered.at.start);
+        Some(position(&source.text, at))
     }
 }

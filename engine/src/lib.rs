@@ -12,6 +12,7 @@ pub mod operation;
 mod plans;
 mod redact;
 pub mod runner;
+pub mod trial;
 mod vault;
 pub mod view;
 

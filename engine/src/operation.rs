@@ -31,6 +31,6 @@ pub use node::{
 pub use places::{Alone, Places};
 pub use replay::{ReplayError, replay};
 pub use scope::CoreScope;
-pub use state::{IllegalEvent, Locks, Node, Operation};
+pub use state::{IllegalEvent, Locks, MayRun, Node, Operation};
 pub use verb::{Refused, Verb};
 pub use what_next::{Command, what_next};

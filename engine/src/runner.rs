@@ -18,7 +18,7 @@ mod task;
 pub use call::{Call, Ready, Task, UploadSource, Work};
 pub use clock::now_ms;
 pub use context::Context;
-pub use engine::{Create, Engine, IfLocked, Options, Recovered};
+pub use engine::{Create, Engine, IfLocked, Options, Recovered, lock_words};
 pub use executor::{Executor, HostExecutor, Reporter};
 pub use hosts::{HostSpec, reach};
 pub use live::{LiveAt, LiveKey, Tail};

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use dsl::plan::Action;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::operation::{Activity, FailedBecause, Failure, Life, Node, NodeId, NodeState, Operation, Skip};
+use crate::operation::{Activity, CoreScope, FailedBecause, Failure, Life, Node, NodeId, NodeState, Operation, Skip};
+use crate::runner::Waits;
 
 /// An operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub struct OperationView {
     pub events: u64,
     /// Whether a process works on it now.
     pub in_hand: bool,
+    /// What becomes of it.
+    pub now: Now,
     /// Its hosts: slot and address.
     pub hosts: BTreeMap<String, String>,
     /// Its nodes, in the plan's order.
@@ -41,6 +45,57 @@ pub struct OperationView {
     pub outputs: BTreeMap<String, String>,
     /// What can be asked of it now.
     pub verbs: Vec<String>,
+    /// What it waits for of other operations, where a process works on it.
+    pub waits: Vec<Waits>,
+    /// Which of its steps are gates.
+    pub gates: Vec<String>,
+}
+
+/// What becomes of an operation, as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Now {
+    /// A process works on it.
+    AtWork,
+    /// It waits: for a person, or for what another operation holds.
+    Waits,
+    /// It would go on by itself, and no process works on it.
+    NoProcess,
+    /// It stopped at a failure or a cancel; a person can set it going again.
+    Stopped,
+    /// It ended for good.
+    Ended,
+    /// It cannot be read.
+    Quarantined,
+}
+
+impl Now {
+    /// What becomes of an operation; `in_hand` says whether a process works on it.
+    pub fn of(operation: &Operation, in_hand: bool) -> Now {
+        let at_work = |node: &Node| {
+            matches!(node.state, NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::Backoff { .. })
+        };
+        let open_for_good = |node: &NodeId| {
+            let action = operation.node(node).map(|node| &operation.step_of(node).action);
+            matches!(action, Some(Action::Gate { within_ms: None, .. }))
+        };
+        match (operation.life.activity(), in_hand) {
+            (None, _) if operation.life.is_final() => Now::Ended,
+            (None, _) => Now::Stopped,
+            (Some(Activity::Queued), true) => Now::Waits,
+            (Some(Activity::Paused { .. }), _) => Now::Waits,
+            (Some(_), true) => Now::AtWork,
+            // All that is left to do comes after a gate.
+            (Some(Activity::Active), false)
+                if operation.open_gates().next().is_some()
+                    && operation.open_gates().all(open_for_good)
+                    && !operation.nodes.iter().any(at_work) =>
+            {
+                Now::Waits
+            }
+            (Some(_), false) => Now::NoProcess,
+        }
+    }
 }
 
 /// A node.
@@ -66,7 +121,8 @@ pub struct NodeView {
 }
 
 impl OperationView {
-    /// The view of an operation at a time; `in_hand` says whether a process works on it now.
+    /// The view of an operation at a time; `in_hand` says whether a process works on it now. What it waits for of others is
+    /// known to that process only, which adds it.
     pub fn of(operation: &Operation, in_hand: bool, now_ms: u64) -> OperationView {
         // What nobody works on takes no time that we know of.
         let now_ms = if in_hand { now_ms.max(operation.at_ms) } else { operation.at_ms };
@@ -82,6 +138,7 @@ impl OperationView {
             at_ms: operation.at_ms,
             events: operation.seq,
             in_hand,
+            now: Now::of(operation, in_hand),
             hosts: operation.hosts.iter().map(|(slot, host)| (slot.clone(), host.address().to_owned())).collect(),
             nodes: operation.nodes.iter().map(|node| NodeView::of(operation, node, now_ms)).collect(),
             outputs: match &operation.life {
@@ -89,6 +146,14 @@ impl OperationView {
                 _ => BTreeMap::new(),
             },
             verbs: operation.legal().into_iter().map(str::to_owned).collect(),
+            waits: Vec::new(),
+            gates: operation
+                .plan
+                .steps
+                .iter()
+                .filter(|step| matches!(step.action, Action::Gate { .. }))
+                .map(|step| step.id.clone())
+                .collect(),
         }
     }
 }
@@ -121,7 +186,14 @@ fn why(operation: &Operation) -> Option<String> {
 
 impl NodeView {
     fn of(operation: &Operation, node: &Node, now_ms: u64) -> NodeView {
-        let (why, hint) = explain(&node.state);
+        let (mut why, hint) = explain(&node.state);
+        if let (NodeState::AwaitingApproval { .. }, Action::Gate { text, .. }) =
+            (&node.state, &operation.step_of(node).action)
+        {
+            // The compiler refuses secrets in it; what cannot be said is left out.
+            let asked = dsl::eval::render(text, &CoreScope { operation, node: Some(node) });
+            why = asked.ok().map(|asked| asked.text.to_string());
+        }
         let started = (node.started_ms > 0).then_some(node.started_ms);
         let end = match node.state {
             NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::AwaitingApproval { .. } => now_ms,

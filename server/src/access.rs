@@ -71,6 +71,23 @@ impl Owner {
         Ok(())
     }
 
+    /// Ends now: nobody new comes in, all operations are let go of – their jobs go on on their hosts – and the store closes.
+    pub async fn let_go_and_end(mut self) -> Result<(), Error> {
+        socket::remove(&self.data_dir);
+        if let Some(Door { close, mut served }) = self.door.take() {
+            // Where it is not heard, nothing is served any more.
+            let _ = close.send(());
+            // Watchers are told that their operations rest, and go.
+            self.engine.let_go_of_all().await;
+            if tokio::time::timeout(LAST_ANSWERS, &mut served).await.is_err() {
+                served.abort();
+            }
+        }
+        // What was asked for in the last moment.
+        self.engine.let_go_of_all().await;
+        self.engine.close().await
+    }
+
     /// Ends: nobody new comes in, whoever is being answered is, and the store closes. Where an operation came in hand in that
     /// moment, nothing ends and the owner is given back.
     pub async fn end(mut self) -> Result<Option<Owner>, Error> {
@@ -91,13 +108,24 @@ impl Owner {
     }
 }
 
+/// Whoever holds the store, if anybody answers.
+pub async fn holder(data_dir: &Path) -> Option<Client> {
+    let client = Client::new(data_dir);
+    answers(&client, Instant::now() + PATIENCE).await.then_some(client)
+}
+
+/// Whether somebody answers. A process that is stopped has its socket open, and says nothing.
+async fn answers(client: &Client, deadline: Instant) -> bool {
+    tokio::time::timeout_at(deadline, client.about()).await.is_ok_and(|about| about.is_ok())
+}
+
 /// Connects to whoever holds the store; where nobody does, opens it and serves the socket.
 pub async fn attach(options: Options) -> Result<Access, Error> {
     let deadline = Instant::now() + PATIENCE;
     let data_dir = options.data_dir.clone();
     loop {
         let client = Client::new(&data_dir);
-        if client.about().await.is_ok() {
+        if answers(&client, deadline).await {
             return Ok(Access { client, owner: None });
         }
         let open = {

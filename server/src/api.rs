@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use dsl::plan::Plan;
-use engine::operation::{Decision, Entry, NodeId};
-use engine::runner::Tail;
-use engine::{HostSpec, IfLocked};
+use engine::operation::{Entry, NodeId, Verb};
+use engine::runner::{Tail, Waits};
+use engine::view::Now;
+use engine::{HostSpec, IfLocked, Kind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -42,16 +43,64 @@ pub struct CreateRequest {
     pub if_locked: IfLocked,
 }
 
-/// `POST /v1/operations/{id}/resume`
+/// `POST /v1/operations/{id}/verb`; the answer is the operation's view after it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ResumeRequest {
-    /// What undecided nodes mean.
-    pub decisions: BTreeMap<NodeId, Decision>,
+pub struct VerbRequest {
+    /// What is asked.
+    pub verb: Verb,
     /// Who asks.
     pub by: String,
     /// Why.
     pub why: String,
+}
+
+/// `GET /v1/operations`: one of the operations.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The operation.
+    pub id: Uuid,
+    /// Name of its workflow.
+    pub workflow: String,
+    /// State by ETSI SOL003, such as `PROCESSING`.
+    pub state: String,
+    /// What becomes of it.
+    pub now: Now,
+    /// What it waits for, where it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// What it waits for of other operations, where a process works on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Waits>,
+    /// Whether it may go on by itself or by a verb.
+    pub open: bool,
+    /// UTC milliseconds.
+    pub created_at_ms: u64,
+    /// Who asked for it.
+    pub by: String,
+}
+
+/// `POST /v1/recover`: what goes on, and what cannot (I11).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveredAnswer {
+    /// Operations that go on.
+    pub taken: Vec<Uuid>,
+    /// Operations that cannot, and why.
+    pub left: Vec<Left>,
+}
+
+/// An operation that cannot go on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Left {
+    /// The operation.
+    pub id: Uuid,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub hint: Option<String>,
 }
 
 /// `GET /v1/operations/{id}/output`: what one attempt's program wrote.
@@ -80,6 +129,8 @@ pub enum WatchLine {
     Entry(Entry),
     /// Live output of a running node.
     Tail(Tail),
+    /// What it waits for of other operations has changed.
+    Waits(Vec<Waits>),
     /// Nothing more comes.
     End {
         /// Whether the process had to stop working on it, and why.
@@ -99,10 +150,137 @@ pub struct ApiError {
     pub hint: Option<String>,
 }
 
+/// The word for a kind of error.
+pub fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invalid => "invalid",
+        Kind::NotFound => "not_found",
+        Kind::Ambiguous => "ambiguous",
+        Kind::Refused => "refused",
+        Kind::Quarantined => "quarantined",
+        Kind::NeedsEngine => "needs_engine",
+        Kind::Store => "store",
+        Kind::Internal => "internal",
+    }
+}
+
 /// `POST /v1/operations` answers this.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Created {
+pub(crate) struct Created {
     /// The new operation.
     pub id: Uuid,
+}
+
+/// `GET /v1/store/verify`: what was looked at, and what is wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyAnswer {
+    /// Commits whose content is there.
+    pub commits: u64,
+    /// Keys that are live.
+    pub keys: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Sealed files.
+    pub sealed: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// What is wrong; empty when all is as it should be.
+    pub problems: Vec<StoreProblem>,
+}
+
+/// Something in the store that is not as it was written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreProblem {
+    /// What is wrong, and where.
+    pub what: String,
+    /// The operation that it belongs to, if it is known.
+    pub operation: Option<Uuid>,
+    /// What to do.
+    pub hint: String,
+}
+
+impl From<store::Verification> for VerifyAnswer {
+    fn from(found: store::Verification) -> VerifyAnswer {
+        let problems = found.problems.into_iter().map(|problem| StoreProblem {
+            what: problem.to_string(),
+            operation: problem.operation.map(Uuid::from_bytes),
+            hint: problem.hint.to_owned(),
+        });
+        VerifyAnswer {
+            problems: problems.collect(),
+            commits: found.commits,
+            keys: found.keys,
+            blobs: found.blobs,
+            sealed: found.sealed,
+            bytes: found.bytes,
+        }
+    }
+}
+
+/// `POST /v1/store/compact`
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompactAnswer {
+    /// Size of log and index before it.
+    pub before_bytes: u64,
+    /// Their size after it.
+    pub after_bytes: u64,
+    /// Keys that are live.
+    pub keys: u64,
+}
+
+impl From<store::Compacted> for CompactAnswer {
+    fn from(done: store::Compacted) -> CompactAnswer {
+        CompactAnswer { before_bytes: done.before_bytes, after_bytes: done.after_bytes, keys: done.entries }
+    }
+}
+
+/// `POST /v1/store/release`
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseAnswer {
+    /// Whether it was held until now.
+    pub was_held: bool,
+}
+
+/// `POST /v1/store/backup`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// The folder that is made, from the root.
+    pub to: String,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupAnswer {
+    /// Where it is.
+    pub folder: String,
+    /// When, UTC milliseconds.
+    pub at_ms: u64,
+    /// Blobs in it.
+    pub blobs: u64,
+    /// Sealed files in it.
+    pub sealed: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Files that are damaged, and are not in it.
+    pub left_out: Vec<String>,
+}
+
+impl From<store::Backup> for BackupAnswer {
+    fn from(made: store::Backup) -> BackupAnswer {
+        BackupAnswer {
+            folder: made.folder.display().to_string(),
+            at_ms: made.at_ms,
+            blobs: made.blobs,
+            sealed: made.sealed,
+            bytes: made.bytes,
+            left_out: made.left_out.iter().map(|path| path.display().to_string()).collect(),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
-use engine::journal::Summary;
+use engine::operation::Entry;
 use engine::view::OperationView;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -14,7 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::api::{About, ApiError, CreateRequest, Created, OutputView, ResumeRequest, WatchLine};
+use crate::api::{
+    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, RecoveredAnswer,
+    ReleaseAnswer, Row, VerbRequest, VerifyAnswer, WatchLine,
+};
 use crate::socket;
 
 /// Speaks to the process that holds a store.
@@ -69,7 +72,7 @@ impl Client {
     }
 
     /// All operations, oldest first.
-    pub async fn list(&self) -> Result<Vec<Summary>, ClientError> {
+    pub async fn list(&self) -> Result<Vec<Row>, ClientError> {
         self.get("/v1/operations").await
     }
 
@@ -84,10 +87,50 @@ impl Client {
         Ok(created.id)
     }
 
-    /// Goes on with an operation.
-    pub async fn resume(&self, id: &str, request: &ResumeRequest) -> Result<Uuid, ClientError> {
-        let created: Created = self.post(&format!("/v1/operations/{}/resume", escape(id)), request).await?;
-        Ok(created.id)
+    /// Asks something of an operation; how it stands then.
+    pub async fn verb(&self, id: &str, request: &VerbRequest) -> Result<OperationView, ClientError> {
+        self.post(&format!("/v1/operations/{}/verb", escape(id)), request).await
+    }
+
+    /// Every unfinished operation goes on.
+    pub async fn recover(&self) -> Result<RecoveredAnswer, ClientError> {
+        self.post("/v1/recover", &()).await
+    }
+
+    /// Entries of an operation's journal after entry `after`; nothing at its end.
+    pub async fn journal(&self, id: &str, after: u64) -> Result<Vec<Entry>, ClientError> {
+        self.get(&format!("/v1/operations/{}/journal?after={after}", escape(id))).await
+    }
+
+    /// An operation as one JSON file.
+    pub async fn export(&self, id: &str, anonymous: bool) -> Result<serde_json::Value, ClientError> {
+        self.get(&format!("/v1/operations/{}/export?anonymous={anonymous}", escape(id))).await
+    }
+
+    /// Looks at all of the store.
+    pub async fn verify_store(&self) -> Result<VerifyAnswer, ClientError> {
+        self.get("/v1/store/verify").await
+    }
+
+    /// Compacts the store.
+    pub async fn compact_store(&self) -> Result<CompactAnswer, ClientError> {
+        self.post("/v1/store/compact", &()).await
+    }
+
+    /// Releases a store that was restored.
+    pub async fn release_store(&self) -> Result<ReleaseAnswer, ClientError> {
+        self.post("/v1/store/release", &()).await
+    }
+
+    /// Backs the store up.
+    pub async fn back_up_store(&self, request: &BackupRequest) -> Result<BackupAnswer, ClientError> {
+        self.post("/v1/store/backup", request).await
+    }
+
+    /// Exports the store.
+    pub async fn export_store(&self) -> Result<Chunks, ClientError> {
+        let answer = self.send(Method::GET, "/v1/store/export", Bytes::new()).await?;
+        Ok(Chunks { body: failed_if(answer).await?.into_body() })
     }
 
     /// What programs wrote.
@@ -181,6 +224,29 @@ impl Lines {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.rest.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A long answer, piece by piece.
+#[derive(Debug)]
+pub struct Chunks {
+    body: Incoming,
+}
+
+impl Chunks {
+    /// The next piece; nothing at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(gone(&error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
                     }
                 }
             }

@@ -5,12 +5,18 @@
 //! way in and one behaviour ([`attach`]).
 
 mod access;
+mod anonymous;
 mod api;
 mod client;
+mod export;
 mod routes;
 mod socket;
 mod watch;
 
-pub use access::{Access, Owner, attach};
-pub use api::{About, ApiError, CreateRequest, OutputView, ResumeRequest, WatchLine};
-pub use client::{Client, ClientError, Lines};
+pub use access::{Access, Owner, attach, holder};
+pub use api::{
+    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Left, OutputView, RecoveredAnswer,
+    ReleaseAnswer, Row, StoreProblem, VerbRequest, VerifyAnswer, WatchLine, kind_word,
+};
+pub use client::{Chunks, Client, ClientError, Lines};
+pub use export::{EXPORT_FORMAT, Export, StoreFacts};

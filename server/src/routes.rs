@@ -1,8 +1,13 @@
-//! The routes of the API.
+//! The routes of the API: those that read operations and create them here, the others below.
+
+mod export;
+mod store;
+mod verb;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::store::Secret;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
@@ -11,13 +16,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use dsl::value::SecretRef;
 use engine::journal::Summary;
-use engine::operation::{Event, NodeId, Verb};
-use engine::view::OperationView;
+use engine::operation::{Entry, Event, NodeId};
+use engine::view::{Now, OperationView};
 use engine::{Create, Engine, Error, Kind};
 use serde::Deserialize;
-use store::Secret;
+use uuid::Uuid;
 
-use crate::api::{About, ApiError, CreateRequest, Created, OutputView, ResumeRequest};
+use crate::api::{About, ApiError, CreateRequest, Created, OutputView, Row, kind_word};
 use crate::watch;
 
 /// Bytes of the largest request: a plan with its scripts.
@@ -38,7 +43,15 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/operations/{id}", get(show))
         .route("/v1/operations/{id}/watch", get(watch_operation))
         .route("/v1/operations/{id}/output", get(output))
-        .route("/v1/operations/{id}/resume", post(resume))
+        .route("/v1/operations/{id}/journal", get(journal))
+        .route("/v1/operations/{id}/export", get(export::export))
+        .route("/v1/operations/{id}/verb", post(verb::verb))
+        .route("/v1/recover", post(verb::recover))
+        .route("/v1/store/verify", get(store::verify))
+        .route("/v1/store/compact", post(store::compact))
+        .route("/v1/store/release", post(store::release))
+        .route("/v1/store/backup", post(store::backup))
+        .route("/v1/store/export", get(store::export))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES))
         .with_state(Arc::new(app))
 }
@@ -54,16 +67,15 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (status, kind) = match self.0.kind {
-            Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-            Kind::Ambiguous => (StatusCode::CONFLICT, "ambiguous"),
-            Kind::Refused => (StatusCode::CONFLICT, "refused"),
-            Kind::Quarantined => (StatusCode::INTERNAL_SERVER_ERROR, "quarantined"),
-            Kind::NeedsEngine => (StatusCode::NOT_IMPLEMENTED, "needs_engine"),
-            Kind::Store => (StatusCode::INSUFFICIENT_STORAGE, "store"),
-            Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        let status = match self.0.kind {
+            Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Ambiguous | Kind::Refused => StatusCode::CONFLICT,
+            Kind::NeedsEngine => StatusCode::NOT_IMPLEMENTED,
+            Kind::Store => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::Quarantined | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
+        let kind = kind_word(self.0.kind);
         let error = ApiError { kind: kind.to_owned(), message: self.0.message, hint: self.0.hint };
         (status, Json(error)).into_response()
     }
@@ -73,8 +85,31 @@ async fn about(State(app): State<Arc<App>>) -> Json<About> {
     Json(About { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), notes: app.notes.clone() })
 }
 
-async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<Summary>>, Failure> {
-    Ok(Json(app.engine.list().await?))
+async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<Row>>, Failure> {
+    let mut rows = Vec::new();
+    for summary in app.engine.list().await? {
+        rows.push(row(&app, summary).await);
+    }
+    Ok(Json(rows))
+}
+
+async fn row(app: &App, summary: Summary) -> Row {
+    let in_hand = app.engine.in_hand(summary.id);
+    let waits = app.engine.waits(summary.id);
+    let now = if summary.is_quarantined() {
+        Now::Quarantined
+    } else if !summary.goes_on_by_itself() {
+        if summary.open { Now::Stopped } else { Now::Ended }
+    } else if in_hand && waits.iter().all(|waits| waits.node.is_some()) {
+        Now::AtWork
+    } else if summary.waits_for.is_none() {
+        Now::NoProcess
+    } else {
+        // Only its journal tells what it waits for; such operations are few.
+        app.engine.load(summary.id).await.map_or(Now::Quarantined, |operation| Now::of(&operation, in_hand))
+    };
+    let Summary { id, workflow, state, waits_for, open, created_at_ms, by } = summary;
+    Row { id, workflow, state, now, waits_for, waits, open, created_at_ms, by }
 }
 
 /// The body of a request, or an answer that repeats nothing of it: it may hold secrets (I8).
@@ -94,6 +129,7 @@ async fn create(
     request: Result<Json<CreateRequest>, JsonRejection>,
 ) -> Result<Json<Created>, Failure> {
     let request = body(request)?;
+    store::is_released(&app.engine)?;
     let mut assets = BTreeMap::new();
     for (path, text) in request.assets {
         let bytes = data_encoding::BASE64
@@ -117,8 +153,23 @@ async fn create(
 
 async fn show(State(app): State<Arc<App>>, Path(part): Path<String>) -> Result<Json<OperationView>, Failure> {
     let id = app.engine.find(&part).await?;
-    let operation = app.engine.load(id).await?;
-    Ok(Json(OperationView::of(&operation, app.engine.in_hand(id), engine::runner::now_ms())))
+    Ok(Json(view(&app.engine, id).await?))
+}
+
+/// An operation as it is shown.
+pub(crate) async fn view(engine: &Engine, id: Uuid) -> Result<OperationView, Error> {
+    let operation = engine.load(id).await?;
+    let view = OperationView::of(&operation, engine.in_hand(id), engine::runner::now_ms());
+    Ok(OperationView { waits: engine.waits(id), ..view })
+}
+
+async fn journal(
+    State(app): State<Arc<App>>,
+    Path(part): Path<String>,
+    Query(After { after }): Query<After>,
+) -> Result<Json<Vec<Entry>>, Failure> {
+    let id = app.engine.find(&part).await?;
+    Ok(Json(app.engine.entries(id, after, PAGE).await?))
 }
 
 #[derive(Deserialize)]
@@ -178,16 +229,4 @@ async fn output(
             }
         }
     }
-}
-
-async fn resume(
-    State(app): State<Arc<App>>,
-    Path(part): Path<String>,
-    request: Result<Json<ResumeRequest>, JsonRejection>,
-) -> Result<Json<Created>, Failure> {
-    let request = body(request)?;
-    let id = app.engine.find(&part).await?;
-    let verb = Verb::Resume { decisions: request.decisions };
-    app.engine.verb(id, verb, &request.by, &request.why).await?;
-    Ok(Json(Created { id }))
 }

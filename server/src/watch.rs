@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use engine::runner::{LiveKey, Standing};
+use engine::runner::{LiveKey, Standing, Waits};
 use engine::{Engine, Error, Kind};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ const QUEUE_LINES: usize = 256;
 pub(crate) fn stream(engine: Engine, id: Uuid, after: u64) -> Response {
     let (to, mut lines) = mpsc::channel::<Bytes>(QUEUE_LINES);
     tokio::spawn(async move {
-        let mut watcher = Watcher { engine, id, after, offsets: HashMap::new(), to };
+        let mut watcher = Watcher { engine, id, after, offsets: HashMap::new(), waits: Vec::new(), to };
         let end = match watcher.run().await {
             Ok(end) => end,
             Err(Gone::Reader) => return,
@@ -49,6 +49,8 @@ struct Watcher {
     id: Uuid,
     after: u64,
     offsets: HashMap<LiveKey, u64>,
+    /// What was told last that it waits for.
+    waits: Vec<Waits>,
     to: mpsc::Sender<Bytes>,
 }
 
@@ -63,11 +65,18 @@ impl Watcher {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut looks = true;
         loop {
-            let standing = seen.borrow_and_update().rest.clone();
+            let (standing, waits) = {
+                let update = seen.borrow_and_update();
+                (update.rest.clone(), update.waits.clone())
+            };
             if looks {
                 self.tails().await?;
             }
             self.entries().await?;
+            if waits != self.waits {
+                self.waits.clone_from(&waits);
+                self.send(&WatchLine::Waits(waits)).await?;
+            }
             match standing {
                 Standing::Busy => {}
                 Standing::AtRest | Standing::LetGo => return Ok(None),

@@ -2,7 +2,7 @@
 //!
 //! A backup is a folder: a store in compacted form, with a manifest that says that it is a backup. It has the key, so it
 //! must be kept as safe as the store itself. It is made under a temporary name beside its own and renamed when all of it
-//! is durable.
+//! is durable. What an interrupted backup left is deleted by the next one beside it.
 //!
 //! The log is copied while commits go on (`log/copy.rs`); the point is the end that the log has after that. From just
 //! before that point on nothing is deleted until blobs and sealed files are copied too, so everything is there that a
@@ -20,7 +20,8 @@ use uuid::Uuid;
 use crate::blobs::Blobs;
 use crate::durable;
 use crate::error::{Error, ErrorKind};
-use crate::layout::{Layout, TEMPORARY};
+use crate::layout::Layout;
+use crate::lock::Lock;
 use crate::log::copy::{self, Sink};
 use crate::log::generation::{Generation, Kept, Settings};
 use crate::log::recover::Place;
@@ -30,6 +31,9 @@ use crate::sealed::Sealed;
 use crate::shared::Shared;
 use crate::staging::Staging;
 use crate::verify::{Problem, verify};
+
+/// How the name of a backup ends that is being made.
+const UNFINISHED: &str = ".anneal-backup.tmp";
 
 /// A backup that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +67,6 @@ pub struct Restored {
     pub held: Held,
     /// How many commits it has.
     pub commits: u64,
-    /// How many keys.
-    pub keys: u64,
     /// How many blobs.
     pub blobs: u64,
     /// How many sealed files.
@@ -98,17 +100,19 @@ pub(crate) fn make(shared: &Shared, blobs: &Blobs, sealed: &Sealed, to: &Path, a
         return Err(Error::new(ErrorKind::Exists).at(to));
     }
     let Some(name) = to.file_name() else { return Err(Error::new(ErrorKind::Exists).at(to)) };
-    let temporary = to.with_file_name(format!(".{}.anneal-backup{TEMPORARY}", name.to_string_lossy()));
-    remove(&temporary)?; // of an attempt that was interrupted
+    let parent = to.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    remove_unfinished(parent)?;
+    let temporary = to.with_file_name(format!(".{}{UNFINISHED}", name.to_string_lossy()));
+    durable::create_folder(&temporary, &shared.settings.counters)?;
+    let _lock = Lock::acquire(&Layout::new(&temporary).lock())?;
     let made = fill(shared, blobs, sealed, to, &temporary, at_ms).and_then(|backup| {
         shared.settings.fault(Step::Place, "rename the backup to its name")?;
         fs::rename(&temporary, to).map_err(|error| Error::io("rename the backup to its name", to, error))?;
-        let parent = to.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
         durable::sync_folder(parent, &shared.settings.counters)?;
         Ok(backup)
     });
     if made.is_err() {
-        let _ = remove(&temporary); // the next attempt deletes it too
+        let _ = remove(&temporary); // the next backup beside it deletes it too
     }
     made
 }
@@ -225,8 +229,8 @@ pub fn restore_with(backup: &Path, to: &Path, faults: Option<Faults>) -> Result<
     let found = verify(backup)?;
     // A store whose key is lost is better than none.
     let key_missing = !from.key().exists();
-    let unexpected = |problem: &&Problem| !problem.recorded && !(key_missing && problem.file == from.key());
-    if let Some(problem) = found.problems.iter().find(unexpected) {
+    let expected = |problem: &Problem| problem.recorded || (key_missing && problem.file == from.key());
+    if let Some(problem) = found.problems.iter().find(|problem| !expected(problem)) {
         let error = Error::new(ErrorKind::Damaged { what: problem.what.clone() }).at(&problem.file);
         return Err(problem.at.into_iter().fold(error, Error::offset_at));
     }
@@ -239,17 +243,31 @@ pub fn restore_with(backup: &Path, to: &Path, faults: Option<Faults>) -> Result<
             durable::copy_file(from, to, &staging.counters)?;
         }
     }
-    let incarnation = manifest.incarnation + 1;
+    let incarnation = manifest.incarnation.saturating_add(1);
     staging.place(Manifest { format: FORMAT, incarnation, origin: Origin::Held(made), ..manifest })?;
     Ok(Restored {
         store: manifest.store,
         incarnation,
         held: made,
         commits: found.commits,
-        keys: found.keys,
         blobs: found.blobs,
         sealed: found.sealed,
     })
+}
+
+/// Deletes what interrupted backups left in a folder, of whatever name; one that is being made is locked.
+fn remove_unfinished(parent: &Path) -> Result<(), Error> {
+    for name in durable::names(parent)? {
+        let folder = parent.join(&name);
+        if name.starts_with('.') && name.ends_with(UNFINISHED) && folder.is_dir() {
+            match Lock::share(&Layout::new(&folder).lock()) {
+                Ok(_) => remove(&folder)?,
+                Err(error) if matches!(error.kind(), ErrorKind::Held { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn remove(folder: &Path) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use crate::digest::{Digest, Hasher};
@@ -74,7 +74,7 @@ impl Blobs {
 
     /// Nothing is deleted while the guard is held.
     pub(crate) fn pin(&self) -> MutexGuard<'_, ()> {
-        self.deleting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.deleting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores these bytes.
@@ -215,6 +215,19 @@ impl Blobs {
         durable::remove_file(&self.path(digest), &self.counters)
     }
 
+    fn known(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        // A set of digests is whole after every statement that changes it.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learn(&self, digest: Digest) {
+        let mut known = self.known();
+        if known.len() as u64 >= KNOWN_BLOBS {
+            known.clear();
+        }
+        known.insert(digest);
+    }
+
     /// Deletes the blobs that `keep` does not want and that were not put within the last `grace`. A blob whose put is not
     /// followed by the commit that refers to it within that time may be gone; an hour is ample.
     ///
@@ -252,19 +265,6 @@ impl Blobs {
         // A time in the future is no age: such a blob stays until the clock has come that far.
         let age = found.modified().map_err(failed)?.elapsed();
         Ok(age.is_ok_and(|age| age >= grace).then_some(found.len()))
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        // A set of digests is whole after every statement that changes it.
-        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn learn(&self, digest: Digest) {
-        let mut known = self.known();
-        if known.len() as u64 >= KNOWN_BLOBS {
-            known.clear();
-        }
-        known.insert(digest);
     }
 
     /// Whether a blob is there, whole, and safe from a sweep for a while from now on.

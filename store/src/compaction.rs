@@ -3,8 +3,9 @@
 //! 1. A thread of its own copies what is live to `log/<n+1>` and makes `index/<n+1>`, while commits go on.
 //! 2. It copies what was committed meanwhile, until little is left, and flushes.
 //! 3. The writer takes the fresh generation between two groups of commits: it copies what is left, flushes, renames the
-//!    manifest, and appends to the fresh generation from then on. Only for this do commits wait: for at most
-//!    [`CATCH_UP_BYTES`] to be copied and three flushes.
+//!    manifest, and appends to the fresh generation from then on. Only for this do commits wait: for [`CATCH_UP_BYTES`] at
+//!    most to be copied and three flushes. (For more when commits come faster than they are copied: it is not put off
+//!    for ever, but after [`CATCH_UP_ROUNDS`].)
 //! 4. The thread deletes the old generation.
 //!
 //! Until the manifest is renamed the old generation counts, afterwards the fresh one; an opening deletes all others. So a
@@ -29,6 +30,7 @@ use crate::log::copy::{self, Sink, Source};
 use crate::log::generation::{Generation, Kept, Settings, Written};
 use crate::log::recover::Place;
 use crate::log::writer::Message;
+use crate::log::{frame, payload};
 use crate::manifest::Manifest;
 use crate::options::Step;
 use crate::shared::{Shared, View};
@@ -69,7 +71,7 @@ pub(crate) struct Retired {
 
 impl Fresh {
     fn begin(settings: Settings, next: Manifest) -> Result<Fresh, Error> {
-        let index = fresh(&settings.layout.index(next.generation), next, &settings.counters)?;
+        let index = fresh(&settings.layout.index(next.generation), next)?;
         Ok(Fresh { generation: Generation::begin(settings)?, index, copied: Place::BEGINNING })
     }
 
@@ -101,7 +103,10 @@ impl Sink for Fresh {
 }
 
 /// Whether the store should compact itself. The writer asks, so it must cost little.
-pub(crate) fn is_due(shared: &Shared, live_bytes: u64) -> bool {
+pub(crate) fn is_due(shared: &Shared, live: Tally) -> bool {
+    // What a key costs at least, however small it is: with less, a store of small entries would never seem compact.
+    let live_bytes =
+        live.bytes.saturating_add(live.count.saturating_mul(frame::HEADER as u64 + payload::PUT_HEADER as u64));
     let over = live_bytes.saturating_mul(COMPACT_TIMES).saturating_add(shared.compact_over_bytes);
     let not_below = shared.not_below.load(Ordering::SeqCst);
     // A folder that cannot be looked at now is no reason to stop: it is asked again.
@@ -137,21 +142,12 @@ pub(crate) fn run(shared: &Shared) -> Result<Compacted, Error> {
     let before_bytes = shared.disk_bytes()?;
     // If it fails or does not help, it is not done again by itself before there is a good deal more.
     shared.not_below.store(before_bytes.saturating_mul(2), Ordering::SeqCst);
-    let done = compact(shared);
-    let manifest = *shared.manifest();
-    let retired = match done {
-        Ok(retired) => retired,
-        // The manifest may or may not name the fresh generation: the next opening will see.
-        Err(error) if *error.kind() == ErrorKind::Stopped => return Err(error),
-        Err(error) => {
-            let _ = remove_others(&shared.layout, manifest); // what is left is deleted by the next opening
-            return Err(error);
-        }
-    };
-    let Retired { view, tally } = retired;
+    let Retired { view, tally } = compact(shared).inspect_err(|_| {
+        let _ = shared.remove_others(); // what is left is deleted by the next opening
+    })?;
     drop(view);
     shared.settings.fault(Step::Delete, "delete the old generation")?;
-    remove_others(&shared.layout, manifest)?;
+    shared.remove_others()?;
     let after_bytes = shared.disk_bytes()?;
     shared.not_below.store(after_bytes.saturating_mul(2), Ordering::SeqCst);
     Ok(Compacted { before_bytes, after_bytes, live_bytes: tally.bytes, entries: tally.count })
@@ -160,11 +156,11 @@ pub(crate) fn run(shared: &Shared) -> Result<Compacted, Error> {
 fn compact(shared: &Shared) -> Result<Retired, Error> {
     let closed = || Error::new(ErrorKind::Closed);
     if shared.queue.upgrade().is_none_or(|queue| queue.is_closed()) {
-        return Err(Error::new(ErrorKind::Stopped));
+        return Err(closed());
     }
+    shared.remove_others()?;
     let manifest = *shared.manifest();
     let next = Manifest { generation: manifest.generation + 1, ..manifest };
-    remove_others(&shared.layout, manifest)?;
     let index = Arc::clone(&shared.view().index);
     let go_on = || shared.go_on();
     let source = shared.source(&index, &go_on);

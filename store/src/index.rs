@@ -114,8 +114,7 @@ impl Index {
         *self.tally.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The place up to which everything is visible, and the sums of all entries there. No commit becomes visible meanwhile:
-    /// about a second for each million of keys.
+    /// The place up to which everything is visible, and the sums of all entries there. No commit becomes visible meanwhile.
     pub(crate) fn sums(&self) -> Result<(Place, HashSet<u64>), Error> {
         let recent = self.recent();
         let sums = self.guarded(|tree| {

@@ -13,7 +13,10 @@
 //!   file, where, and what to do.
 //! - **After a failed flush nothing is acknowledged any more**: the process ends ([`EXIT_IO`]). After a failed write the file
 //!   is cut back to what it was, and the store is usable.
-//! - **No secret is in the log, the index, an error or a debug text** (I8).
+//! - **No secret is in the log, the index, an error, a debug text or an exported file** (I8). A backup has the key and the
+//!   sealed files.
+//! - **A restored store is never run as if nothing had happened**: it is held ([`Store::held`]) and of another incarnation
+//!   ([`Store::incarnation`]). A backup itself does not open.
 //!
 //! ```
 //! use store::{Batch, Store};
@@ -46,14 +49,15 @@
 //! | name | what |
 //! |---|---|
 //! | `lock` | `flock`ed while a process has the store open; holds its process id |
-//! | `MANIFEST` | text: the format, the generation of the log that counts, the store's id, a checksum |
+//! | `MANIFEST` | text: the format, the generation of the log that counts, the store's id, its incarnation, whether it is held, a checksum |
 //! | `log/1/00000001.log` … | the segments of generation 1: the truth |
-//! | `index/` | sled: which keys there are, and where their values are in the log. May be deleted at any time while the store is closed |
+//! | `index/1/` | sled: which keys there are, and where their values are in generation 1. `index` may be deleted at any time while the store is closed |
 //! | `blobs/ab/cdef…` | the content whose SHA-256 is `abcdef…` |
 //! | `key` | 32 random bytes: the key of the sealed files |
 //! | `secrets/<operation>` | the sealed secrets of an operation, by its UUID |
 //! | `secrets/records/<name>` | the sealed secrets of a lasting record |
 //! | `*.tmp` | not finished: deleted at opening |
+//! | `restore.tmp/` | a restore or import that was not finished: the folder does not open |
 //!
 //! A **segment** is at most 64 MiB: a header of 64 bytes, frames one after the other, and perhaps zeros up to the end of the
 //! file (room that was made ahead; a clean end cuts it off).
@@ -63,7 +67,7 @@
 //! | `ANNEALog` | 0..8 |
 //! | format, u16; flags, u16, zero | 8..12 |
 //! | generation, u64; number, u64, from 1 | 12..28 |
-//! | sequence of its first frame, u64 | 28..36 |
+//! | one more than the sequence of the last frame before it, u64 | 28..36 |
 //! | the store's id | 36..52 |
 //! | random salt | 52..60 |
 //! | checksum of bytes 0..60 | 60..64 |
@@ -73,10 +77,10 @@
 //! | frame header | bytes |
 //! |---|---|
 //! | `ANfr` | 0..4 |
-//! | format, u16; flags, u16: 1 = made by an operation, 2 = a mark at a clean end | 4..8 |
+//! | format, u16; flags, u16: 1 = made by an operation, 2 = a mark at a clean end, 4 = kept, 8 = lost | 4..8 |
 //! | length of the payload, u32; checksum of the payload, u32 | 8..16 |
 //! | sequence, u64 | 16..24 |
-//! | `durable`, u64: the last sequence known to be flushed when this was written | 24..32 |
+//! | `durable`, u64: the last sequence known to be flushed when this was written; of a kept frame, the sequence of the frame before it | 24..32 |
 //! | operation, 16 bytes, or zeros | 32..48 |
 //! | checksum of the segment's checksum, this frame's offset and bytes 0..48 | 48..52 |
 //!
@@ -95,22 +99,49 @@
 //!
 //! Frames at the end that may not have been flushed are written again and flushed before anybody sees them.
 //!
+//! # Compaction
+//!
+//! [`Store::compact`] writes what is live to a fresh generation and deletes the old one; the index is made anew with it,
+//! for sled never gives space back. The store does it by itself when log and index take more than
+//! [`COMPACT_TIMES`](limits::COMPACT_TIMES) times what is live and [`COMPACT_OVER_BYTES`](limits::COMPACT_OVER_BYTES) more
+//! (looked at after each MiB of commits, and at opening),
+//! and then not again before they have grown to twice of what it left, so it does not go round in circles where it cannot
+//! help. Reads and commits go on; at the end commits wait for up to a MiB to be copied and three flushes.
+//!
+//! A fresh generation is the log with what is dead taken out: its frames are *kept* ones, each with the sequence it had,
+//! so versions stay what they are, and with the name of the one before it, so that none can be lost unseen. A mark ends
+//! them; its sequence is the manifest's `base`, and up to it nothing is ever taken for a torn write. Commits follow as
+//! always. A commit whose content was found damaged stays in the log as a *lost* frame and is named by every later
+//! opening; damage that no opening has judged yet stops a compaction ([`ErrorKind::NewDamage`]).
+//!
+//! Until `MANIFEST` is renamed the old generation counts, afterwards the fresh one, and an opening deletes all others.
+//!
+//! # Backup, restore, export, import, verification
+//!
+//! [`Store::backup`] makes a folder that is a whole store in compacted form, at one point in the order of commits, with its
+//! blobs, sealed files and key; [`restore`] verifies it and makes a store of it elsewhere. [`Store::export`] writes one text
+//! file without secrets, [`import`](import()) makes a store of that. What is made so has the sequences and versions of the
+//! original, the next incarnation, and is held until [`Store::release`]. Each of the four is there whole or not at all.
+//! [`Store::verify`] and [`verify`](verify()) read everything and change nothing.
+//!
+//! A folder that was copied by other means has no such marks, and opens as what it is a copy of. Two restores of one
+//! backup have the same incarnation.
+//!
 //! # Format versions
 //!
 //! The format is one number for the whole folder ([`FORMAT`], in the first line of `MANIFEST`), repeated in segments, frames
 //! and sealed files.
 //!
-//! - *Backward*: a version reads its own format and the one before it, and writes its own. Format 1 has none before it.
-//! - *Forward*: a higher number than its own is refused ([`ErrorKind::NewerFormat`]) before anything is written, so going
+//! - *Backward* (new reader, old data): a version reads its own format and the one before it, and writes its own. A folder
+//!   of each format is kept in `tests/golden/` and opened by a test. This version writes 2 and reads 1.
+//! - *Forward* (old reader, new data): a higher number than its own is refused ([`ErrorKind::NewerFormat`]) before anything is written, so going
 //!   back to the version that wrote it is always possible. What a version does not know (a flag, a field that is not
 //!   zero) it does not pass over: adding anything raises the number.
-//! - `MANIFEST` gets the higher number first, durably; only then is anything written in the new format.
-//! - The index has a number of its own: a version that writes another one deletes and rebuilds it.
+//! - At the first opening by a newer version, when the log was found whole, `MANIFEST` gets the higher number first, durably; only then is anything written in the new format.
+//! - The index has a number of its own: a version that writes another one deletes and rebuilds it. So has the exported
+//!   file ([`EXPORT_FORMAT`]).
 //!
-//! # What is not built yet
-//!
-//! Compaction. Segments and the index only grow; a later version writes what is live to `log/2`, and switches by renaming
-//! one `MANIFEST`.
+//! Format 2 added: `base`, `incarnation`, `held` and `backup` in `MANIFEST`; kept and lost frames; `index/<generation>/`.
 //!
 //! Every limit has a name in [`limits`]; [`limits::table`] is what the documentation prints.
 

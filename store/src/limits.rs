@@ -48,7 +48,7 @@ limits! {
     SEGMENT_BYTES = 64 * MIB, "bytes", "A log segment is closed, and the next one begun, before it would grow beyond this.";
     ROOM_BYTES = MIB, "bytes", "Zeros written ahead of the log's end, so that a commit overwrites instead of growing the file.";
     RESERVE_BYTES = 16 * MIB, "bytes", "Free disk space that commits and blobs leave for the index and the clean end of the log.";
-    COMPACT_TIMES = 4, "times", "The store compacts itself when log and index take more than this many times what is live, and COMPACT_OVER_BYTES more.";
+    COMPACT_TIMES = 4, "times", "The store compacts itself when log and index take more than this many times what the live entries take in the log, and COMPACT_OVER_BYTES more.";
     COMPACT_OVER_BYTES = 64 * MIB, "bytes", "What log and index may take beyond COMPACT_TIMES times what is live.";
     CONSIDER_BYTES = MIB, "bytes", "Whether to compact is considered when this much was appended to the log, and at opening.";
     CATCH_UP_BYTES = MIB, "bytes", "A compaction stops the commits when this much or less of the log is left to copy.";
@@ -73,7 +73,7 @@ mod tests {
         const { assert!(KEY_BYTES <= u16::MAX as u64) };
         const { assert!(VALUE_BYTES < BATCH_BYTES && BATCH_BYTES < GROUP_BYTES && GROUP_BYTES < SEGMENT_BYTES) };
         // Each byte of a text is at most six in JSON (`\u0000`), and a multiple of three is base64 without a rest.
-        const { assert!(6 * (VALUE_BYTES + KEY_BYTES) + KIB < EXPORT_LINE_BYTES && EXPORT_DATA_BYTES % 3 == 0) };
+        const { assert!(6 * (VALUE_BYTES + KEY_BYTES) + KIB < EXPORT_LINE_BYTES && EXPORT_DATA_BYTES.is_multiple_of(3)) };
         const { assert!(SEGMENT_BYTES + BATCH_BYTES < u32::MAX as u64) };
         assert!(table().iter().all(|limit| limit.value > 0 && limit.about.ends_with('.')));
     }

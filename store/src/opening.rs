@@ -74,7 +74,7 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Parts, Error> {
     let (sealed, stale_sealed) = Sealed::open(layout.clone(), Arc::clone(&counters))?;
 
     let stale_snapshots = candidate.stale_snapshots;
-    let (index, state, replayed) = index(candidate, &layout, manifest, &log, &counters, created)?;
+    let (index, state, replayed) = index(candidate, &layout, manifest, &log, created)?;
     let report = OpenReport {
         created,
         torn: log.torn.clone(),
@@ -162,7 +162,6 @@ fn index(
     layout: &Layout,
     manifest: Manifest,
     log: &Recovered,
-    counters: &Counters,
     created: bool,
 ) -> Result<(Index, IndexState, u64), Error> {
     let from = candidate.place.unwrap_or(Place::BEGINNING);
@@ -180,7 +179,7 @@ fn index(
         }
         Err(why) => why,
     };
-    let index = fresh(&layout.index(manifest.generation), manifest, counters)?;
+    let index = fresh(&layout.index(manifest.generation), manifest)?;
     let replayed = replay(&index, layout, manifest, Place::BEGINNING, log.end)?;
     Ok((index, if created { IndexState::Kept } else { IndexState::Rebuilt { why } }, replayed))
 }

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc;
 
+use crate::compaction;
 use crate::durable;
 use crate::error::{Error, ErrorKind};
 use crate::index::Index;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     turn: Mutex<()>,
     stopping: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Whether the disk may have another manifest than `manifest`: then no generation may be deleted.
+    unsure: AtomicBool,
     /// Whether a compaction that nobody asked for is going on.
     pub(crate) compacting: AtomicBool,
     /// Log and index must be larger than this before the store compacts itself again.
@@ -68,6 +71,7 @@ impl Shared {
             manifest: Mutex::new(manifest),
             turn: Mutex::new(()),
             stopping: AtomicBool::new(false),
+            unsure: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             compacting: AtomicBool::new(false),
             not_below: AtomicU64::new(0),
@@ -106,7 +110,10 @@ impl Shared {
             // If the file still is the old one, it is so for good: the fresh one never had its name.
             Err(error) => match Manifest::read(&path) {
                 Ok(Some(found)) if found == *manifest => Err(Failure::Refused(error)),
-                Ok(_) | Err(_) => Err(Failure::Fatal(error)),
+                Ok(_) | Err(_) => {
+                    self.unsure.store(true, Ordering::SeqCst);
+                    Err(Failure::Fatal(error))
+                }
             },
         }
     }
@@ -123,6 +130,15 @@ impl Shared {
         go_on: &'a (dyn Fn() -> Result<(), Error> + Sync),
     ) -> Source<'a> {
         Source { layout: &self.layout, generation: index.generation(), index, damaged: &self.damaged, go_on }
+    }
+
+    /// Deletes the generations that do not count, and indexes of them. The caller has the turn.
+    pub(crate) fn remove_others(&self) -> Result<(), Error> {
+        if self.unsure.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Stopped));
+        }
+        let manifest = *self.manifest();
+        compaction::remove_others(&self.layout, manifest).map(drop)
     }
 
     /// An error when the store is being dropped.

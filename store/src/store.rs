@@ -1,7 +1,8 @@
 //! The store: what others see of log, index, blobs and sealed files.
 
+mod upkeep;
+
 use std::fmt;
-use std::io::Write;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -10,25 +11,20 @@ use std::thread::{self, JoinHandle, Thread};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backup::{self, Backup};
 use crate::batch::Batch;
 use crate::blobs::Blobs;
-use crate::compaction::{self, Compacted};
 use crate::error::{Error, ErrorKind};
-use crate::export::{self, Exported};
 use crate::index::Page;
 use crate::index::entry::{self, Value};
 use crate::limits::{QUEUE_COMMITS, SCAN_BYTES, SCAN_ENTRIES};
 use crate::lock::Lock;
 use crate::log::writer::{Committed, Message, Writer};
-use crate::manifest::{Held, Manifest, Origin};
 use crate::opening::{self, Parts};
 use crate::options::{Fatal, Options};
 use crate::report::{Damage, OpenReport};
 use crate::sealed::Sealed;
 use crate::shared::{Shared, View};
 use crate::stats::{Counters, Stats};
-use crate::verify::{self, Verification};
 
 /// A value, and the sequence of the commit that put it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,39 +202,6 @@ impl Store {
         block_on(self.commit(batch))
     }
 
-    /// Writes what is live to a fresh log and a fresh index, and deletes the old ones. Reads and commits go on
-    /// meanwhile; at the end commits wait for at most [`CATCH_UP_BYTES`](crate::limits::CATCH_UP_BYTES) to be copied and
-    /// three flushes of the device. Versions stay what they are. The disk must have room for what is live.
-    ///
-    /// It goes on when the future is dropped. The store does this by itself when it is worth it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Full`], [`ErrorKind::Io`], [`ErrorKind::Index`], [`ErrorKind::NewDamage`]: everything is as it was.
-    /// [`ErrorKind::Closed`], [`ErrorKind::Stopped`].
-    pub async fn compact(&self) -> Result<Compacted, Error> {
-        let (answer, answered) = oneshot::channel();
-        let shared = Arc::clone(&self.inner.shared);
-        self.inner.shared.start("anneal-compact", move || drop(answer.send(compaction::run(&shared))))?;
-        answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Stopped)))
-    }
-
-    /// As [`compact`](Self::compact), for a thread that may wait.
-    ///
-    /// # Errors
-    /// As for [`compact`](Self::compact).
-    pub fn compact_blocking(&self) -> Result<Compacted, Error> {
-        compaction::run(&self.inner.shared)
-    }
-
-    /// Looks at everything and changes nothing. Reads and commits go on, but for the time that it takes to go through the
-    /// index once: about a second for each million of keys.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`], [`ErrorKind::Index`]. What is wrong with what was stored is a [`Problem`](crate::Problem).
-    pub fn verify(&self) -> Result<Verification, Error> {
-        verify::open(&self.inner.shared)
-    }
-
     /// The blobs.
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
@@ -249,59 +212,6 @@ impl Store {
     #[must_use]
     pub fn sealed(&self) -> &Sealed {
         &self.inner.sealed
-    }
-
-    /// Copies everything, as it is at one point in the order of commits, to a folder that does not exist yet, while reads
-    /// and commits go on. The folder is a backup; [`restore`](crate::restore) makes a store of it. It has the key of the
-    /// sealed files. Blobs are not deleted, and for a moment nothing is sealed, while it is made. `at_ms` is the time that
-    /// it says it was made, in milliseconds of UTC.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Exists`], [`ErrorKind::Full`], [`ErrorKind::Io`], [`ErrorKind::NewDamage`]: nothing is left behind.
-    pub fn backup(&self, to: &Path, at_ms: u64) -> Result<Backup, Error> {
-        backup::make(&self.inner.shared, &self.inner.blobs, &self.inner.sealed, to, at_ms)
-    }
-
-    /// Writes everything but the sealed files as text, as it is at one point in the order of commits, while reads and
-    /// commits go on; [`import`](crate::import()) makes a store of it. Blobs are not deleted meanwhile. `at_ms` is the time
-    /// that it says it was made, in milliseconds of UTC.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`], [`ErrorKind::NewDamage`], [`ErrorKind::DamagedBlob`]: what was written is no whole file.
-    pub fn export(&self, into: &mut dyn Write, at_ms: u64) -> Result<Exported, Error> {
-        export::write(&self.inner.shared, &self.inner.blobs, into, at_ms)
-    }
-
-    /// How often the store was restored or imported, plus one. Whatever is done outside in its name should carry it, so
-    /// that work which a restored store does not know of is told from its own.
-    #[must_use]
-    pub fn incarnation(&self) -> u32 {
-        self.inner.shared.manifest().incarnation
-    }
-
-    /// Where the store was restored from, if nobody has released it since. The store itself takes commits as always: what
-    /// must not be done before it is released is for its user to know.
-    #[must_use]
-    pub fn held(&self) -> Option<Held> {
-        match self.inner.shared.manifest().origin {
-            Origin::Held(held) => Some(held),
-            Origin::Free | Origin::Backup(_) => None,
-        }
-    }
-
-    /// Releases a store that is held, durably; `false` when it was not held.
-    ///
-    /// # Errors
-    /// Those of the disk: then it is held still, and perhaps not after the next opening.
-    pub fn release(&self) -> Result<bool, Error> {
-        let mut manifest = self.inner.shared.manifest();
-        if !matches!(manifest.origin, Origin::Held(_)) {
-            return Ok(false);
-        }
-        let released = Manifest { origin: Origin::Free, ..*manifest };
-        released.write(&self.inner.shared.layout.manifest(), &self.inner.counters)?;
-        *manifest = released;
-        Ok(true)
     }
 
     /// Commits whose content was found damaged at opening. Their operations must not go on (I11).

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::blobs::Blobs;
 use crate::durable;
 use crate::error::{Error, ErrorKind};
-use crate::index::opening::Candidate;
+use crate::index::opening::{Candidate, wait_until_released};
 use crate::index::position::hash;
 use crate::layout::Layout;
 use crate::lock::Lock;
@@ -106,13 +106,6 @@ pub fn verify(dir: &Path) -> Result<Verification, Error> {
         found.log(&layout, manifest)?;
         found.files(&layout)?;
     }
-    Ok(found)
-}
-
-/// Verifies a log alone, which nobody else knows of.
-pub(crate) fn log(layout: &Layout, manifest: Manifest) -> Result<Verification, Error> {
-    let mut found = Verification::default();
-    found.log(layout, manifest)?;
     Ok(found)
 }
 
@@ -325,6 +318,7 @@ impl IndexCopy {
 
 impl Drop for IndexCopy {
     fn drop(&mut self) {
+        wait_until_released(&self.0);
         if let Some(folder) = self.0.parent() {
             let _ = fs::remove_dir_all(folder); // what stays is in the folder for temporary files
         }

@@ -1,8 +1,9 @@
-//! The binary under test: the one that cargo built into the same folder as the test, or the one that `ANNEAL_BINARY` names.
+//! The binary under test: the one that cargo built into the same folder as the test or campaign, or the one that
+//! `ANNEAL_BINARY` names.
 
 use std::path::{Path, PathBuf};
 
-/// `target/<profile>/anneal`, beside the running test (`target/<profile>/deps/…`).
+/// `target/<profile>/anneal`, beside the running campaign, or one folder up from the running test (`deps`).
 ///
 /// # Panics
 /// When it is not built.
@@ -11,8 +12,9 @@ pub fn path() -> PathBuf {
         return other.into();
     }
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.parent().filter(|folder| folder.ends_with("deps")).and_then(Path::parent);
-    let binary = folder.unwrap_or(Path::new(".")).join("anneal");
+    let folder = test.parent().unwrap_or(Path::new("."));
+    let folder = folder.parent().filter(|_| folder.ends_with("deps")).unwrap_or(folder);
+    let binary = folder.join("anneal");
     assert!(
         binary.is_file(),
         "{} is missing: build it with `cargo build -p anneal` (`make test` does)",

@@ -1,5 +1,6 @@
 //! Journals, as the tests look at them: from `--json` while an operation runs, from the store when nobody has it open.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use engine::operation::{Decision, Entry, Event, NodeId, Proof, Skip, Unknown};
@@ -26,6 +27,16 @@ pub fn entries_of(stdout: &str) -> Vec<Entry> {
 pub fn read(data: &Path, id: &str) -> Vec<Entry> {
     let opened = Store::open(data).expect("a store that nobody has open");
     engine::journal::all_entries(&opened.store, id.parse().expect("an id")).expect("a journal")
+}
+
+/// Several whole journals.
+///
+/// # Panics
+/// When one cannot be read.
+pub fn read_all(data: &Path, ids: &[String]) -> BTreeMap<String, Vec<Entry>> {
+    let opened = Store::open(data).expect("a store that nobody has open");
+    let one = |id: &String| engine::journal::all_entries(&opened.store, id.parse().expect("an id")).expect("a journal");
+    ids.iter().map(|id| (id.clone(), one(id))).collect()
 }
 
 /// Whether an event begins an attempt of a step.

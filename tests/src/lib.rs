@@ -3,10 +3,13 @@
 //! A test that needs something that this machine does not have fails and says what is missing; none is ever skipped.
 
 pub mod anneal;
+pub mod bench;
 pub mod binary;
+pub mod campaign;
 pub mod canary;
 pub mod journal;
 pub mod mounted;
+pub mod powercut;
 pub mod registry;
 pub mod running;
 pub mod sim;

@@ -3,20 +3,38 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A tmpfs in a folder. It is unmounted when it is dropped.
-#[derive(Debug)]
-pub struct Tmpfs(PathBuf);
+/// A kind of file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In memory.
+    Tmpfs,
+    /// ext4 in a file beside the folder, by a loop device.
+    Ext4,
+}
 
-impl Tmpfs {
-    /// Mounts one over a folder.
+/// A file system over a folder. It is unmounted when it is dropped.
+#[derive(Debug)]
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// Mounts one over a folder, whose content is hidden by it.
     ///
     /// # Panics
     /// When this is not root.
-    pub fn over(folder: &Path, size: &str) -> Tmpfs {
+    pub fn over(folder: &Path, kind: Kind, size: &str) -> Disk {
         std::fs::create_dir_all(folder).expect("a folder");
-        let options = format!("size={size},mode=0700");
-        mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], folder);
-        Tmpfs(folder.to_owned())
+        match kind {
+            Kind::Tmpfs => mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"], folder),
+            Kind::Ext4 => {
+                let image = folder.with_extension("ext4");
+                let image_path = image.to_string_lossy();
+                command("truncate", &["--size", size, &image_path]);
+                // Without blocks that only root may use, for the tests are root.
+                command("mkfs.ext4", &["-q", "-m", "0", &image_path]);
+                mount(&["-o", "loop", &image_path], folder);
+            }
+        }
+        Disk(folder.to_owned())
     }
 
     /// Mounts it again with other options, such as `ro`.
@@ -28,7 +46,7 @@ impl Tmpfs {
     }
 }
 
-impl Drop for Tmpfs {
+impl Drop for Disk {
     fn drop(&mut self) {
         // Lazily: a process that still ends may hold a file.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
@@ -38,4 +56,9 @@ impl Drop for Tmpfs {
 fn mount(args: &[&str], folder: &Path) {
     let status = Command::new("mount").args(args).arg(folder).status().expect("mount starts");
     assert!(status.success(), "cannot mount over {}: this test needs root", folder.display());
+}
+
+fn command(program: &str, args: &[&str]) {
+    let status = Command::new(program).args(args).status().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(status.success(), "{program} {args:?} failed");
 }

@@ -131,6 +131,16 @@ impl Running {
         self.end()
     }
 
+    /// SIGKILL, without waiting for it to be gone.
+    pub fn stop_now(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Sends a signal; nothing where it has ended by itself.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
     /// SIGINT, as Ctrl-C sends it.
     ///
     /// # Panics
@@ -138,6 +148,14 @@ impl Running {
     pub fn interrupt(&self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::INT).expect("a process to interrupt");
+    }
+
+    /// SIGTERM, as whoever looks after services sends it.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("a process to terminate");
     }
 
     /// Waits for its end.

@@ -99,6 +99,16 @@ impl Host {
         talk(&["reboot", &self.info.name]);
     }
 
+    /// A partition, until [`Host::mend`].
+    pub fn cut(&self) {
+        talk(&["cut", &self.info.name]);
+    }
+
+    /// The end of a partition.
+    pub fn mend(&self) {
+        talk(&["mend", &self.info.name]);
+    }
+
     /// Another machine at the same address: nothing is as it was, and the host key is another.
     pub fn replace(&mut self) {
         talk(&["down", &self.info.name]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anneal_tests::anneal::{Anneal, Ended};
 use anneal_tests::binary::repository;
-use anneal_tests::mounted::Tmpfs;
+use anneal_tests::mounted::{Disk, Kind};
 use anneal_tests::snapshot::{self, Normal};
 use anneal_tests::testbed::{Flavour, Host, nobodys_address};
 
@@ -168,7 +168,7 @@ fn a_full_disk_on_the_host_stops_the_step_and_is_mended() {
 #[test]
 fn a_full_disk_here_loses_nothing_and_is_mended() {
     let anneal = Anneal::new();
-    let disk = Tmpfs::over(anneal.data(), "64m");
+    let disk = Disk::over(anneal.data(), Kind::Tmpfs, "64m");
     anneal.file("one.ron", ONE);
     anneal.expect(0, ["run", "one.ron", "--host", "m=local"]);
     // Not a byte is left.
@@ -196,7 +196,7 @@ fn a_full_disk_here_loses_nothing_and_is_mended() {
 #[test]
 fn a_data_folder_that_cannot_be_written_is_named() {
     let anneal = Anneal::new();
-    let disk = Tmpfs::over(anneal.data(), "64m");
+    let disk = Disk::over(anneal.data(), Kind::Tmpfs, "64m");
     anneal.file("one.ron", ONE);
     anneal.expect(0, ["run", "one.ron", "--host", "m=local"]);
     disk.remount("ro");
@@ -320,7 +320,7 @@ const SECRET: &str = r#"Workflow(
 fn a_newer_format_is_left_alone() {
     let stored = Stored::new();
     let manifest = fs::read_to_string(stored.data("MANIFEST")).expect("a manifest");
-    fs::write(stored.data("MANIFEST"), manifest.replace("anneal-store 1", "anneal-store 9")).expect("a manifest");
+    fs::write(stored.data("MANIFEST"), manifest.replace("anneal-store 2", "anneal-store 9")).expect("a manifest");
     let ended = stored.anneal.expect(1, ["ops"]);
     check(&stored.anneal, "newer-format", &ended);
     fs::write(stored.data("MANIFEST"), manifest).expect("a manifest");

@@ -58,7 +58,7 @@ impl Search {
     /// The data folder, and what every command says about an operation.
     fn all(&self, anneal: &Anneal, id: &str) {
         self.files(anneal.data());
-        for args in [vec!["ops"], vec!["show", id], vec!["logs", id]] {
+        for args in [vec!["ops"], vec!["show", id], vec!["logs", id], vec!["replay", id], vec!["export", id]] {
             for json in [&[][..], &["--json"]] {
                 let ended = anneal.run(args.iter().chain(json));
                 ended.must_be(0);

@@ -11,20 +11,24 @@ fn normal(anneal: &Anneal) -> Normal {
 #[test]
 fn help_of_every_command_is_as_written() {
     let anneal = Anneal::new();
-    let mut commands = vec![vec![]];
-    let help = anneal.expect(0, ["--help"]).stdout;
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    commands.extend(
-        listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(|name| vec![name]),
-    );
-    assert!(commands.len() >= 7, "the commands are not found in:\n{help}");
-    for command in commands {
+    let mut commands: Vec<Vec<String>> = vec![vec![]];
+    let mut shown = 0;
+    while let Some(command) = commands.pop() {
+        shown += 1;
         let name = if command.is_empty() { "anneal".to_owned() } else { format!("anneal-{}", command.join("-")) };
-        let ended = anneal.command(command.iter().copied().chain(["--help"])).env_remove("ANNEAL_DATA_DIR").output();
+        let ended =
+            anneal.command(command.iter().map(String::as_str).chain(["--help"])).env_remove("ANNEAL_DATA_DIR").output();
         let ended = ended.expect("the binary starts");
         assert!(ended.status.success() && ended.stderr.is_empty(), "{name}");
-        snapshot::check(&format!("help/{name}"), &String::from_utf8_lossy(&ended.stdout));
+        let help = String::from_utf8_lossy(&ended.stdout);
+        snapshot::check(&format!("help/{name}"), &help);
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        // A command's name stands two in; what is further in goes on with the line before.
+        let names = listed.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+        let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+        commands.extend(names.map(|name| [command.as_slice(), &[name.to_owned()]].concat()));
     }
+    assert!(shown >= 25, "only {shown} commands were found");
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn operations_as_json_have_the_documented_fields() {
     let list = anneal.json(["ops", "--json"]);
     let fields =
         |value: &serde_json::Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
-    assert_eq!(fields(&list[0]), ["by", "created_at_ms", "id", "open", "state", "workflow"]);
+    assert_eq!(fields(&list[0]), ["by", "created_at_ms", "id", "now", "open", "state", "workflow"]);
     let view = anneal.json(["show", list[0]["id"].as_str().expect("an id"), "--json"]);
     assert_eq!(&view, last, "`show` says the same");
     assert_eq!(
@@ -99,13 +103,17 @@ fn operations_as_json_have_the_documented_fields() {
             "by",
             "created_at_ms",
             "events",
+            "gates",
             "hosts",
             "id",
             "in_hand",
             "nodes",
+            "now",
             "outputs",
             "state",
             "undecided",
+            "verbs",
+            "waits",
             "why",
             "workflow"
         ]

@@ -20,7 +20,7 @@ pub fn run(check: &Check, global: &Global) -> Result<u8, Problem> {
                 continue;
             }
             Err(problem) => {
-                crate::report::error(&problem);
+                crate::report::error(&problem, false);
                 code = USAGE;
                 continue;
             }

@@ -16,7 +16,7 @@ pub async fn run(args: &Logs, global: &Global, session: &mut Session<'_>) -> Res
         return Err(Problem::usage("--follow has no JSON form here")
             .hint("`anneal resume --json` and `anneal run --json` show events and output as they come"));
     }
-    let view = session.ask(async |client| client.show(&args.operation).await).await?;
+    let view = session.ask(async |client| client.show(&args.op.operation).await).await?;
     let id = view.id.to_string();
     let outputs = session.ask(async |client| client.output(&id, args.step.as_deref()).await).await?;
     if global.json {
@@ -48,6 +48,7 @@ impl Following<'_> {
                 match lines.next().await {
                     Ok(Some(WatchLine::End { .. })) => return Ok(()),
                     Ok(Some(WatchLine::Tail(tail))) => self.tail(tail)?,
+                    Ok(Some(WatchLine::Waits(_))) => {}
                     Ok(Some(WatchLine::Entry(entry))) => {
                         after = entry.seq;
                         if let Event::Succeeded { node, attempt, output: Some(_), .. }
@@ -122,7 +123,7 @@ fn write(text: &str, stderr: bool) -> Result<(), Problem> {
     };
     written.map_err(|error| match error.kind() {
         // `anneal logs … | head` is no error, and the end of our work.
-        std::io::ErrorKind::BrokenPipe => Problem { code: OK, message: String::new(), hint: None },
+        std::io::ErrorKind::BrokenPipe => Problem::unread(),
         _ => Problem::failed(format!("the output cannot be written: {error}")),
     })
 }

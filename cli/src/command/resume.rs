@@ -1,36 +1,42 @@
-//! `anneal resume OP`: go on with an operation, and watch it.
+//! `anneal resume OP`: go on with an operation, and watch it. `anneal resume` or `resume --all`: with all of them.
+
+mod all;
 
 use std::collections::BTreeMap;
 
-use engine::operation::{Decision, NodeId};
+use engine::operation::{Decision, NodeId, Verb};
 use engine::view::OperationView;
-use server::ResumeRequest;
 
-use super::by;
+use super::verbs::{self, Then};
 use crate::args::{Global, Resume};
-use crate::report::{Problem, say};
+use crate::report::Problem;
 use crate::session::Session;
-use crate::watch::{self, Watched};
+use crate::watch::Goal;
 
 pub async fn run(args: &Resume, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let view = session.ask(async |client| client.show(&args.operation).await).await?;
+    session.may_detach(args.detach.detach).await?;
+    let Some(operation) = &args.operation else { return all::run(args.detach.detach, global, session).await };
+    let view = session.ask(async |client| client.show(operation).await).await?;
+    let verb = match args.from.is_empty() {
+        true => Verb::Resume { decisions: decisions(args, &view)? },
+        false => Verb::ResumeFrom { from: args.from.clone() },
+    };
+    let then = if args.detach.detach { Then::Say } else { Then::Watch(Goal::Completes) };
+    verbs::ask_of(view, verb, &args.reason, then, global, session).await
+}
+
+fn decisions(args: &Resume, view: &OperationView) -> Result<BTreeMap<NodeId, Decision>, Problem> {
     let mut decisions = BTreeMap::new();
     for (names, decision) in [(&args.rerun, Decision::Rerun), (&args.done, Decision::Done)] {
         for name in names {
-            for node in nodes(&view, name)? {
+            for node in nodes(view, name)? {
                 if decisions.insert(node.clone(), decision).is_some_and(|before| before != decision) {
                     return Err(Problem::usage(format!("`{node}` cannot be both run again and done")));
                 }
             }
         }
     }
-    let request = ResumeRequest { decisions, by: by(), why: args.reason.clone() };
-    let id = view.id.to_string();
-    session.ask(async |client| client.resume(&id, &request).await).await?;
-    for node in view.nodes.iter().filter(|node| !view.in_hand && !global.json && node.state == "running") {
-        say(&format!("{} was at work when its engine ended", node.id));
-    }
-    watch::watch(Watched { id: view.id, after: view.events, by: by() }, global, session).await
+    Ok(decisions)
 }
 
 /// The undecided nodes that a name means: one, or all of a step.

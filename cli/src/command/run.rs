@@ -6,9 +6,9 @@ use server::CreateRequest;
 
 use super::{by, check};
 use crate::args::{Global, Run};
-use crate::report::{Problem, USAGE, say};
+use crate::report::{OK, Problem, USAGE, put, put_json, say};
 use crate::session::Session;
-use crate::watch::{self, Watched};
+use crate::watch::{self, Goal, Watched};
 use crate::{files, given, inventory};
 
 pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
@@ -48,12 +48,17 @@ pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Resul
         hosts: everything.hosts,
         secrets,
         by: by(),
-        if_locked: engine::IfLocked::Refuse,
+        if_locked: if run.queue { engine::IfLocked::Queue } else { engine::IfLocked::Refuse },
     };
 
+    session.may_detach(run.detach).await?;
     session.ask(async |client| client.create(&request).await).await?;
     drop(request);
-    watch::watch(Watched { id, after: 0, by: by() }, global, session).await
+    if run.detach {
+        let view = session.ask(async |client| client.show(&id.to_string()).await).await?;
+        return if global.json { put_json(&view).map(|()| OK) } else { put(&id.to_string()).map(|()| OK) };
+    }
+    watch::watch(Watched { id, after: 0, by: by(), goal: Goal::Completes }, global, session).await
 }
 
 /// Short secrets cannot be told from ordinary words in output (D9).

@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::show;
 
 pub async fn run(args: &Show, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let view = session.ask(async |client| client.show(&args.operation).await).await?;
+    let view = session.ask(async |client| client.show(&args.op.operation).await).await?;
     if global.json {
         put_json(&view)?;
     } else {

@@ -106,16 +106,20 @@ fn may_pass(error: &host::Error) -> bool {
 
 /// Ends what may still run of an earlier attempt, so that no two are at work at once (I4); a failure where that is not certain.
 pub async fn end_earlier(host: &Host, call: &Call) -> Option<Failure> {
-    let earlier = call.may_run.as_ref()?;
-    match host.kill(earlier, call.as_user.as_deref()).await {
-        Ok(killed) if killed.survivors.is_empty() => None,
-        Ok(killed) => Some(failure::other(format!(
-            "attempt {} is still at work and could not be ended: {}",
-            earlier.attempt,
-            killed.survivors.join(", ")
-        ))),
-        Err(error) => Some(failure::of(&error)),
+    for earlier in &call.may_run {
+        match host.kill(earlier, call.as_user.as_deref()).await {
+            Ok(killed) if killed.survivors.is_empty() => {}
+            Ok(killed) => {
+                return Some(failure::other(format!(
+                    "attempt {} is still at work and could not be ended: {}",
+                    earlier.attempt,
+                    killed.survivors.join(", ")
+                )));
+            }
+            Err(error) => return Some(failure::of(&error)),
+        }
     }
+    None
 }
 
 /// Kills what an attempt runs. Its own executor reports how it ended; survivors are named here.

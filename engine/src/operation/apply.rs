@@ -10,8 +10,8 @@ use dsl::value::Value;
 
 use super::event::{Entry, Event, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome};
 use super::life::{Activity, Life};
-use super::node::{Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, Proof, Skip, Undo, Unknown};
-use super::state::{Derived, IllegalEvent, Locks, Node, Operation, Phase, StepNodes};
+use super::node::{Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, Skip, Undo, Unknown};
+use super::state::{Derived, IllegalEvent, Locks, MayRun, Node, Operation, Phase, StepNodes};
 
 impl Operation {
     /// The operation that its first entry, `Created`, makes.
@@ -44,6 +44,7 @@ impl Operation {
             by_id: HashMap::new(),
             derived: Derived::default(),
             begun: false,
+            epoch: 0,
             plan,
         };
         operation.lay_out(entry.at_ms).map_err(illegal)?;
@@ -100,8 +101,9 @@ impl Operation {
             since_ms: at_ms,
             started_ms: 0,
             incarnation: 1,
-            may_run: None,
+            may_run: BTreeSet::new(),
             touched: false,
+            epoch: 0,
         });
     }
 
@@ -198,6 +200,7 @@ impl Operation {
                 self.nodes[index].generation = *generation;
                 self.nodes[index].incarnation = *incarnation;
                 self.nodes[index].started_ms = at_ms;
+                self.nodes[index].epoch = self.epoch;
                 self.begun = true;
                 Ok(())
             }
@@ -213,18 +216,17 @@ impl Operation {
                 let node = &mut self.nodes[index];
                 node.attempts = *attempt;
                 node.incarnation = *incarnation;
+                node.epoch = self.epoch;
                 node.touched = true;
                 self.begun = true;
                 Ok(())
             }
             Event::Reattached { node, attempt } => self.node_event(node, NodeEvent::Reattached(*attempt), at_ms),
-            Event::Succeeded { node, attempt, out, proof, .. } => {
+            Event::Succeeded { node, attempt, out, .. } => {
                 let done = self.done(node, *attempt, out.clone())?;
                 self.node_event(node, NodeEvent::Succeeded(done), at_ms)?;
-                // An attempt ends first what may run of earlier ones. Of itself nobody knows where the probe answered.
-                if *proof == Proof::Action {
-                    self.node_mut(node)?.may_run = None;
-                }
+                // An attempt, and the question to a probe, first end what may still run.
+                self.node_mut(node)?.may_run.clear();
                 Ok(())
             }
             Event::Failed { node, attempt, failure, .. } => {
@@ -235,7 +237,7 @@ impl Operation {
                     node.touched = true;
                 }
                 if matches!(failure.class, FailureClass::Exit(_)) {
-                    node.may_run = None;
+                    node.may_run.clear();
                 }
                 Ok(())
             }
@@ -247,7 +249,7 @@ impl Operation {
                     Unknown::Rebooted | Unknown::Vanished => node.touched = true,
                     Unknown::Unreachable => {
                         node.touched = true;
-                        node.may_run = Some(*attempt);
+                        node.may_run.insert(MayRun { attempt: *attempt, undo: false });
                     }
                 }
                 Ok(())
@@ -255,7 +257,7 @@ impl Operation {
             Event::Skipped { node, why } => {
                 self.node_event(node, NodeEvent::Skipped(why.clone()), at_ms)?;
                 if *why == Skip::AlreadySo {
-                    self.node_mut(node)?.may_run = None;
+                    self.node_mut(node)?.may_run.clear();
                 }
                 Ok(())
             }
@@ -303,6 +305,12 @@ impl Operation {
                     _ => return Err("nothing is undone now".to_owned()),
                 }
                 self.fresh_attempt(index, *attempt)?;
+                // The undo before this one was interrupted, and nobody knows whether it has ended.
+                let before = match self.nodes[index].state {
+                    NodeState::Undoing { attempt, .. } => Some(MayRun { attempt, undo: true }),
+                    _ => None,
+                };
+                self.nodes[index].may_run.extend(before);
                 self.step_node(index, NodeEvent::UndoStarted(*attempt), at_ms)?;
                 self.nodes[index].attempts = *attempt;
                 self.nodes[index].incarnation = *incarnation;
@@ -313,11 +321,17 @@ impl Operation {
                 self.node_event(node, NodeEvent::Undone(*attempt), at_ms)?;
                 let node = self.node_mut(node)?;
                 node.touched = false;
-                node.may_run = None;
+                node.may_run.clear();
                 Ok(())
             }
             Event::UndoFailed { node, attempt, failure } => {
-                self.node_event(node, NodeEvent::UndoFailed(*attempt, failure.clone()), at_ms)
+                self.node_event(node, NodeEvent::UndoFailed(*attempt, failure.clone()), at_ms)?;
+                let node = self.node_mut(node)?;
+                match failure.class {
+                    FailureClass::Exit(_) => node.may_run.clear(),
+                    _ => drop(node.may_run.insert(MayRun { attempt: *attempt, undo: true })),
+                }
+                Ok(())
             }
             Event::UndoSkipped { node, .. } => {
                 self.node_event(node, NodeEvent::UndoSkipped, at_ms)?;
@@ -357,6 +371,7 @@ impl Operation {
                     Locks::Wanted(_) => Activity::Queued,
                 });
                 self.deadline_at_ms = deadline(&self.plan, at_ms);
+                self.epoch += 1;
                 self.again(at_ms, |state| {
                     matches!(
                         state,
@@ -464,6 +479,7 @@ impl Operation {
 
     fn reset(&mut self, nodes: &[NodeId], at_ms: u64) -> Result<(), String> {
         self.rests("reset")?;
+        self.epoch += 1;
         let indices = nodes.iter().map(|id| self.index(id)).collect::<Result<Vec<_>, _>>()?;
         for &index in &indices {
             if self.nodes[index].state.next(NodeEvent::Reset).is_none() {

@@ -212,7 +212,7 @@ impl Driver {
         let may_hold = |index: &usize| {
             let node = &driver.operation.nodes[*index];
             let at_work = driver.operation.derived.running.contains(index);
-            at_work || node.may_run.is_some() || matches!(node.state, NodeState::Indeterminate { .. })
+            at_work || !node.may_run.is_empty()
         };
         let held = nodes.filter(may_hold).map(|index| (index, driver.locks_of(index)));
         driver.held = held.filter(|(_, locks)| !locks.is_empty()).collect();
@@ -289,9 +289,9 @@ impl Driver {
         if self.operation.life.is_final() {
             return BTreeSet::new();
         }
-        let mut holders: BTreeSet<usize> = derived.running.union(&derived.indeterminate).copied().collect();
+        let mut holders = derived.running.clone();
         // Only these were ever unreachable, and there are few.
-        for (&index, _) in self.held.iter().filter(|(index, _)| self.operation.nodes[**index].may_run.is_some()) {
+        for (&index, _) in self.held.iter().filter(|(index, _)| !self.operation.nodes[**index].may_run.is_empty()) {
             if !self.operation.nodes[index].state.satisfies() {
                 holders.insert(index);
             }
@@ -558,7 +558,15 @@ impl Driver {
 
     /// Takes a node's locks, or notes the one that another holds.
     fn takes_locks(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> bool {
-        let locks = self.locks_of(index);
+        let mut locks = self.locks_of(index);
+        if self.operation.phase_of(self.operation.nodes[index].step) == Phase::Finally {
+            // What comes last does not wait for a node of which nobody could learn whether it still runs: nobody will before the
+            // end.
+            let running = &self.operation.derived.running;
+            let lost = self.held.iter().filter(|(other, _)| **other != index && !running.contains(other));
+            let lost: BTreeSet<&String> = lost.flat_map(|(_, locks)| locks).collect();
+            locks.retain(|lock| !lost.contains(lock));
+        }
         if locks.is_empty() {
             return true;
         }

@@ -60,7 +60,7 @@ impl Standing {
             let nodes = steps.iter().filter_map(|&step| operation.nodes_of(step).get(place));
             let (mut begun, mut over, mut worked, mut failed, mut left_ms) = (false, true, false, false, 0);
             for node in nodes {
-                begun |= !matches!(node.state, NodeState::Waiting | NodeState::NotReached);
+                begun |= node.attempts > 0 && node.epoch == operation.epoch;
                 over &= matches!(
                     node.state,
                     NodeState::Succeeded(_)
@@ -105,7 +105,9 @@ impl Standing {
             return Admission::Closed;
         }
         let Some((size, begins)) = self.batch(group) else { return Admission::Enter };
-        if self.left < begins || self.inside >= size || (begins > 0 && !gate_open) {
+        let first = group.sizes.first().map_or(usize::MAX, |&size| size as usize);
+        let behind_the_gate = group.gate.is_some() && self.inside + self.left >= first;
+        if self.left < begins || self.inside >= size || (behind_the_gate && !gate_open) {
             return Admission::Hold;
         }
         if let Some(last_left_ms) = self.last_left_ms {

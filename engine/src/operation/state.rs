@@ -51,6 +51,8 @@ pub struct Operation {
     pub(super) derived: Derived,
     /// Whether any node was ever started.
     pub(super) begun: bool,
+    /// How often a person set it going again after a rest: hosts enter groups anew.
+    pub(super) epoch: u32,
 }
 
 /// The locks of an operation (D8).
@@ -87,10 +89,21 @@ pub struct Node {
     pub generation: u32,
     /// Incarnation of the store that started the last attempt.
     pub incarnation: u32,
-    /// An attempt whose job may still be at work: nobody could reach the host to see. It is killed before anything follows (I4).
-    pub may_run: Option<u32>,
+    /// Attempts whose jobs may still be at work: nobody could reach the host to see. They are ended before anything follows (I4).
+    pub may_run: BTreeSet<MayRun>,
     /// Whether an attempt that is over may have left its effect: then a probe that finds it found ours.
     pub touched: bool,
+    /// The epoch in which it was last started.
+    pub(super) epoch: u32,
+}
+
+/// An attempt whose job may still be at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MayRun {
+    /// Which.
+    pub attempt: u32,
+    /// Whether it is an undo.
+    pub undo: bool,
 }
 
 /// The nodes of one step: `first..first + count`, in the order of its role's slots or of its elements.

@@ -144,7 +144,7 @@ impl Operation {
     }
 
     /// The events that a verb means now.
-    pub(super) fn verb(&self, verb: &Verb, by: &str, why: &str) -> Result<Vec<Event>, Refused> {
+    pub(crate) fn verb(&self, verb: &Verb, by: &str, why: &str) -> Result<Vec<Event>, Refused> {
         let legal = self.legal();
         if !legal.contains(&verb.word()) {
             return Err(Refused {

@@ -98,8 +98,10 @@ pub(super) fn wake_at(operation: &Operation, now_ms: u64) -> Option<u64> {
     let deadline = operation.deadline_at_ms.filter(|_| phase == Phase::Body);
     let gates =
         operation.of_phase(&operation.derived.gates, phase).filter_map(|index| Some(answer_by(operation, index)?.0));
+    // What is due already and did not follow waits for something else, not for the time.
+    let ahead = |at_ms: &u64| *at_ms > now_ms;
     if stopping(operation, phase) {
-        return deadline;
+        return deadline.filter(ahead);
     }
     let backoff = operation.of_phase(&operation.derived.backoff, phase);
     let backoff = backoff.filter_map(|index| match operation.nodes[index].state {
@@ -107,7 +109,7 @@ pub(super) fn wake_at(operation: &Operation, now_ms: u64) -> Option<u64> {
         _ => None,
     });
     let paused = Starts::new(operation, phase, now_ms).paused_until();
-    gates.chain(backoff).chain(deadline).chain(paused).min()
+    gates.chain(backoff).chain(deadline).chain(paused).filter(ahead).min()
 }
 
 /// Until when a gate is open, and what no answer means.

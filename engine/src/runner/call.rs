@@ -38,8 +38,8 @@ pub struct Call {
     pub probe: Option<Job>,
     /// What is done, or undone; nothing where the effect only looks after a job that was begun before.
     pub work: Option<Work>,
-    /// A job of an earlier attempt that may still be at work.
-    pub may_run: Option<JobId>,
+    /// Jobs of earlier attempts that may still be at work.
+    pub may_run: Vec<JobId>,
     /// The user it is done as.
     pub as_user: Option<String>,
     /// How long it may take.
@@ -196,11 +196,15 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
             _ => None,
         },
         work: if works { Some(renderer.work(action, known.slot.as_deref())?) } else { None },
-        may_run: known.may_run.map(|attempt| JobId {
-            operation: operation.id,
-            node: file_name(node, known.incarnation, false),
-            attempt,
-        }),
+        may_run: known
+            .may_run
+            .iter()
+            .map(|earlier| JobId {
+                operation: operation.id,
+                node: file_name(node, known.incarnation, earlier.undo),
+                attempt: earlier.attempt,
+            })
+            .collect(),
         as_user: renderer.as_user()?,
         timeout,
         deadline: Instant::now() + timeout.saturating_sub(gone),

@@ -135,6 +135,7 @@ impl Shared {
     }
 
     pub fn forget(&self, id: Uuid) {
+        self.locks().waits_no_more(id);
         let mut hands = self.hands();
         hands.remove(&id);
         self.count.send_replace(hands.len());
@@ -223,8 +224,10 @@ impl Engine {
             (Err(_), IfLocked::Queue) => false,
             (Err(held), IfLocked::Refuse) => {
                 let message = format!("operation {} holds {}", held.operation, lock_words(&held.lock));
-                return Err(Error::new(Kind::Refused, message)
-                    .hint(format!("wait for its end, or queue behind it; `anneal show {}` shows it", held.operation)));
+                return Err(Error::new(Kind::Refused, message).hint(format!(
+                    "wait for its end, or queue behind it (`--queue`); `anneal show {}` shows it",
+                    held.operation
+                )));
             }
         };
         let begin = Begin { before: vec![entry], locked, found: Vec::new() };
@@ -295,6 +298,11 @@ impl Engine {
                 }
                 None => {
                     let found = self.read(id).await?;
+                    // What is refused sets nothing going.
+                    found
+                        .operation
+                        .verb(&verb, by, why)
+                        .map_err(|refused| Error::new(Kind::Refused, refused.why).hint(refused.hint))?;
                     self.take(found, Begin::default(), Some(message)).await?;
                     drop(taking);
                 }
@@ -321,9 +329,8 @@ impl Engine {
         }
         // Most of the work is reading, which every processor can do a share of.
         let readers = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut shares = futures::stream::iter(unfinished.chunks(RECOVERED_AT_ONCE))
-            .map(|share| self.go_on(share.to_vec()))
-            .buffered(readers);
+        let shares: Vec<Vec<Uuid>> = unfinished.chunks(RECOVERED_AT_ONCE).map(<[Uuid]>::to_vec).collect();
+        let mut shares = futures::stream::iter(shares).map(|share| self.go_on_all(share)).buffered(readers);
         while let Some(share) = shares.next().await {
             for (id, taken) in share {
                 match taken {
@@ -335,8 +342,14 @@ impl Engine {
         Ok(recovered)
     }
 
+    /// Takes an unfinished operation in hand, unless it is: it goes on with whatever it is about.
+    pub async fn go_on(&self, id: Uuid) -> Result<(), Error> {
+        let mut taken = self.go_on_all(vec![id]).await;
+        taken.pop().map_or(Ok(()), |(_, taken)| taken)
+    }
+
     /// Takes unfinished operations in hand, unless they are.
-    async fn go_on(&self, ids: Vec<Uuid>) -> Vec<(Uuid, Result<(), Error>)> {
+    async fn go_on_all(&self, ids: Vec<Uuid>) -> Vec<(Uuid, Result<(), Error>)> {
         let (shared, share) = (Arc::clone(&self.shared), ids.clone());
         let read = match blocking(move || Ok(share.iter().map(|&id| shared.read(id)).collect::<Vec<_>>())).await {
             Ok(read) => read,
@@ -584,7 +597,7 @@ fn declared_locks(plan: &Plan) -> Result<Vec<String>, Error> {
 }
 
 /// A lock in words.
-fn lock_words(lock: &str) -> String {
+pub fn lock_words(lock: &str) -> String {
     match lock.split_once('/') {
         Some(("instance", name)) => format!("the instance `{name}`"),
         Some((_, name)) => format!("the lock `{name}`"),

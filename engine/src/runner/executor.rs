@@ -75,7 +75,7 @@ impl Executor for HostExecutor {
             let outcome = match task.effect {
                 Effect::Do { .. } | Effect::Undo { .. } => begin(&context, host, &call, &live, &reporter).await,
                 Effect::Reattach { .. } => action::job::reattach(&context, host, &call, &live, &reporter).await,
-                Effect::Probe { .. } | Effect::Kill { .. } => action::probe::after(&context, host, &call).await,
+                Effect::Probe { .. } | Effect::Kill { .. } => probe(&context, host, &call).await,
             };
             context.board.clear(&call.node);
             Some(outcome)
@@ -120,6 +120,14 @@ pub(super) fn unrendered(effect: &Effect, failure: Failure) -> Option<NodeOutcom
             tracing::error!(%node, why = failure.message, "a job cannot be killed");
             None
         }
+    }
+}
+
+/// The question how an attempt ended. One that may still be at work is ended first, or the answer would be of this moment only.
+async fn probe(context: &Context, host: &Host, call: &Call) -> NodeOutcome {
+    match action::job::end_earlier(host, call).await {
+        Some(failure) => NodeOutcome::ProbedUnknown(failure),
+        None => action::probe::after(context, host, call).await,
     }
 }
 

@@ -67,6 +67,11 @@ impl Table {
         self.waiting.insert(operation, locks.iter().cloned().collect());
     }
 
+    /// Notes that an operation does not wait any more.
+    pub fn waits_no_more(&mut self, operation: Uuid) {
+        self.waiting.remove(&operation);
+    }
+
     /// Takes an operation's own locks from it, and its place among those that wait.
     pub fn give_back(&mut self, operation: Uuid) {
         self.waiting.remove(&operation);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -40,7 +41,8 @@ pub struct Update {
 }
 
 /// Something that another operation holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Waits {
     /// The node that waits; none where it is the operation itself.
     pub node: Option<NodeId>,
@@ -149,19 +151,21 @@ impl Hand {
         }
     }
 
-    /// The first step: `before` are entries that are in the state already and not yet durable (`Created`).
-    /// `before` may come with its locks taken already.
+    /// The first step: what it is taken in hand for, and what follows. `before` may come with its locks taken already. A verb
+    /// comes first, so that nothing is started by whoever asks for a pause or an end.
     pub async fn begin(&mut self, begin: Begin, verb: Option<Box<Message>>) -> Result<Rest, Error> {
         // What a write that was kept in part left over.
         let left_over = self.shared.locks().nodes_of(self.context.id);
         self.left_over = self.driver.left_over(left_over);
+        if let Some(message) = verb {
+            return match self.told(message).await? {
+                Some(rest) => Ok(rest),
+                None => self.step(begin.before, vec![Input::Go]).await,
+            };
+        }
         let input = if begin.locked { Input::Locked } else { Input::Go };
         let inputs = begin.found.into_iter().chain([input]).collect();
-        let rest = self.step(begin.before, inputs).await?;
-        match verb {
-            Some(message) => Ok(self.told(message).await?.unwrap_or(rest)),
-            None => Ok(rest),
-        }
+        self.step(begin.before, inputs).await
     }
 
     /// Works until the operation rests.
@@ -285,8 +289,12 @@ impl Hand {
 
     /// Takes the operation's own locks, if it waits for them and they are free now.
     fn takes_its_locks(&mut self) -> bool {
-        let Locks::Wanted(wanted) = &self.driver.operation().locks else { return false };
-        self.shared.locks().take(self.context.id, wanted).is_ok()
+        match (&self.driver.operation().locks, self.driver.operation().life.activity()) {
+            (Locks::Wanted(wanted), Some(Activity::Queued)) => {
+                self.shared.locks().take(self.context.id, wanted).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// What it waits for of others now.
@@ -305,6 +313,7 @@ impl Hand {
                 Err(held) => vec![Waits { node: None, lock: held.lock, held_by: Some(held.operation) }],
             };
         }
+        table.waits_no_more(operation.id);
         let waits = blocked.iter().map(|(node, lock)| Waits {
             node: Some(node.clone()),
             lock: lock.clone(),

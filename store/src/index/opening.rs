@@ -6,7 +6,8 @@
 //!
 //! Even a doubtful index can have a position that is right. It is evidence that the log had come that far.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -19,7 +20,6 @@ use crate::index::{Index, entry, guard};
 use crate::limits::INDEX_CACHE_BYTES;
 use crate::log::recover::Place;
 use crate::manifest::Manifest;
-use crate::stats::Counters;
 
 /// How long sled may take to let go of its files.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -75,12 +75,14 @@ fn wrap(tree: sled::Db, folder: &Path, manifest: Manifest) -> Index {
 }
 
 /// Deletes what is there and makes an empty index.
-pub(crate) fn fresh(folder: &Path, manifest: Manifest, counters: &Counters) -> Result<Index, Error> {
+pub(crate) fn fresh(folder: &Path, manifest: Manifest) -> Result<Index, Error> {
     if folder.exists() {
         wait_until_released(folder);
         fs::remove_dir_all(folder).map_err(|error| Error::io("delete the index", folder, error))?;
     }
-    durable::create_folder(folder, counters)?;
+    // Its name need not be durable: an index may always be missing.
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    created.map_err(|error| Error::io("create the folder", folder, error))?;
     let tree = open_sled(folder).map_err(|what| Error::new(ErrorKind::Index { what }).at(folder))?;
     Ok(wrap(tree, folder, manifest))
 }

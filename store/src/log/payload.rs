@@ -12,7 +12,8 @@ use crate::limits::{BATCH_BYTES, KEY_BYTES, VALUE_BYTES};
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
-const PUT_HEADER: usize = 7;
+/// What a put takes besides its key and value.
+pub(crate) const PUT_HEADER: usize = 7;
 const DELETE_HEADER: usize = 3;
 
 /// The largest payload that is ever written, and so the largest that a header may claim.

@@ -37,7 +37,7 @@ impl Window {
         Ok(Window { file, size, start: 0, bytes: Vec::new() })
     }
 
-    /// The file's size when it was opened.
+    /// The file's size when it was opened, or as it turned out since.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
@@ -50,7 +50,13 @@ impl Window {
             let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
             self.bytes.resize(count.max(CHUNK).min(left), 0);
             self.start = offset;
-            self.file.read_exact_at(&mut self.bytes, offset)?;
+            let read = read_at(&self.file, &mut self.bytes, offset)?;
+            if read < self.bytes.len() {
+                // The writer has cut off the room that it had made ahead, while we read.
+                self.bytes.truncate(read);
+                self.size = offset + read as u64;
+                return Ok(self.bytes.get(..count.min(read)).unwrap_or_default());
+            }
         }
         let from = (offset - self.start) as usize;
         Ok(self.bytes.get(from..from + count).unwrap_or_default())
@@ -121,5 +127,34 @@ impl Window {
             at += places as u64;
         }
         Ok(highest)
+    }
+}
+/// Fills `bytes` from `offset` on, as far as the file goes.
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read_at(&mut bytes[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_shorter_while_it_is_read_has_its_bytes_and_no_more() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(3 << 20).unwrap();
+        file.write_all_at(&[7; 100], 0).unwrap();
+        let mut window = Window::new(file.try_clone().unwrap()).unwrap();
+        file.set_len(100).unwrap();
+        assert_eq!(window.bytes(40, 1_000).unwrap(), [7; 60]);
+        assert_eq!((window.size(), window.bytes(100, 10).unwrap()), (100, &[][..]));
     }
 }

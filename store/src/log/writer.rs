@@ -255,7 +255,7 @@ impl Writer {
     fn consider(&mut self) {
         self.consider_at = self.tail.appended() + CONSIDER_BYTES;
         // What is live is known exactly when the index has learned of everything.
-        let is_due = |index: &Index| compaction::is_due(&self.shared, index.tally().bytes);
+        let is_due = |index: &Index| compaction::is_due(&self.shared, index.tally());
         if is_due(&self.index) && self.index.settle().is_ok() && is_due(&self.index) {
             compaction::start(&self.shared);
         }

@@ -82,7 +82,11 @@ pub fn segment(dir: &Path, number: u64) -> PathBuf {
 
 /// The bytes of a segment up to the end of its last frame, which may be zeros too.
 pub fn log_bytes(dir: &Path, number: u64) -> Vec<u8> {
-    let mut bytes = fs::read(segment(dir, number)).unwrap();
+    log_bytes_of(&segment(dir, number))
+}
+
+pub fn log_bytes_of(segment: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(segment).unwrap();
     let end = frames(&bytes).last().map_or(64, |last| last + frame_size(&bytes, *last));
     bytes.truncate(end);
     bytes

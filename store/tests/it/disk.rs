@@ -73,6 +73,38 @@ fn a_full_disk_refuses_commits_keeps_what_was_stored_and_is_usable_when_there_is
 }
 
 #[test]
+fn a_disk_without_room_for_a_compaction_leaves_the_store_as_it_was() {
+    let disk = Disk::new("24m");
+    let dir = disk.path().join("data");
+    let options = Options { reserve_bytes: 2 << 20, ..options() };
+    let store = Store::open_with(&dir, &options).unwrap().store;
+    for n in 0..90_u8 {
+        put(&store, &format!("{:02}", n % 70), vec![n; 100_000]);
+    }
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+    let expected = content(&store);
+    for _ in 0..2 {
+        let error = store.compact_blocking().unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::Full, "{error:?}");
+        assert_eq!(fs::read_dir(dir.join("log")).unwrap().count(), 1, "what was half made is gone");
+        assert_eq!(fs::read_dir(dir.join("index")).unwrap().count(), 1);
+        put(&store, "after", "1");
+    }
+    assert_eq!(store.backup(&disk.path().join("backup"), 0).unwrap_err().kind(), &ErrorKind::Full);
+    assert!(!disk.path().join("backup").exists());
+    fs::remove_file(&ballast).unwrap();
+    store.commit_blocking((20..70).fold(Batch::new(None), |batch, n| batch.delete(format!("{n:02}")))).unwrap();
+    let done = store.compact_blocking().unwrap();
+    assert_eq!(done.entries as usize, expected.len() - 50 + 1);
+    assert!(done.after_bytes < done.before_bytes / 3, "{done:?}");
+    drop(store);
+    let opened = Store::open_with(&dir, &options).unwrap();
+    assert_eq!(content(&opened.store).len(), expected.len() - 50 + 1);
+    assert_eq!(opened.report.notes(), [""; 0]);
+}
+
+#[test]
 fn a_write_that_the_disk_has_no_room_for_is_taken_back() {
     let disk = Disk::new("8m");
     let dir = disk.path().join("data");

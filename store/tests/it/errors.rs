@@ -40,6 +40,19 @@ fn errors_say_what_where_and_what_to_do() {
     tell(store.commit_blocking(Batch::new(None).put("a", "1")).unwrap_err());
     drop(store);
 
+    let store = open(path).store;
+    store.backup(&path.join("backup"), 0).unwrap();
+    tell(store.backup(&path.join("backup"), 0).unwrap_err());
+    tell(Store::open(&path.join("backup")).unwrap_err());
+    tell(store::restore(&path.join("blobs"), &path.join("to")).unwrap_err());
+    tell(store::import(&mut &b"{}\n"[..], &path.join("to")).unwrap_err());
+    fs::create_dir_all(path.join("half/restore.tmp")).unwrap();
+    tell(Store::open(&path.join("half")).unwrap_err());
+    flip(&segment(path, 1), 64 + 54);
+    tell(store.compact_blocking().unwrap_err());
+    flip(&segment(path, 1), 64 + 54);
+    drop(store);
+
     let second = frames(&log_bytes(path, 1))[1];
     flip(&segment(path, 1), second + 20);
     tell(Store::open(path).unwrap_err());

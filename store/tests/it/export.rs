@@ -66,7 +66,7 @@ fn what_was_exported_is_imported_held_and_in_the_next_incarnation() {
     opened.store.sealed().write_named("host", &Secrets::new()).unwrap();
     let held = Held { from_sequence: 31, backed_up_at_ms: AT_MS };
     assert_eq!((opened.store.held(), opened.store.incarnation(), restored.held), (Some(held), 2, held));
-    assert_eq!((restored.keys, restored.blobs), (content(&store).len() as u64, 2));
+    assert_eq!(restored.blobs, 2);
     assert_eq!(opened.store.verify().unwrap().problems, []);
     assert_eq!(put(&opened.store, "new", "1").sequence, 32);
     assert_eq!(

@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use store::{Batch, Secret, Secrets};
+use store::{Batch, ErrorKind, Secret, Secrets, Store, verify};
 
-use crate::common::{flip, folder, frames, get, image, log_bytes, open, put, segment};
+use crate::common::{flip, folder, frames, get, image, log_bytes, open, put, segment, snapshot};
 
 const OPERATION: [u8; 16] = [7; 16];
 
@@ -67,6 +67,21 @@ fn copied(name: &str) -> tempfile::TempDir {
     let dir = folder();
     crate::common::copy(&golden(name), dir.path());
     dir
+}
+
+#[test]
+fn a_folder_of_an_older_format_that_is_refused_stays_as_it_is() {
+    let dir = copied("1");
+    let starts = frames(&log_bytes(dir.path(), 1));
+    flip(&segment(dir.path(), 1), starts[1] + 20);
+    let before = snapshot(dir.path());
+    assert!(matches!(Store::open(dir.path()).unwrap_err().kind(), ErrorKind::Damaged { .. }));
+    assert!(before == snapshot(dir.path()), "the version that wrote it can still read it");
+    assert_eq!(verify(dir.path()).unwrap().problems.len(), 1);
+    let whole = copied("1");
+    let before = snapshot(whole.path());
+    assert_eq!(verify(whole.path()).unwrap().problems, []);
+    assert!(before == snapshot(whole.path()), "a verification raises no format");
 }
 
 #[test]

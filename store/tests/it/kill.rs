@@ -10,10 +10,17 @@ use crate::common::{folder, open};
 
 const CHILD: &str = "ANNEAL_STORE_TEST_KILL";
 
-/// Four threads that commit two keys at once, and say so when each is done.
-fn work(dir: &Path) {
+/// Four threads that commit two keys at once, and say so when each is done. Perhaps a fifth that compacts all the time.
+fn work(dir: &Path, compacts: bool) {
     let store = Store::open(dir).unwrap().store;
     std::thread::scope(|scope| {
+        if compacts {
+            scope.spawn(|| {
+                while let Ok(done) = store.compact_blocking() {
+                    writeln!(std::io::stdout().lock(), "compacted to {}", done.after_bytes).unwrap();
+                }
+            });
+        }
         for writer in 0..4 {
             let store = &store;
             scope.spawn(move || {
@@ -34,15 +41,25 @@ fn work(dir: &Path) {
 
 #[test]
 fn a_killed_process_loses_nothing_that_it_was_told_is_durable() {
+    kill_it("kill::a_killed_process_loses_nothing_that_it_was_told_is_durable", false);
+}
+
+#[test]
+fn a_process_killed_while_it_compacts_loses_nothing_either() {
+    kill_it("kill::a_process_killed_while_it_compacts_loses_nothing_either", true);
+}
+
+fn kill_it(test: &str, compacts: bool) {
     if let Ok(dir) = std::env::var(CHILD) {
-        return work(Path::new(&dir));
+        return work(Path::new(&dir), compacts);
     }
     let dir = folder();
+    let (mut compactions, mut interrupted) = (0, 0);
     let mut random = fastrand::Rng::with_seed(15);
     let mut done = [0_usize; 4];
     for round in 0..15 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "kill::a_killed_process_loses_nothing_that_it_was_told_is_durable", "--nocapture"])
+            .args(["--exact", test, "--nocapture"])
             .env(CHILD, dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -50,6 +67,7 @@ fn a_killed_process_loses_nothing_that_it_was_told_is_durable() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut left = random.usize(1..200);
         let mut hear = |line: String| {
+            compactions += usize::from(line.contains("compacted to"));
             if let Some((writer, n)) = line.split_once("done ").and_then(|(_, rest)| rest.split_once(' ')) {
                 done[writer.parse::<usize>().unwrap()] = n.parse::<usize>().unwrap() + 1;
                 return true;
@@ -67,6 +85,8 @@ fn a_killed_process_loses_nothing_that_it_was_told_is_durable() {
 
         let opened = open(dir.path());
         assert!(opened.report.damaged.is_empty(), "round {round}: {:?}", opened.report);
+        interrupted += usize::from(opened.report.stale_generations > 0);
+        assert_eq!(std::fs::read_dir(dir.path().join("log")).unwrap().count(), 1);
         for (writer, done) in done.iter().enumerate() {
             let read = |half: &str| -> Vec<_> {
                 opened.store.walk(format!("{half}/{writer}/").as_bytes()).map(Result::unwrap).collect()
@@ -82,4 +102,7 @@ fn a_killed_process_loses_nothing_that_it_was_told_is_durable() {
         }
     }
     assert!(done.iter().sum::<usize>() > 500, "{done:?}");
+    if compacts {
+        assert!(compactions > 5 && interrupted > 3, "{compactions} compactions, {interrupted} interrupted");
+    }
 }

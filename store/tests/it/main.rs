@@ -13,6 +13,7 @@ mod errors;
 mod export;
 mod golden;
 mod index;
+mod interrupted;
 mod kill;
 mod model;
 mod opening;

@@ -1,17 +1,20 @@
-//! Random use against a map: commits, conflicts, scans, clean ends, crashes and torn writes. A failure prints its seed.
+//! Random use against a map: commits, conflicts, scans, clean ends, crashes, torn writes, compactions and copies. A failure prints its seed.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use fastrand::Rng;
 use store::{Batch, ErrorKind, IndexState, Options, Store};
 use tempfile::TempDir;
 
-use crate::common::{Content, Gate, content, folder, image, log_bytes, segment};
+use crate::common::{Content, Gate, content, folder, image, log_bytes_of};
 
 struct World {
     random: Rng,
+    /// Holds the store's folder, or is it.
     dir: TempDir,
+    root: PathBuf,
     gate: Gate,
     store: Option<Store>,
     model: Content,
@@ -23,7 +26,8 @@ impl World {
         let (mut random, dir, gate) = (Rng::with_seed(seed), folder(), Gate::default());
         let options = options(&gate, &mut random);
         let store = Store::open_with(dir.path(), &options).unwrap().store;
-        World { random, dir, gate, store: Some(store), model: Content::new(), versions: BTreeMap::new() }
+        let root = dir.path().to_owned();
+        World { random, dir, root, gate, store: Some(store), model: Content::new(), versions: BTreeMap::new() }
     }
 
     fn store(&self) -> &Store {
@@ -112,10 +116,10 @@ impl World {
 
     fn open(&mut self, possible: Option<Vec<Content>>) {
         if self.random.u8(..5) == 0 {
-            let _ = fs::remove_dir_all(self.dir.path().join("index"));
+            let _ = fs::remove_dir_all(self.root.join("index"));
         }
         let options = options(&self.gate, &mut self.random);
-        let opened = Store::open_with(self.dir.path(), &options).unwrap();
+        let opened = Store::open_with(&self.root, &options).unwrap();
         assert!(opened.report.damaged.is_empty());
         let found = content(&opened.store);
         match possible {
@@ -131,10 +135,51 @@ impl World {
         self.read_versions();
     }
 
+    /// A compaction changes nothing that can be seen, versions neither.
+    fn compact(&mut self) {
+        let done = self.store().compact_blocking().unwrap();
+        assert_eq!(done.entries, self.model.len() as u64);
+        assert_eq!(content(self.store()), self.model);
+        let versions = self.versions.clone();
+        self.read_versions();
+        assert_eq!(self.versions, versions);
+    }
+
+    /// The store is lost, and goes on as a backup or an export of it.
+    fn copy(&mut self) {
+        let dir = folder();
+        if self.random.bool() {
+            self.store().backup(&dir.path().join("backup"), 0).unwrap();
+            self.store = None;
+            store::restore(&dir.path().join("backup"), &dir.path().join("data")).unwrap();
+        } else {
+            let mut text = Vec::new();
+            self.store().export(&mut text, 0).unwrap();
+            self.store = None;
+            store::import(&mut &text[..], &dir.path().join("data")).unwrap();
+        }
+        let versions = self.versions.clone();
+        self.root = dir.path().join("data");
+        self.dir = dir;
+        self.open(None);
+        assert_eq!(self.versions, versions);
+        assert!(self.store().held().is_some());
+    }
+
+    /// Where the log is now.
+    fn generation(&self) -> PathBuf {
+        let log = self.root.join("log");
+        let mut names = fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().path());
+        let name = names.next().unwrap();
+        assert_eq!(names.next(), None, "one generation");
+        name
+    }
+
     /// The process dies; everything is flushed.
     fn crash(&mut self) {
-        let image = image(self.dir.path());
+        let image = image(&self.root);
         self.store = None;
+        self.root = image.path().to_owned();
         self.dir = image;
         self.open(None);
     }
@@ -150,26 +195,28 @@ impl World {
             possible.push(after);
         }
         // The first one is a group of its own and was acknowledged.
-        let number = fs::read_dir(self.dir.path().join("log/1")).unwrap().count() as u64;
-        let before = log_bytes(self.dir.path(), number).len();
+        let number = fs::read_dir(self.generation()).unwrap().count() as u64;
+        let path = self.generation().join(format!("{number:08}.log"));
+        let before = log_bytes_of(&path).len();
         let gate = self.gate.clone();
         let done = gate.group(self.store(), batch, rest);
         assert!(done.iter().all(Result::is_ok));
-        let last = fs::read_dir(self.dir.path().join("log/1")).unwrap().count() as u64;
+        let last = fs::read_dir(self.generation()).unwrap().count() as u64;
         if last != number {
             // A new segment was begun in between, so the groups are others than this test made.
             self.model = possible.pop().unwrap();
             self.read_versions();
             return;
         }
-        let bytes = log_bytes(self.dir.path(), number);
+        let bytes = log_bytes_of(&path);
         let size = u32::from_le_bytes(bytes[before + 8..before + 12].try_into().unwrap()) as usize;
         let group = before + 52 + size;
-        let image = image(self.dir.path());
+        let image = image(&self.root);
         self.store = None;
+        self.root = image.path().to_owned();
         self.dir = image;
         // The index was not flushed either; what it has of the group it cannot have had at the cut.
-        fs::remove_dir_all(self.dir.path().join("index")).unwrap();
+        fs::remove_dir_all(self.root.join("index")).unwrap();
         let mut torn = bytes.clone();
         match self.random.u8(..4) {
             0 => torn.truncate(self.random.usize(group..=bytes.len())),
@@ -184,7 +231,7 @@ impl World {
                 }
             }
         }
-        fs::write(segment(self.dir.path(), number), torn).unwrap();
+        fs::write(self.generation().join(path.file_name().unwrap()), torn).unwrap();
         self.open(Some(possible));
     }
 }
@@ -205,10 +252,12 @@ fn a_store_is_a_map_whatever_happens_to_it() {
             let mut world = World::new(seed);
             for _ in 0..150 {
                 match world.random.u8(..100) {
-                    0..75 => world.commit(),
-                    75..88 => world.check(),
-                    88..92 => world.reopen(),
-                    92..96 => world.crash(),
+                    0..70 => world.commit(),
+                    70..82 => world.check(),
+                    82..86 => world.reopen(),
+                    86..90 => world.crash(),
+                    90..94 => world.compact(),
+                    94..96 => world.copy(),
                     _ => world.cut(),
                 }
             }

@@ -1,15 +1,18 @@
 //! Model hosts: what a real one does by the contract of remote jobs, and nothing more.
 //!
 //! A job claims its name, has its effect somewhere between its start and its end, and leaves an exit record – unless the
-//! host restarts or the job is lost. Jobs know nothing of engines: they go on when one dies.
+//! host restarts, or the job is lost or killed. Jobs know nothing of engines: they go on when one dies.
 
 use std::collections::{BTreeMap, HashMap};
 
 use engine::operation::NodeId;
 use fastrand::Rng;
 
-/// A job's name: node and attempt.
-pub type Name = (NodeId, u32);
+/// A node of one of the operations.
+pub type Of = (usize, NodeId);
+
+/// A job's name: its node and attempt.
+pub type Name = (Of, u32);
 
 /// All hosts of a world.
 #[derive(Debug, Default)]
@@ -17,13 +20,12 @@ pub struct Hosts {
     boots: HashMap<String, u32>,
     jobs: BTreeMap<Name, Job>,
     /// Whether a node's effect is on its host.
-    pub there: HashMap<NodeId, bool>,
-    /// Whether an `do` or `undo` ever touched the node: how often.
-    pub executed: HashMap<NodeId, u32>,
+    pub there: HashMap<Of, bool>,
 }
 
 #[derive(Debug, Clone)]
 struct Job {
+    slot: String,
     boot: u32,
     undo: bool,
     record: Record,
@@ -85,20 +87,18 @@ impl Hosts {
         self.boots.get(slot).copied().unwrap_or(0)
     }
 
-    /// A job's start arrives at the host. False where its name is taken: it is fenced off (I4).
-    pub fn begin(&mut self, name: &Name, undo: bool) -> bool {
+    /// A job's start arrives at its host. False where its name is taken: it is fenced off (I4).
+    pub fn begin(&mut self, name: &Name, slot: &str, undo: bool) -> bool {
         if self.jobs.contains_key(name) {
             return false;
         }
-        let boot = self.boot(&name.0.key);
-        self.jobs.insert(name.clone(), Job { boot, undo, record: Record::Running });
-        *self.executed.entry(name.0.clone()).or_default() += 1;
+        let boot = self.boot(slot);
+        self.jobs.insert(name.clone(), Job { slot: slot.to_owned(), boot, undo, record: Record::Running });
         true
     }
 
     fn runs(&self, name: &Name) -> bool {
-        let boot = self.boot(&name.0.key);
-        self.jobs.get(name).is_some_and(|job| job.record == Record::Running && job.boot == boot)
+        self.jobs.get(name).is_some_and(|job| job.record == Record::Running && job.boot == self.boot(&job.slot))
     }
 
     /// The job's effect happens, if it still runs.
@@ -118,15 +118,25 @@ impl Hosts {
         }
     }
 
+    /// The job is killed, and the kill verified: what is on record already stays.
+    pub fn kill(&mut self, name: &Name) {
+        if self.runs(name)
+            && let Some(job) = self.jobs.get_mut(name)
+        {
+            job.record = Record::Exited(143);
+        }
+    }
+
     /// The host restarts: whatever ran there is gone.
     pub fn reboot(&mut self, slot: &str) {
         *self.boots.entry(slot.to_owned()).or_default() += 1;
     }
 
     /// What re-attaching to a job finds. Asking takes the name of a job that never began.
-    pub fn find(&mut self, name: &Name) -> Found {
-        let boot = self.boot(&name.0.key);
-        let job = self.jobs.entry(name.clone()).or_insert(Job { boot, undo: false, record: Record::Void });
+    pub fn find(&mut self, name: &Name, slot: &str) -> Found {
+        let boot = self.boot(slot);
+        let void = Job { slot: slot.to_owned(), boot, undo: false, record: Record::Void };
+        let job = self.jobs.entry(name.clone()).or_insert(void);
         match job.record {
             Record::Void => Found::NeverBegan,
             Record::Exited(code) => Found::Exited(code),
@@ -136,8 +146,18 @@ impl Hosts {
         }
     }
 
+    /// The jobs that run now.
+    pub fn running(&self) -> impl Iterator<Item = &Name> {
+        self.jobs.keys().filter(|name| self.runs(name))
+    }
+
     /// The jobs of a node that run now.
-    pub fn running(&self, node: &NodeId) -> usize {
-        self.jobs.keys().filter(|name| name.0 == *node && self.runs(name)).count()
+    pub fn running_of(&self, of: &Of) -> usize {
+        self.running().filter(|name| name.0 == *of).count()
+    }
+
+    /// Whether a node's effect is there.
+    pub fn is_there(&self, of: &Of) -> bool {
+        self.there.get(of).copied().unwrap_or(false)
     }
 }

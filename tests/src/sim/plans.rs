@@ -4,50 +4,68 @@ use std::collections::BTreeMap;
 
 use dsl::expr::{Binary, Expr, Template};
 use dsl::plan::{
-    Action, Edge, EdgeKind, EdgeOrigin, Interrupted, OnFailure, Plan, Probe, Retry, RetryOn, Role, Step, Until,
+    Action, Edge, EdgeKind, EdgeOrigin, Group, Interrupted, OnFailure, OnState, Otherwise, Plan, Probe, Retry, RetryOn,
+    Role, Step, Until,
 };
 use dsl::value::Value;
 use fastrand::Rng;
 
+/// The names of locks that steps of all plans share.
+const LOCKS: [&str; 2] = ["tape", "switch"];
+/// The output that a step of a role with one host may have, for an `each` behind it.
+pub const ITEMS: &str = "items";
+
 /// A valid plan.
 pub fn random(rng: &mut Rng) -> Plan {
-    let many = (0..rng.usize(1..4)).map(|slot| format!("a{slot}")).collect();
+    let many = (0..rng.usize(1..5)).map(|slot| format!("a{slot}")).collect();
     let roles = BTreeMap::from([
         ("many".to_owned(), Role { one: false, slots: many }),
         ("one".to_owned(), Role { one: true, slots: vec!["b".to_owned()] }),
     ]);
-    let count = rng.usize(1..8);
-    let mut steps: Vec<Step> = Vec::new();
-    for index in 0..count {
-        let step = step(rng, index, &steps);
-        steps.push(step);
+    let mut plan = Plan::new("simulated", roles, Vec::new());
+    for index in 0..rng.usize(1..7) {
+        let step = match rng.u8(0..10) {
+            0 => gate(rng, index, &plan.steps),
+            1 => each(rng, index, &plan.steps),
+            _ => step(rng, index, &plan.steps, None),
+        };
+        plan.steps.push(step);
     }
-    Plan::new("simulated", roles, steps)
+    if rng.u8(0..3) == 0 {
+        group(rng, &mut plan);
+    }
+    let body = plan.steps.len();
+    if rng.u8(0..3) == 0 {
+        for _ in 0..rng.usize(1..3) {
+            finally(rng, &mut plan, body);
+        }
+    }
+    plan.deadline_ms = (rng.u8(0..8) == 0).then(|| rng.u64(5_000..200_000));
+    plan
 }
 
-fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
-    let role = if rng.u8(0..3) > 0 { "many" } else { "one" };
+fn needs(rng: &mut Rng, role: Option<&str>, each: Option<&Expr>, before: &[Step], from: usize) -> Vec<Edge> {
     let mut needs = Vec::new();
-    for (earlier, step) in before.iter().enumerate() {
+    for (earlier, step) in before.iter().enumerate().skip(from) {
         if rng.u8(0..3) == 0 {
-            let kind = if step.role.as_deref() == Some(role) { EdgeKind::Keyed } else { EdgeKind::Barrier };
+            let same = role.is_some() && step.role.as_deref() == role && step.each.as_ref() == each;
+            let kind = if same { EdgeKind::Keyed } else { EdgeKind::Barrier };
             needs.push(Edge { step: earlier, kind, origin: EdgeOrigin::Needs });
         }
     }
-    let command = || Action::Run { argv: vec![Template::literal("effect")] };
+    needs
+}
+
+fn command() -> Action {
+    Action::Run { argv: vec![Template::literal("effect")] }
+}
+
+fn step(rng: &mut Rng, index: usize, before: &[Step], role: Option<&str>) -> Step {
+    let role = role.unwrap_or(if rng.u8(0..3) > 0 { "many" } else { "one" });
+    let needs = needs(rng, Some(role), None, before, 0);
     let action = match rng.u8(0..8) {
         0 => Action::Wait { until: Until::Ssh, within_ms: 60_000, every_ms: 1_000 },
         _ => command(),
-    };
-    let probe = rng.bool().then(|| Probe { action: command() });
-    let undo = rng.bool().then(command);
-    let interrupted = loop {
-        let policy = *rng.choice(&ALL).unwrap_or(&Interrupted::Ask);
-        match policy {
-            Interrupted::Probe if probe.is_none() => {}
-            Interrupted::UndoThenRerun if undo.is_none() => {}
-            _ => break policy,
-        }
     };
     let when = match (rng.u8(0..6), needs.first()) {
         (0, _) => Some(Expr::Literal(Value::Bool(rng.bool()))),
@@ -58,19 +76,108 @@ fn step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
         )),
         _ => None,
     };
+    policies(rng, Step { needs, when, ..Step::new(format!("s{index}"), Some(role), action) })
+}
+
+/// What is drawn for every step that runs something.
+fn policies(rng: &mut Rng, step: Step) -> Step {
+    let probe = rng.bool().then(|| Probe { action: command() });
+    let undo = rng.bool().then(command);
+    let interrupted = loop {
+        let policy = *rng.choice(&ALL).unwrap_or(&Interrupted::Ask);
+        match policy {
+            Interrupted::Probe if probe.is_none() => {}
+            Interrupted::UndoThenRerun if undo.is_none() => {}
+            _ => break policy,
+        }
+    };
+    let locks = LOCKS.iter().filter(|_| rng.u8(0..6) == 0).map(|lock| Template::literal(*lock)).collect();
     Step {
-        needs,
-        when,
         probe,
         undo,
         interrupted,
+        locks,
+        parallel: (rng.u8(0..5) == 0).then(|| rng.u32(1..3)),
         retry: Retry { times: rng.u32(1..4), wait_ms: 1_000, factor: 2.0, cap_ms: 10_000, on: vec![RetryOn::Any] },
         timeout_ms: 120_000,
         on_failure: *rng
             .choice(&[OnFailure::Stop, OnFailure::Continue, OnFailure::Rollback])
             .unwrap_or(&OnFailure::Stop),
-        ..Step::new(format!("s{index}"), Some(role), action)
+        ..step
     }
+}
+
+fn gate(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
+    let action = Action::Gate {
+        text: Template::literal("go on?"),
+        approvers: Vec::new(),
+        not_requester: false,
+        within_ms: rng.bool().then(|| rng.u64(1_000..100_000)),
+        otherwise: if rng.bool() { Otherwise::Approve } else { Otherwise::Reject },
+    };
+    Step { needs: needs(rng, None, None, before, 0), ..Step::new(format!("s{index}"), None, action) }
+}
+
+/// A step for each element of a list: one that stands there, one that a step puts out, or one that cannot be told.
+fn each(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let source = before.iter().position(|step| step.role.as_deref() == Some("one") && step.each.is_none());
+    let list = match (rng.u8(0..6), source) {
+        (0, _) => Expr::Literal(Value::List(vec![text("same"), text("same")])),
+        (1, _) => Expr::Literal(Value::List(Vec::new())),
+        (2..=3, Some(step)) => Expr::Out { step, name: ITEMS.to_owned() },
+        _ => Expr::Literal(Value::List(vec![text("x"), text("y")])),
+    };
+    let mut needs = needs(rng, Some("one"), Some(&list), before, 0);
+    if let Expr::Out { step, .. } = list
+        && !needs.iter().any(|edge| edge.step == step)
+    {
+        needs.push(Edge { step, kind: EdgeKind::Barrier, origin: EdgeOrigin::Reference });
+    }
+    policies(rng, Step { needs, each: Some(list), ..Step::new(format!("s{index}"), Some("one"), command()) })
+}
+
+/// Steps that hosts pass through in batches; they stand last, so that nothing outside waits for them.
+fn group(rng: &mut Rng, plan: &mut Plan) {
+    let gate_step = rng.u8(0..3) == 0;
+    if gate_step {
+        let gate = gate(rng, plan.steps.len(), &[]);
+        plan.steps.push(gate);
+    }
+    let gate = gate_step.then(|| plan.steps.len() - 1);
+    let before = plan.steps.len();
+    for index in before..before + rng.usize(1..4) {
+        let mut step = step(rng, index, &plan.steps, Some("many"));
+        step.needs.retain(|edge| Some(edge.step) != gate);
+        step.group = Some(0);
+        plan.steps.push(step);
+    }
+    plan.groups.push(Group {
+        id: "group".to_owned(),
+        role: "many".to_owned(),
+        sizes: (0..rng.usize(1..4)).map(|_| rng.u32(1..3)).collect(),
+        pause_ms: if rng.bool() { 0 } else { rng.u64(1_000..20_000) },
+        stop_after: rng.bool().then(|| rng.u32(1..3)),
+        gate,
+    });
+}
+
+fn finally(rng: &mut Rng, plan: &mut Plan, body: usize) {
+    let (index, role) = (plan.steps.len(), if rng.bool() { "many" } else { "one" });
+    let needs = needs(rng, Some(role), None, &plan.steps, body);
+    let step = policies(rng, Step { needs, ..Step::new(format!("s{index}"), Some(role), command()) });
+    let on_state = [OnState::Always, OnState::Succeeded, OnState::Failed, OnState::Cancelled];
+    let interrupted = match step.interrupted {
+        Interrupted::UndoThenRerun => Interrupted::Rerun,
+        other => other,
+    };
+    plan.steps.push(Step {
+        undo: None,
+        interrupted,
+        on_failure: OnFailure::Continue,
+        finally: Some(*rng.choice(&on_state).unwrap_or(&OnState::Always)),
+        ..step
+    });
 }
 
 const ALL: [Interrupted; 5] =
