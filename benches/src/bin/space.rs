@@ -56,7 +56,7 @@ fn measure(data: &Path) -> Fallible<bool> {
             ours: format!("{:.1} MB live", live / 1e6),
             peer: "-".to_owned(),
             figure: left / 1e6,
-            bound: Bound::AtMost(2.0 * live / 1e6 + 8.0),
+            bound: Bound::AtMost((2.0 * live / 1e5 + 80.0).floor() / 10.0),
         },
     ];
     let kept = rows.map(|row| row.print());

@@ -218,9 +218,9 @@ impl Hand {
         };
         tokio::select! {
             Some(report) = self.reports.recv() => {
-                let mut inputs = vec![input(report)];
+                let mut inputs = vec![input(*report)];
                 while let Ok(report) = self.reports.try_recv() {
-                    inputs.push(input(report));
+                    inputs.push(input(*report));
                 }
                 self.step(Vec::new(), inputs).await.map(Some)
             }
@@ -487,8 +487,7 @@ fn after_panic(effect: &Effect, outcome: NodeOutcome) -> NodeOutcome {
     }
 }
 
-fn input(report: Report) -> Input {
-    let (node, attempt, outcome) = *report;
+fn input((node, attempt, outcome): (NodeId, u32, NodeOutcome)) -> Input {
     Input::Node { node, attempt, outcome }
 }
 
