@@ -44,7 +44,7 @@ pub fn model_value(ty: &Type, nth: usize) -> Option<Value> {
     let text = match ty {
         Type::Text | Type::File => format!("model-{n}"),
         Type::Int | Type::Float | Type::Port => n.to_string(),
-        Type::Bool => (nth % 2 == 0).to_string(),
+        Type::Bool => nth.is_multiple_of(2).to_string(),
         Type::Duration => format!("{n}s"),
         Type::Bytes => format!("{n} KiB"),
         Type::Url => format!("http://model-{n}.example/"),
