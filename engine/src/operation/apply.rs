@@ -372,6 +372,9 @@ impl Operation {
                 });
                 self.deadline_at_ms = deadline(&self.plan, at_ms);
                 self.epoch += 1;
+                if self.format > 1 {
+                    self.forget_undone(at_ms)?;
+                }
                 self.again(at_ms, |state| {
                     matches!(
                         state,
@@ -488,9 +491,21 @@ impl Operation {
         }
         for index in indices {
             // What it did is ours, when it is found there or undone later.
-            self.nodes[index].touched |= matches!(self.nodes[index].state, NodeState::Succeeded(_));
+            let did = |state: &NodeState| matches!(state, NodeState::Succeeded(_) | NodeState::UndoFailed { .. });
+            self.nodes[index].touched |= did(&self.nodes[index].state);
             self.step_node(index, NodeEvent::Reset, at_ms)?;
             self.nodes[index].tries = 0;
+        }
+        Ok(())
+    }
+
+    /// Going forward again after a rollback that was broken off: of what an undo that failed left, nobody knows whether it is
+    /// still there. It is no success any more.
+    fn forget_undone(&mut self, at_ms: u64) -> Result<(), String> {
+        for index in self.derived.undo_failed.clone() {
+            self.step_node(index, NodeEvent::Reset, at_ms)?;
+            self.nodes[index].tries = 0;
+            self.nodes[index].touched = true;
         }
         Ok(())
     }

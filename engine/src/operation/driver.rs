@@ -208,16 +208,8 @@ impl Driver {
             blocked: BTreeMap::new(),
             incarnation,
         };
-        let nodes = 0..driver.operation.nodes.len();
-        let may_hold = |index: &usize| {
-            let node = &driver.operation.nodes[*index];
-            let at_work = driver.operation.derived.running.contains(index);
-            at_work || !node.may_run.is_empty()
-        };
-        let held = nodes.filter(may_hold).map(|index| (index, driver.locks_of(index)));
+        let held = driver.holders().into_iter().map(|index| (index, driver.locks_of(index)));
         driver.held = held.filter(|(_, locks)| !locks.is_empty()).collect();
-        let holders = driver.holders();
-        driver.held.retain(|index, _| holders.contains(index));
         driver
     }
 
@@ -283,20 +275,17 @@ impl Driver {
         Decision { entries: batch.entries, effects: batch.effects, wake_at_ms, rest, took: batch.took, gave, blocked }
     }
 
-    /// Nodes that hold their locks: at work, or perhaps at work.
+    /// Nodes that hold their locks: at work, or of unknown outcome because their host cannot be reached. What is given up, or
+    /// tried again later, holds none: a node that waits while it holds something could wait for ever.
     fn holders(&self) -> BTreeSet<usize> {
-        let derived = &self.operation.derived;
-        if self.operation.life.is_final() {
+        let operation = &self.operation;
+        if operation.life.is_final() {
             return BTreeSet::new();
         }
-        let mut holders = derived.running.clone();
-        // Only these were ever unreachable, and there are few.
-        for (&index, _) in self.held.iter().filter(|(index, _)| !self.operation.nodes[**index].may_run.is_empty()) {
-            if !self.operation.nodes[index].state.satisfies() {
-                holders.insert(index);
-            }
-        }
-        holders
+        let lost = operation.derived.indeterminate.iter().filter(|&&index| {
+            matches!(operation.nodes[index].state, NodeState::Indeterminate { why: Unknown::Unreachable, .. })
+        });
+        operation.derived.running.iter().chain(lost).copied().collect()
     }
 
     /// The locks that its nodes hold, of those that are recorded for it; the others are left over from a write that was kept

@@ -402,7 +402,8 @@ impl NodeState {
                 | S::Skipped(_)
                 | S::Failed { .. }
                 | S::NotReached
-                | S::Undone,
+                | S::Undone
+                | S::UndoFailed { .. },
                 E::Reset,
             ) => Some(S::Waiting),
             // Everything else cannot happen; the caller makes it an error that names both.

@@ -378,8 +378,14 @@ impl Operation {
     }
 
     fn resume(&self, decisions: &BTreeMap<NodeId, Decision>, by: String, why: String) -> Result<Vec<Event>, Refused> {
-        let undecided = self.undecided();
-        for id in decisions.keys() {
+        // What stands in `finally` begins anew; nobody is asked how it ended before.
+        let again = match &self.life {
+            Life::FailedTemp { .. } => self.finally_again(&by, &why),
+            _ => None,
+        };
+        let begins_anew = |id: &NodeId| matches!(&again, Some(Event::Reset { nodes, .. }) if nodes.contains(id));
+        let undecided: Vec<&NodeId> = self.undecided().into_iter().filter(|id| !begins_anew(id)).collect();
+        for id in decisions.keys().filter(|id| !begins_anew(id)) {
             if !undecided.contains(&id) {
                 return Err(Refused {
                     why: format!("the outcome of `{id}` is not open"),
@@ -411,13 +417,13 @@ impl Operation {
         }
         let mut events: Vec<Event> = match &self.life {
             Life::FailedTemp { .. } => {
-                let again = self.finally_again(&by, &why);
-                again.into_iter().chain([Event::Retried { by: by.clone(), why: why.clone() }]).collect()
+                let retried = Event::Retried { by: by.clone(), why: why.clone() };
+                again.iter().cloned().chain([retried]).collect()
             }
             _ if self.life.activity() == Some(&Activity::Active) => Vec::new(),
             _ => vec![Event::Resumed { by: by.clone(), why: why.clone() }],
         };
-        for (id, &decision) in decisions {
+        for (id, &decision) in decisions.iter().filter(|(id, _)| !begins_anew(id)) {
             let attempt = self.node(id).map_or(0, |node| node.attempts);
             events.push(Event::Decided { node: id.clone(), attempt, decision, by: by.clone(), why: why.clone() });
         }

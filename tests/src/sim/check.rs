@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dsl::eval::render;
 use dsl::plan::{Action, EdgeKind, Plan};
 use engine::operation::{
-    CoreScope, Decision, Entry, Event, Life, Node, NodeId, NodeState, Operation, Skip, Undo, UndoSkip, replay,
+    CoreScope, Entry, Event, Life, Node, NodeId, NodeState, Operation, Skip, Undo, UndoSkip, replay,
 };
 
 use super::hosts::Hosts;
@@ -115,12 +115,16 @@ fn locks_are_free(ops: &[Op], op: usize, hosts: &Hosts, node: &Node) -> Result<(
         return Ok(());
     }
     for ((other, id), _) in hosts.running() {
-        let decided_done =
-            |entry: &Entry| matches!(&entry.event, Event::Decided { node, decision: Decision::Done, .. } if node == id);
-        let said_done = ops[*other].journal.iter().any(decided_done);
+        // What was given up while its host could not be reached holds nothing, though it may still run.
+        let holds = durable(&ops[*other].plan, &ops[*other].journal)?.node(id).is_some_and(|node| {
+            matches!(
+                node.state,
+                NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::Indeterminate { .. }
+            )
+        });
         // What comes last does not wait for a node of its own operation that could not be reached.
         let same = *other == op && (*id == node.id || finally);
-        if !same && !ops[*other].killed && !said_done && !said_by_a_person(&ops[*other].journal, id) {
+        if !same && holds && !ops[*other].killed {
             let theirs = locks_of(*other, id)?;
             if let Some(lock) = ours.intersection(&theirs).next() {
                 return Err(format!(

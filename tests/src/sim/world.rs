@@ -221,7 +221,10 @@ impl World {
             let operation = self.durable(op)?;
             if !operation.life.is_final() {
                 let (life, nodes) = (&operation.life, check::words(&operation));
-                return Err(format!("I6: nothing happens any more and operation {op} is {life:?} with {nodes:?}"));
+                let (locks, lives) = (&self.table, self.ops.iter().map(Op::life).collect::<Vec<_>>());
+                return Err(format!(
+                    "I6: nothing happens any more and operation {op} is {life:?} with {nodes:?}; locks {locks:?} of {lives:?}"
+                ));
             }
             check::ended(op, &operation, &self.ops[op].journal, &self.hosts, self.ops[op].killed)?;
             let unknown = |entry: &&Entry| matches!(entry.event, Event::Indeterminate { .. });
