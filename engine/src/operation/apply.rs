@@ -302,7 +302,9 @@ impl Operation {
                         Life::Processing(Activity::Active) | Life::Finishing { activity: Activity::Active, .. },
                         NodeState::Indeterminate { .. } | NodeState::Undoing { what: Undo::Half, .. },
                     ) => {}
-                    _ => return Err("nothing is undone now".to_owned()),
+                    (life, state) => {
+                        return Err(format!("a node that is {} is not undone in {life:?}", state.word()));
+                    }
                 }
                 self.fresh_attempt(index, *attempt)?;
                 // The undo before this one was interrupted, and nobody knows whether it has ended.

@@ -547,22 +547,26 @@ impl Driver {
 
     /// Takes a node's locks, or notes the one that another holds.
     fn takes_locks(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> bool {
-        let mut locks = self.locks_of(index);
-        if self.operation.phase_of(self.operation.nodes[index].step) == Phase::Finally {
-            // What comes last does not wait for a node of which nobody could learn whether it still runs: nobody will before the
-            // end.
-            let running = &self.operation.derived.running;
-            let lost = self.held.iter().filter(|(other, _)| **other != index && !running.contains(other));
-            let lost: BTreeSet<&String> = lost.flat_map(|(_, locks)| locks).collect();
-            locks.retain(|lock| !lost.contains(lock));
-        }
+        let locks = self.locks_of(index);
         if locks.is_empty() {
             return true;
         }
         let node = self.id(index);
-        if let Err(lock) = batch.world.places.take(&node, &locks) {
+        // What comes last does not wait for a node of which nobody could learn whether it still runs: nobody will before the end.
+        let lost: Vec<usize> = match self.operation.phase_of(self.operation.nodes[index].step) {
+            Phase::Body => Vec::new(),
+            Phase::Finally => {
+                let running = &self.operation.derived.running;
+                self.held.keys().copied().filter(|other| *other != index && !running.contains(other)).collect()
+            }
+        };
+        let over_from: Vec<NodeId> = lost.iter().map(|&index| self.id(index)).collect();
+        if let Err(lock) = batch.world.places.take(&node, &locks, &over_from) {
             self.blocked.insert(index, lock);
             return false;
+        }
+        for index in lost {
+            self.held.entry(index).and_modify(|held| held.retain(|lock| !locks.contains(lock)));
         }
         if self.held.insert(index, locks.clone()).is_none() {
             batch.took.extend(locks.into_iter().map(|lock| (lock, node.clone())));
@@ -591,7 +595,8 @@ impl Driver {
 
     /// Begins an undo, unless another holds one of its locks.
     fn begin_undo(&mut self, index: usize, batch: &mut Batch<'_, '_>) -> Result<bool, IllegalEvent> {
-        if !self.takes_locks(index, batch) {
+        // Something in front of it in the same list may have paused the operation.
+        if !self.may_undo() || !self.takes_locks(index, batch) {
             return Ok(false);
         }
         let node = self.id(index);

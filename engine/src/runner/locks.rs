@@ -111,9 +111,11 @@ pub(super) struct OfOperation<'a> {
 }
 
 impl Places for OfOperation<'_> {
-    fn take(&mut self, node: &NodeId, locks: &[String]) -> Result<(), String> {
+    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<(), String> {
         let ours = (self.operation, node.clone());
-        match locks.iter().find(|lock| self.table.nodes.get(*lock).is_some_and(|holder| *holder != ours)) {
+        let free =
+            |holder: &(Uuid, NodeId)| *holder == ours || (holder.0 == self.operation && over_from.contains(&holder.1));
+        match locks.iter().find(|lock| self.table.nodes.get(*lock).is_some_and(|holder| !free(holder))) {
             Some(lock) => Err(lock.clone()),
             None => {
                 self.table.nodes.extend(locks.iter().map(|lock| (lock.clone(), ours.clone())));
@@ -159,19 +161,19 @@ mod tests {
         let mut table = Table::default();
         let node = |step: &str| NodeId { step: step.to_owned(), key: "k".to_owned() };
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        OfOperation { table: &mut table, operation: a }.take(&node("s"), &names(&["l"])).unwrap();
-        OfOperation { table: &mut table, operation: a }.take(&node("s"), &names(&["l"])).unwrap();
+        OfOperation { table: &mut table, operation: a }.take(&node("s"), &names(&["l"]), &[]).unwrap();
+        OfOperation { table: &mut table, operation: a }.take(&node("s"), &names(&["l"]), &[]).unwrap();
         assert_eq!(
-            OfOperation { table: &mut table, operation: a }.take(&node("t"), &names(&["l"])),
+            OfOperation { table: &mut table, operation: a }.take(&node("t"), &names(&["l"]), &[]),
             Err("l".to_owned())
         );
         assert_eq!(
-            OfOperation { table: &mut table, operation: b }.take(&node("s"), &names(&["l"])),
+            OfOperation { table: &mut table, operation: b }.take(&node("s"), &names(&["l"]), &[]),
             Err("l".to_owned())
         );
         table.give_back_nodes(b, &[("l".to_owned(), node("s"))]);
         assert!(table.holder("l").is_some(), "another's lock cannot be given back");
         table.give_back_nodes(a, &[("l".to_owned(), node("s"))]);
-        OfOperation { table: &mut table, operation: b }.take(&node("s"), &names(&["l"])).unwrap();
+        OfOperation { table: &mut table, operation: b }.take(&node("s"), &names(&["l"]), &[]).unwrap();
     }
 }

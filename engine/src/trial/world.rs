@@ -91,7 +91,7 @@ pub(super) enum Happening {
 struct Held(BTreeMap<String, NodeId>);
 
 impl Places for Held {
-    fn take(&mut self, node: &NodeId, locks: &[String]) -> Result<(), String> {
+    fn take(&mut self, node: &NodeId, locks: &[String], _: &[NodeId]) -> Result<(), String> {
         if let Some(lock) = locks.iter().find(|lock| self.0.get(*lock).is_some_and(|holder| holder != node)) {
             return Err(lock.clone());
         }

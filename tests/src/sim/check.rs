@@ -127,8 +127,9 @@ fn locks_are_free(ops: &[Op], op: usize, hosts: &Hosts, node: &Node) -> Result<(
         if !same && holds && !ops[*other].killed {
             let theirs = locks_of(*other, id)?;
             if let Some(lock) = ours.intersection(&theirs).next() {
+                let state = durable(&ops[*other].plan, &ops[*other].journal)?.node(id).map(|node| node.state.clone());
                 return Err(format!(
-                    "`{lock}` is held by {id} of operation {other}, which runs, and {} begins",
+                    "`{lock}` is held by {id} of operation {other}, which runs ({state:?}), and {} of {op} begins",
                     node.id
                 ));
             }
@@ -257,7 +258,10 @@ fn finally_ran(operation: &Operation, journal: &[Entry]) -> Result<(), String> {
         journal[from..].iter().any(|entry| {
             matches!(
                 entry.event,
-                Event::CancelAsked { .. } | Event::Killed { .. } | Event::Skipped { why: Skip::ByOperator { .. }, .. }
+                Event::Reset { .. }
+                    | Event::CancelAsked { .. }
+                    | Event::Killed { .. }
+                    | Event::Skipped { why: Skip::ByOperator { .. }, .. }
             )
         })
     };

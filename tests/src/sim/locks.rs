@@ -23,10 +23,15 @@ pub struct OfOperation<'a> {
 }
 
 impl Places for OfOperation<'_> {
-    fn take(&mut self, node: &NodeId, locks: &[String]) -> Result<(), String> {
+    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<(), String> {
         let ours = (self.operation, node.clone());
         for lock in locks {
-            if self.table.nodes.get(lock).is_some_and(|holder| *holder != ours) {
+            if self
+                .table
+                .nodes
+                .get(lock)
+                .is_some_and(|holder| *holder != ours && !(holder.0 == self.operation && over_from.contains(&holder.1)))
+            {
                 return Err(lock.clone());
             }
         }
