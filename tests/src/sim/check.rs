@@ -22,11 +22,10 @@ pub fn words(operation: &Operation) -> Vec<String> {
     operation.nodes.iter().map(|node| format!("{} {}", node.id, node.state.word())).collect()
 }
 
-/// I5: the durable journal gives exactly the live state.
-pub fn same_as_live(plan: &Arc<Plan>, journal: &[Entry], live: &Operation) -> Result<(), String> {
-    let replayed = durable(plan, journal)?;
-    replayed.check()?;
-    if replayed == *live { Ok(()) } else { Err("I5: the replayed journal is not the live state".to_owned()) }
+/// I5: what is durable gives exactly the live state, and what follows from it can be told from nothing.
+pub fn same_as_live(durable: Option<&Operation>, live: &Operation) -> Result<(), String> {
+    live.check()?;
+    if durable == Some(live) { Ok(()) } else { Err("I5: what is durable is not the live state".to_owned()) }
 }
 
 /// I1, I2, I3, I4, I7, locks, batches: what must be so when a job begins on a host.
@@ -39,7 +38,7 @@ pub(super) fn may_begin(
     undo: bool,
 ) -> Result<(), String> {
     let plan = &ops[op].plan;
-    let operation = durable(plan, &ops[op].journal)?;
+    let Some(operation) = &ops[op].durable else { return Err(format!("I1: {id} begins and nothing is durable")) };
     let Some(node) = operation.node(id) else { return Err(format!("{id} is no node")) };
     if operation.life.is_final() {
         // It left while the operation was alive, and was abandoned or late.
@@ -62,7 +61,7 @@ pub(super) fn may_begin(
     let step = &plan.steps[node.step];
     if !undo {
         for edge in &step.needs {
-            for parent in parents(&operation, plan, edge.step, edge.kind, &id.key) {
+            for parent in parents(operation, plan, edge.step, edge.kind, &id.key) {
                 if !parent.state.satisfies() {
                     return Err(format!("I3: {id} begins before {} is satisfied", parent.id));
                 }
@@ -74,7 +73,7 @@ pub(super) fn may_begin(
         if step.finally.is_some() != matches!(operation.life, Life::Finishing { .. }) {
             return Err(format!("{id} begins in its wrong part of {:?}", operation.life));
         }
-        batch_has_room(plan, &operation, &ops[op].journal, node)?;
+        batch_has_room(plan, operation, &ops[op].journal, node)?;
         if let Some(parallel) = step.parallel {
             let at_work = operation.nodes.iter().filter(|other| other.step == node.step);
             let at_work = at_work.filter(|other| matches!(other.state, NodeState::Running { .. })).count();
@@ -92,7 +91,7 @@ pub(super) fn may_begin(
                     | NodeState::Undoing { .. }
                     | NodeState::UndoFailed { .. }
             );
-            if has_undo && there && reaches(plan, &operation, id, &later.id) {
+            if has_undo && there && reaches(plan, operation, id, &later.id) {
                 return Err(format!("I7: {id} is undone before {}, which is {}", later.id, later.state.word()));
             }
         }
@@ -102,32 +101,30 @@ pub(super) fn may_begin(
 
 /// No other node that shares a lock has a job that runs, in any operation.
 fn locks_are_free(ops: &[Op], op: usize, hosts: &Hosts, node: &Node) -> Result<(), String> {
-    let locks_of = |op: usize, id: &NodeId| -> Result<BTreeSet<String>, String> {
-        let operation = durable(&ops[op].plan, &ops[op].journal)?;
-        let Some(node) = operation.node(id) else { return Ok(BTreeSet::new()) };
-        let scope = CoreScope { operation: &operation, node: Some(node) };
+    let locks_of = |op: usize, id: &NodeId| -> BTreeSet<String> {
+        let Some(operation) = &ops[op].durable else { return BTreeSet::new() };
+        let Some(node) = operation.node(id) else { return BTreeSet::new() };
+        let scope = CoreScope { operation, node: Some(node) };
         let locks = operation.step_of(node).locks.iter().filter_map(|lock| render(lock, &scope).ok());
-        Ok(locks.map(|lock| lock.text).collect())
+        locks.map(|lock| lock.text).collect()
     };
-    let ours = locks_of(op, &node.id)?;
+    let ours = locks_of(op, &node.id);
     let finally = ops[op].plan.steps[node.step].finally.is_some();
     if ours.is_empty() {
         return Ok(());
     }
     for ((other, id), _) in hosts.running() {
         // What was given up while its host could not be reached holds nothing, though it may still run.
-        let holds = durable(&ops[*other].plan, &ops[*other].journal)?.node(id).is_some_and(|node| {
-            matches!(
-                node.state,
-                NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::Indeterminate { .. }
-            )
-        });
+        let state = ops[*other].durable.as_ref().and_then(|operation| operation.node(id)).map(|node| &node.state);
+        let holds = matches!(
+            state,
+            Some(NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::Indeterminate { .. })
+        );
         // What comes last does not wait for a node of its own operation that could not be reached.
         let same = *other == op && (*id == node.id || finally);
         if !same && holds && !ops[*other].killed {
-            let theirs = locks_of(*other, id)?;
+            let theirs = locks_of(*other, id);
             if let Some(lock) = ours.intersection(&theirs).next() {
-                let state = durable(&ops[*other].plan, &ops[*other].journal)?.node(id).map(|node| node.state.clone());
                 return Err(format!(
                     "`{lock}` is held by {id} of operation {other}, which runs ({state:?}), and {} of {op} begins",
                     node.id

@@ -113,6 +113,8 @@ pub(super) struct Op {
     pub locks: Vec<String>,
     /// The durable journal.
     pub journal: Vec<Entry>,
+    /// What it tells of, entry by entry as they became durable.
+    pub durable: Option<Operation>,
     pub driver: Option<Driver>,
     pub hand: u32,
     /// The clock of the hand: what it showed, and when.
@@ -159,6 +161,7 @@ impl World {
                 plan,
                 locks: locks.map(|lock| (*lock).to_owned()).collect(),
                 journal: Vec::new(),
+                durable: None,
                 driver: None,
                 hand: 0,
                 clock: (0, 0),
@@ -358,7 +361,11 @@ impl World {
 
     /// The operation that the durable journal tells of.
     pub fn durable(&self, op: usize) -> Result<Operation, String> {
-        check::durable(&self.ops[op].plan, &self.ops[op].journal)
+        let replayed = check::durable(&self.ops[op].plan, &self.ops[op].journal)?;
+        if self.ops[op].durable.as_ref() != Some(&replayed) {
+            return Err("I5: the journal as a whole and entry by entry give two states".to_owned());
+        }
+        Ok(replayed)
     }
 
     /// What the clock of the hand shows.
@@ -383,6 +390,21 @@ impl World {
 }
 
 impl Op {
+    /// These entries became durable.
+    pub fn keeps(&mut self, entries: impl Iterator<Item = Entry>) -> Result<(), String> {
+        for entry in entries {
+            match &mut self.durable {
+                Some(operation) => operation.apply(&entry).map_err(|illegal| illegal.to_string())?,
+                None => {
+                    let created = Operation::create(Arc::clone(&self.plan), &entry);
+                    self.durable = Some(created.map_err(|illegal| illegal.to_string())?);
+                }
+            }
+            self.journal.push(entry);
+        }
+        Ok(())
+    }
+
     /// Whether it has ended for good, as its driver sees it.
     pub fn life(&self) -> Option<&Life> {
         self.driver.as_ref().map(|driver| &driver.operation().life)

@@ -58,7 +58,7 @@ impl World {
                     self.records.ended(op);
                 }
             }
-            self.ops[op].journal.extend(entries.into_iter().take(kept));
+            self.ops[op].keeps(entries.into_iter().take(kept))?;
         }
         match death {
             Some(Death::Before | Death::Torn | Death::Unacknowledged) => return self.die(),
@@ -73,7 +73,7 @@ impl World {
             self.freed();
         }
         if let Some(driver) = &self.ops[op].driver {
-            check::same_as_live(&self.ops[op].plan, &self.ops[op].journal, driver.operation())?;
+            check::same_as_live(self.ops[op].durable.as_ref(), driver.operation())?;
         }
         for effect in decided.effects {
             self.begin(op, effect);
