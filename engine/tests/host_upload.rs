@@ -4,14 +4,16 @@
 
 mod host_support;
 
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::host::{Content, ErrorKind, Host, Progress, Upload};
-use host_support::{Folder, PASSWORD, Sshd, eventually, id, local};
+use engine::host::{Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, SshSpec, Upload};
+use host_support::{Folder, PASSWORD, Sshd, eventually, id, keygen, local, secret};
+use russh::server;
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
@@ -301,4 +303,71 @@ async fn what_cannot_be_uploaded_is_refused() {
         assert_eq!(matches!(error.kind, ErrorKind::Invalid { .. }), invalid, "{error}");
     }
     assert_eq!(entries(&folder.0), [] as [String; 0]);
+}
+
+/// A server that is gone when it is asked to run something. Until then it takes no input, as sshd takes none.
+struct GoneAtExec;
+
+impl server::Handler for GoneAtExec {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, _: &str, _: &str) -> Result<server::Auth, russh::Error> {
+        Ok(server::Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        _: russh::Channel<server::Msg>,
+        reply: server::ChannelOpenHandle,
+        _: &mut server::Session,
+    ) -> Result<(), russh::Error> {
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        _: russh::ChannelId,
+        _: &[u8],
+        _: &mut server::Session,
+    ) -> Result<(), russh::Error> {
+        Err(russh::Error::Disconnect)
+    }
+}
+
+async fn gone_at_exec(folder: &Folder) -> SocketAddr {
+    keygen(&folder.path("host"), "ed25519", "");
+    let key = russh::keys::load_secret_key(folder.path("host"), None).unwrap();
+    let config = Arc::new(server::Config { keys: vec![key], window_size: 0, ..server::Config::default() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let session = server::run_stream(Arc::clone(&config), stream, GoneAtExec).await.unwrap();
+            // It ends with the error that it is made to end with.
+            drop(tokio::spawn(session));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_before_it_takes_input_is_noticed_at_once() {
+    let folder = Folder::new("gone");
+    let address = gone_at_exec(&folder).await;
+    let spec = SshSpec {
+        address: address.ip().to_string(),
+        port: address.port(),
+        user: "root".into(),
+        auth: vec![Auth::Password(secret(PASSWORD))],
+        host_key: HostKeyPolicy::AcceptNew,
+        sudo_password: None,
+    };
+    let known = Arc::new(KnownHosts::new(folder.path("known_hosts"), Vec::new()));
+    let host = Host::new("web", 1, Reach::Ssh(spec), known);
+    let (file, told) = (upload(bytes(70_000), &folder.path("file")), Told::default());
+    let uploading = host.upload(&file, &told);
+    let error = tokio::time::timeout(Duration::from_secs(20), uploading).await.unwrap().unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Lost { .. }), "{error}");
+    assert!(!error.hint().unwrap().contains("runs on"), "an upload ends with its connection: {error}");
 }

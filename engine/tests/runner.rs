@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Interrupted, Plan, Role, Step};
-use dsl::value::SecretRef;
+use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Input, Interrupted, Plan, Role, Step};
+use dsl::types::{Field, Type};
+use dsl::value::{SecretRef, Value};
 use engine::operation::{Effect, Event, Life, NodeOutcome, ReachRecord, Verb};
 use engine::runner::{Context, Executor, Options, Reporter, Standing, Task};
 use engine::{Create, Engine, HostSpec, IfLocked, Kind};
@@ -119,6 +120,31 @@ async fn an_engine_that_let_go_goes_on_where_it_was_and_repeats_nothing() {
     assert_eq!(*second.asked.lock().unwrap(), ["reattach s1@host 1", "do s2@host 1"]); // I2, I4
     assert!(matches!(second.engine.load(id).await.unwrap().life, Life::Completed { .. }));
     assert_eq!(second.engine.store().sealed().read(&id).unwrap(), None, "its secrets are gone with its end"); // D9
+}
+
+#[tokio::test]
+async fn an_operation_whose_sealed_secrets_are_lost_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let mut create = chain(2);
+    let field = Field { ty: Type::Text, optional: false, secret: true };
+    let input = Input { field, value: Value::Secret(SecretRef("inputs.s".to_owned())) };
+    create.plan.inputs = BTreeMap::from([("s".to_owned(), input)]);
+    let id = first.engine.create(create).await.unwrap();
+    first.engine.let_go(id).await;
+    first.engine.close().await.unwrap();
+    let file = folder.path().join("secrets").join(id.to_string());
+    std::fs::remove_file(&file).unwrap();
+
+    let second = open(folder.path());
+    let refused = second.engine.verb(id, resume(), "test", "").await.unwrap_err();
+    assert_eq!(refused.kind, Kind::Refused);
+    assert!(refused.message.contains(file.to_str().unwrap()), "{refused}");
+    assert!(refused.hint.as_ref().unwrap().contains("restore it from a backup"), "{refused}");
+    let recovered = second.engine.recover().await.unwrap();
+    assert!(recovered.taken.is_empty(), "{recovered:?}");
+    assert!(second.asked.lock().unwrap().is_empty(), "nothing was started");
+    second.engine.verb(id, Verb::Kill, "test", "").await.unwrap();
 }
 
 #[tokio::test]

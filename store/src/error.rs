@@ -236,15 +236,15 @@ impl Error {
                 "free space or mend the disk; the index can be deleted, it is rebuilt from the log"
             }
             ErrorKind::Stopped => "start again: the log is checked and the index rebuilt where that is needed",
-            ErrorKind::DamagedBlob { .. } => "store the same content again, or restore the file from a backup",
+            ErrorKind::DamagedBlob { .. } | ErrorKind::NoSuchBlob { .. } => {
+                "store the same content again, or restore the file from a backup"
+            }
             ErrorKind::KeyMissing => "restore the file `key` from a backup; without it no sealed file can be read",
             ErrorKind::WrongKey => "restore the file `key` that belongs to this folder",
             ErrorKind::DamagedSecrets { .. } => "restore the file from a backup, or enter the secrets again",
             ErrorKind::BadName { .. } => "use a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit",
             ErrorKind::BadDigest => "write `sha256:` and 64 hexadecimal digits in lower case",
-            ErrorKind::Io { .. } | ErrorKind::Closed | ErrorKind::NoSuchBlob { .. } | ErrorKind::EmptyKey => {
-                return None;
-            }
+            ErrorKind::Io { .. } | ErrorKind::Closed | ErrorKind::EmptyKey => return None,
         })
     }
 }

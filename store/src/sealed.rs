@@ -174,7 +174,8 @@ impl Sealed {
         Ok(names)
     }
 
-    fn operation_path(&self, operation: &Uuid) -> PathBuf {
+    /// Where the secrets of an operation lie, if it has any.
+    pub fn operation_path(&self, operation: &Uuid) -> PathBuf {
         self.layout.secrets().join(operation.hyphenated().to_string())
     }
 

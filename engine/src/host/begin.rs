@@ -44,8 +44,8 @@ pub(super) struct Running {
     _connection: Option<Arc<Connection>>,
 }
 
-/// A task that sends, ended with what it sends for.
-struct Sending(JoinHandle<()>);
+/// A task that sends, ended with what it sends for. Gives the script's input back where more follows.
+struct Sending(JoinHandle<Option<Outgoing>>);
 
 impl Drop for Sending {
     fn drop(&mut self) {
@@ -137,7 +137,7 @@ impl Host {
         let asking = matches!(as_whom, Become::Asking(_));
         let (mut sending, mut input) = (None, Some(input));
         if !asking {
-            sending = beginning.send(input.as_ref()).await;
+            sending = beginning.send(input.as_ref());
         }
         let Begun { pid, first, ended } = match beginning.wait().await {
             Ok(begun) => begun,
@@ -147,9 +147,16 @@ impl Host {
             }
         };
         if asking {
-            sending = beginning.send(input.as_ref()).await;
+            sending = beginning.send(input.as_ref());
         }
-        drop(input.take());
+        let mut outgoing = None;
+        if let (Some(Input::Open(_)), Some(Sending(task))) = (input.take(), &mut sending) {
+            let taken = timeout_at(beginning.deadline, task).await.ok().and_then(Result::ok);
+            let Some(taken) = taken else {
+                return Err((ErrorKind::Lost { said: "it does not take the script's orders".into() }, None));
+            };
+            outgoing = taken;
+        }
         let mut pending = VecDeque::new();
         if !first.is_empty() {
             pending.push_back(Event::Data(Stream::Stdout, first));
@@ -159,7 +166,7 @@ impl Host {
         // What came on standard error after its own begin line was left in the preamble by `wait`.
         Ok(Running {
             pid,
-            outgoing: beginning.outgoing,
+            outgoing,
             incoming: beginning.incoming,
             pending,
             errors: beginning.errors,
@@ -180,25 +187,25 @@ struct Beginning<'a> {
 }
 
 impl Beginning<'_> {
-    /// Sends the orders: all of them in the background, for who does not read them must not keep us from listening; or
-    /// the short ones that more follows, here.
-    async fn send(&mut self, input: Option<&Input>) -> Option<Sending> {
-        match input? {
-            Input::All(orders) => {
-                let mut outgoing = self.outgoing.take()?;
-                let orders = orders.clone();
-                Some(Sending(tokio::spawn(async move {
-                    // A script that has ended takes no more; what it said tells why.
-                    if outgoing.send(orders.to_vec()).await.is_ok() {
-                        outgoing.finish().await;
-                    }
-                })))
+    /// Sends the orders in the background: a server takes them only when it has started the command, and neither one that
+    /// does not read nor one that is gone may keep us from listening.
+    fn send(&mut self, input: Option<&Input>) -> Option<Sending> {
+        let (orders, more_follows) = match input? {
+            Input::All(orders) => (orders.clone(), false),
+            Input::Open(orders) => (orders.clone(), true),
+        };
+        let mut outgoing = self.outgoing.take()?;
+        Some(Sending(tokio::spawn(async move {
+            // A script that has ended takes no more; what it said tells why.
+            let sent = outgoing.send(orders.to_vec()).await;
+            if more_follows {
+                return Some(outgoing);
             }
-            Input::Open(orders) => {
-                drop(self.outgoing.as_mut()?.send(orders.to_vec()).await);
-                None
+            if sent.is_ok() {
+                outgoing.finish().await;
             }
-        }
+            None
+        })))
     }
 
     /// Waits for the begin line, answering sudo once.
@@ -255,8 +262,8 @@ impl Beginning<'_> {
     async fn answer(&mut self) {
         if let (Some(password), Some(outgoing)) = (self.password, self.outgoing.as_mut()) {
             let line = Zeroizing::new(format!("{}\n", password.expose()).into_bytes());
-            // If sudo is gone, its end tells why.
-            drop(outgoing.send(line.to_vec()).await);
+            // If sudo is gone, or takes nothing until the deadline, `wait` tells why.
+            drop(timeout_at(self.deadline, outgoing.send(line.to_vec())).await);
         }
     }
 
@@ -324,11 +331,12 @@ impl Running {
         }
     }
 
-    /// Waits until the script says something, which stays to be heard. Safe to be cancelled.
-    pub(super) async fn heard(&mut self) {
-        if let Some(event) = self.next().await {
-            self.pending.push_front(event);
-        }
+    /// Waits until the script says something, which stays to be heard; `false` when nothing comes any more. Safe to be
+    /// cancelled.
+    pub(super) async fn heard(&mut self) -> bool {
+        let Some(event) = self.next().await else { return false };
+        self.pending.push_front(event);
+        true
     }
 
     /// The whole answer of a script whose answers are short.

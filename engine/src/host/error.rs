@@ -17,6 +17,8 @@ pub struct Error {
     pub host: String,
     /// What was being done, as `running wait.2`.
     pub what: String,
+    /// Whether it may go on on the host when the connection is lost.
+    runs_on: bool,
 }
 
 /// See [`Error`].
@@ -128,7 +130,12 @@ pub enum ErrorKind {
 
 impl Error {
     pub(super) fn new(kind: ErrorKind, host: &str, what: impl Into<String>) -> Self {
-        Self { kind, host: host.to_owned(), what: what.into() }
+        Self { kind, host: host.to_owned(), what: what.into(), runs_on: true }
+    }
+
+    /// The same of something that ends with its connection and is harmless to repeat, as an upload.
+    pub(super) fn of_nothing_that_runs_on(self) -> Self {
+        Self { runs_on: false, ..self }
     }
 
     /// The connection failed or broke, as opposed to the host answering no: another try may succeed. After
@@ -189,6 +196,7 @@ impl Error {
                     .into()
             }
             K::HostKeyRevoked { .. } => "the key was withdrawn on purpose; the machine needs a new one".into(),
+            K::Lost { .. } if !self.runs_on => "try again when the host can be reached; it begins anew".into(),
             K::Lost { .. } => "a command that had begun runs on; it is found again when the host can be reached".into(),
             K::NoShell { .. } => "the user needs a POSIX shell as its login shell, and no forced command".into(),
             K::Sudo { user, .. } => {

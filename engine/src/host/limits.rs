@@ -16,6 +16,8 @@ pub const HANDSHAKES: usize = 16;
 pub const KEEPALIVE: Duration = Duration::from_secs(10);
 /// See [`KEEPALIVE`]: a half-open connection is noticed after about 30 s.
 pub const KEEPALIVE_MAX: usize = 2;
+/// A server that takes nothing for this long ends the connection: while we wait to write, nobody asks whether it is there.
+pub const STALLED: Duration = Duration::from_secs(40);
 /// Channels at once on one connection. OpenSSH allows 10 sessions (`MaxSessions`); two stay free to kill and to look.
 pub const CHANNELS: usize = 8;
 /// How long a channel that the server refuses is asked for again.
@@ -90,6 +92,12 @@ pub fn table() -> Vec<Limit> {
             "Silence after which the server is asked whether it is there; `KEEPALIVE_MAX` unanswered questions end the connection.",
         ),
         limit("KEEPALIVE_MAX", KEEPALIVE_MAX as u64, "count", "Unanswered questions that end a connection."),
+        limit(
+            "STALLED",
+            STALLED.as_millis() as u64,
+            "ms",
+            "A server that takes nothing for this long ends the connection.",
+        ),
         limit("CHANNELS", CHANNELS as u64, "at once", "Channels at once on one connection."),
         limit(
             "CHANNEL_WAIT",

@@ -203,6 +203,8 @@ fn config(known: &[Algorithm]) -> client::Config {
         nodelay: true,
         keepalive_interval: Some(limits::KEEPALIVE),
         keepalive_max: limits::KEEPALIVE_MAX,
+        // Longer than the answers to those questions take, so that it never ends an idle connection.
+        inactivity_timeout: Some(limits::STALLED),
         preferred: Preferred {
             key: key.into(),
             cipher: ciphers.to_vec().into(),

@@ -49,7 +49,7 @@ impl Host {
                 killed: Killed { survivors: Vec::new(), saw_all: false },
             }),
         };
-        done.map_err(|kind| self.error(kind, &what))
+        done.map_err(|kind| self.error(kind, &what).of_nothing_that_runs_on())
     }
 
     async fn bring(&self, upload: &Upload, progress: &dyn Progress) -> Result<(), ErrorKind> {
@@ -99,14 +99,19 @@ impl Host {
             // Requests that are on their way when the connection breaks would be waited for; the script's end is heard.
             Via::Sftp => tokio::select! {
                 sent = self.by_sftp(upload, &temporary, size, progress) => sent,
-                () = running.heard() => Err(Trouble::Kind(ErrorKind::Lost { said: "during the transfer".into() })),
+                _ = running.heard() => Err(Trouble::Kind(ErrorKind::Lost { said: "during the transfer".into() })),
             },
             Via::Channel => by_channel(&mut running, upload, size, progress).await,
         };
         // Also after a failure the script is heard, for it knows best what is wrong; and it removes what came.
         if let Some(mut outgoing) = running.outgoing.take() {
             if via == Via::Sftp && sent.is_ok() {
-                drop(outgoing.send(b"sent\n".to_vec()).await);
+                // A script that has ended, or is out of reach, needs no word; its answer tells.
+                tokio::select! {
+                    biased;
+                    _ = outgoing.send(b"sent\n".to_vec()) => {}
+                    _ = running.heard() => {}
+                }
             }
             outgoing.finish().await;
         }
@@ -123,6 +128,8 @@ impl Host {
                 (kind, Err(Trouble::Kind(ErrorKind::Lost { .. }))) => kind,
                 (_, Err(Trouble::Kind(kind))) => kind,
             })),
+            // Somebody killed it, as a restart does: whatever else is known, the host did not say no.
+            (Err(ErrorKind::Protocol { said }), _) => Err(Trouble::Kind(ErrorKind::Lost { said })),
             (Err(_), Err(trouble)) => Err(trouble),
             (Err(kind), Ok(())) => Err(Trouble::Kind(kind)),
         }
@@ -256,7 +263,10 @@ async fn by_channel(running: &mut Running, upload: &Upload, size: u64, progress:
         // A script that cannot write says so and ends; who only sends would then wait for ever.
         let heard = tokio::select! {
             sent = sending => sent.map_err(|said| ErrorKind::Lost { said }),
-            () = running.heard() => Err(ErrorKind::Io { said: "the host stopped taking the file".into() }),
+            heard = running.heard() => Err(match heard {
+                true => ErrorKind::Io { said: "the host stopped taking the file".into() },
+                false => ErrorKind::Lost { said: "during the transfer".into() },
+            }),
         };
         heard?;
         sent += bytes as u64;

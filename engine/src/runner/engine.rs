@@ -134,6 +134,17 @@ impl Shared {
         Ok(Found { summary: journal::summary(&self.store, id)?, operation, vault })
     }
 
+    /// Refuses what would go on without secrets that it needs: it would find out in the middle of its work.
+    fn has_its_secrets(&self, found: &Found) -> Result<(), Error> {
+        let missing = found.vault.missing(&found.operation);
+        let [first, ..] = missing.as_slice() else { return Ok(()) };
+        let file = self.store.sealed().operation_path(&found.operation.id);
+        let lost = if file.exists() { "does not hold" } else { "is missing, which holds" };
+        let message = format!("{} {lost} the secret `{first}` of the operation", file.display());
+        Err(Error::new(Kind::Refused, message)
+            .hint("restore it from a backup; nothing was started (`anneal kill` gives the operation up)"))
+    }
+
     pub fn forget(&self, id: Uuid) {
         self.locks().waits_no_more(id);
         let mut hands = self.hands();
@@ -303,6 +314,10 @@ impl Engine {
                         .operation
                         .verb(&verb, by, why)
                         .map_err(|refused| Error::new(Kind::Refused, refused.why).hint(refused.hint))?;
+                    // These two start nothing.
+                    if !matches!(verb, Verb::Fail | Verb::Kill) {
+                        self.shared.has_its_secrets(&found)?;
+                    }
                     self.take(found, Begin::default(), Some(message)).await?;
                     drop(taking);
                 }
@@ -386,6 +401,9 @@ impl Engine {
         }
         // Somebody may have had it in hand since it was read.
         let found = if journal::has(&self.shared.store, id, seq + 1)? { self.read(id).await? } else { found };
+        if !found.operation.life.is_final() {
+            self.shared.has_its_secrets(&found)?;
+        }
         self.start(found, Begin::default(), None).map(Some)
     }
 
