@@ -30,7 +30,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         let first = all_entries(&store, summary.id)?.swap_remove(0);
-        let Event::Created { plan, .. } = first.event else { return Err("a journal does not begin with `created`".into()) };
+        let Event::Created { plan, .. } = first.event else {
+            return Err("a journal does not begin with `created`".into());
+        };
         let plan = store.blobs().get(&plan.parse::<Digest>()?)?;
         std::fs::File::create_new(format!("{name}.plan.json"))?.write_all(&plan)?;
     }

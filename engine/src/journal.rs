@@ -366,7 +366,8 @@ fn decode<'a, T: Deserialize<'a>>(id: Uuid, what: &str, bytes: &'a [u8]) -> Resu
             let not_understood = error.to_string();
             // Without all that we would have understood.
             let brief = not_understood.split(", expected").next().unwrap_or_default();
-            let message = format!("operation {id}: {what} is of a newer Anneal, this one does not understand it: {brief}");
+            let message =
+                format!("operation {id}: {what} is of a newer Anneal, this one does not understand it: {brief}");
             return Error::new(Kind::NeedsEngine, message)
                 .hint("use the version of Anneal that wrote it, or a later one; nothing was changed");
         }

@@ -70,3 +70,30 @@ kill -KILL "$engine"
 wait "$engine" || true
 killed killed
 kill_job killed
+
+# What follows is of format 2.
+"$anneal" approve --help > /dev/null 2>&1 || exit 0
+three="--host machine=local --host node=local --host node=local --host node=local"
+# shellcheck disable=SC2086
+"$anneal" run "$here/group.ron" $three || echo "group: exit code $?"
+"$anneal" approve "$(id_of group)" || echo "group: exit code $?"
+# shellcheck disable=SC2086
+"$anneal" run "$here/rejected.ron" $three || echo "rejected: exit code $?"
+"$anneal" reject "$(id_of rejected)" --reason "not today" || echo "rejected: exit code $?"
+"$anneal" rollback "$(id_of rejected)" || echo "rejected: exit code $?"
+here mended
+"$anneal" mark "$(id_of mended)" breaks succeeded --out n=7 --reason "mended by hand" || echo "mended: exit code $?"
+"$anneal" skip "$(id_of mended)" beside --reason "not needed" || echo "mended: exit code $?"
+resume mended
+here again
+resume again --from first
+"$anneal" fail "$(id_of again)" --reason "hopeless" || echo "again: exit code $?"
+here waits
+"$anneal" cancel "$(id_of waits)" --rollback --reason "changed my mind" || echo "waits: exit code $?"
+here late
+killed given-up
+"$anneal" pause "$(id_of given-up)" --reason "wait" &
+until_ok sh -c '"$0" ops | grep "given-up.*wait"' "$anneal"
+"$anneal" kill "$(id_of given-up)" --reason "abandoned" || echo "given-up: exit code $?"
+wait
+kill_job given-up
