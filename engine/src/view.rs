@@ -163,10 +163,7 @@ fn why(operation: &Operation) -> Option<String> {
     match &operation.life {
         Life::Processing(activity) | Life::RollingBack(activity) | Life::Finishing { activity, .. } => match activity {
             Activity::Queued => Some("waits for its locks".to_owned()),
-            Activity::Active => match operation.open_gates().next() {
-                Some(gate) => Some(format!("`{gate}` awaits approval")),
-                None => None,
-            },
+            Activity::Active => operation.open_gates().next().map(|gate| format!("`{gate}` awaits approval")),
             Activity::Pausing { by, why } => Some(format!("pausing, asked by {by}{}", because(why))),
             Activity::Paused { by, why } => Some(format!("paused by {by}{}", because(why))),
             Activity::Cancelling { by, why, .. } => Some(format!("being cancelled by {by}{}", because(why))),

@@ -4,6 +4,7 @@
 #   make.sh BINARY DATA_FOLDER
 set -eu
 # Operations record who asked for them: the name of this machine is nobody's business.
+# shellcheck disable=SC2016
 [ "$(hostname)" = golden ] || exec unshare --uts sh -c 'hostname golden; exec "$0" "$@"' "$0" "$@"
 anneal=$1
 data=$2
@@ -93,6 +94,7 @@ here waits
 here late
 killed given-up
 "$anneal" pause "$(id_of given-up)" --reason "wait" &
+# shellcheck disable=SC2016
 until_ok sh -c '"$0" ops | grep "given-up.*wait"' "$anneal"
 "$anneal" kill "$(id_of given-up)" --reason "abandoned" || echo "given-up: exit code $?"
 wait
