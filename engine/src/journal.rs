@@ -283,20 +283,18 @@ pub fn load(store: &Store, plans: &Plans, id: Uuid) -> Result<Operation, Error> 
             .hint("the other operations are not touched by this; restore a backup of the data folder"));
     }
     let entries = all_entries(store, id)?;
-    let Some(Entry { event: Event::Created { plan: digest, .. }, .. }) = entries.first() else {
+    let Some(Entry { event: Event::Created { format, plan: digest, .. }, .. }) = entries.first() else {
         return Err(if entries.is_empty() {
             Error::new(Kind::NotFound, format!("there is no operation `{id}`")).hint("`anneal ops` lists them")
         } else {
             Error::new(Kind::Quarantined, "its journal does not begin with `created`")
         });
     };
-    let plan = plans.get(digest, || plan(store, digest))?;
-    if let Some(Entry { event: Event::Created { format, .. }, .. }) = entries.first()
-        && *format > JOURNAL_FORMAT
-    {
+    if *format > JOURNAL_FORMAT {
         return Err(Error::new(Kind::NeedsEngine, format!("its journal has format {format}, newer than ours"))
             .hint("use the version of Anneal that wrote it, or a later one"));
     }
+    let plan = plans.get(digest, || plan(store, digest))?;
     replay(plan, &entries).map_err(|error| {
         Error::new(Kind::Quarantined, error.to_string())
             .hint("the other operations are not touched by this; restore a backup of the data folder")
@@ -363,8 +361,18 @@ fn encode_into<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), Error
 
 fn decode<'a, T: Deserialize<'a>>(id: Uuid, what: &str, bytes: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|error| {
+        // The store's checksums are right: what is JSON and yet not understood was written by somebody who knows more.
+        if error.is_data() {
+            let not_understood = error.to_string();
+            // Without all that we would have understood.
+            let brief = not_understood.split(", expected").next().unwrap_or_default();
+            let message =
+                format!("operation {id}: {what} is of a newer Anneal, this one does not understand it: {brief}");
+            return Error::new(Kind::NeedsEngine, message)
+                .hint("use the version of Anneal that wrote it, or a later one; nothing was changed");
+        }
         Error::new(Kind::Quarantined, format!("operation {id}: {what} cannot be read: {error}"))
-            .hint("it may have been written by a newer Anneal: use that version, or restore a backup")
+            .hint("the other operations are not touched by this; restore a backup of the data folder")
     })
 }
 
