@@ -43,7 +43,7 @@ pub enum Command {
     Test(Test),
     /// Run a workflow: a file, or the name of a bundled one
     Run(Run),
-    /// List operations
+    /// List operations; forget those that have ended
     Ops(Ops),
     /// Show one operation: how it stands, and what can be asked of it
     Show(Show),
@@ -141,10 +141,42 @@ pub struct Run {
 
 /// `anneal ops`
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Ops {
     /// Only those that have not ended for good
     #[arg(long)]
     pub open: bool,
+    /// Instead of listing.
+    #[command(subcommand)]
+    pub command: Option<OpsCommand>,
+}
+
+/// `anneal ops …`
+#[derive(Debug, Subcommand)]
+pub enum OpsCommand {
+    /// Forget operations that have ended for good, and what nothing refers to any more
+    Prune(Prune),
+}
+
+/// `anneal ops prune`
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["keep", "older_than", "quarantined"]))]
+pub struct Prune {
+    /// With --quarantined: the operation, by any part of its id that is its alone
+    #[arg(value_name = "OP", value_parser = NonEmptyStringValueParser::new(), requires = "quarantined")]
+    pub operation: Option<String>,
+    /// Keep so many of those that have ended, the newest
+    #[arg(long, value_name = "N")]
+    pub keep: Option<usize>,
+    /// Keep those that ended less than this ago, such as 30d
+    #[arg(long, value_name = "AGE", value_parser = dsl::duration::parse)]
+    pub older_than: Option<u64>,
+    /// Forget one that cannot be read any more, and free its locks; look at its hosts first
+    #[arg(long, requires = "operation", conflicts_with_all = ["keep", "older_than"])]
+    pub quarantined: bool,
+    /// Only say what would go
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `anneal show`

@@ -18,6 +18,7 @@ mod exec;
 mod handle;
 mod job_script;
 mod job_wire;
+mod jobs;
 mod kill;
 mod known_hosts;
 pub mod limits;
@@ -32,6 +33,7 @@ mod upload;
 
 pub use error::{Error, ErrorKind};
 pub use handle::Host;
+pub use jobs::Begun;
 pub use known_hosts::KnownHosts;
 pub use live::{Live, Progress};
 pub use spec::*;

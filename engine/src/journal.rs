@@ -3,7 +3,8 @@
 //! Keys: `j/` + operation (16 bytes) + sequence of the first (8 bytes, big-endian) holds the [`Entry`]s of one commit as a
 //! JSON list, or one of them as itself; `o/` + operation holds its [`Summary`] as JSON, rewritten in the commit of the event
 //! that changes it (D10). Operation ids are UUIDs of version 7, so key order is order of creation. `l/` + the name of a lock
-//! holds its [`LockRecord`]: `l/o/` those of operations, `l/n/` those of nodes.
+//! holds its [`LockRecord`]: `l/o/` those of operations, `l/n/` those of nodes. `p/` + operation marks one that was pruned and of
+//! which something may be left.
 //!
 //! What one commit says is one row: a key costs the log and the index more than an entry does. A long or large commit is
 //! several rows ([`ROW_ENTRIES`], [`ROW_BYTES`]).
@@ -122,9 +123,11 @@ const ROW_BYTES: usize = 64 * 1024;
 const PAGE: usize = store::limits::SCAN_ENTRIES as usize;
 
 const OPERATIONS: &[u8] = b"o/";
+const PRUNED: &[u8] = b"p/";
+pub(crate) const JOURNAL: &[u8] = b"j/";
 const LOCKS: &[u8] = b"l/";
 
-fn lock_key(lock: &str, record: &LockRecord) -> Vec<u8> {
+pub(crate) fn lock_key(lock: &str, record: &LockRecord) -> Vec<u8> {
     let kind = if record.node.is_some() { b"n/" } else { b"o/" };
     [LOCKS, kind, lock.as_bytes()].concat()
 }
@@ -141,8 +144,8 @@ pub fn locks(store: &Store) -> Result<Vec<(String, LockRecord)>, Error> {
     Ok(all)
 }
 
-fn journal_prefix(id: Uuid) -> Vec<u8> {
-    [b"j/".as_slice(), id.as_bytes()].concat()
+pub(crate) fn journal_prefix(id: Uuid) -> Vec<u8> {
+    [JOURNAL, id.as_bytes()].concat()
 }
 
 fn entry_key(id: Uuid, seq: u64) -> Vec<u8> {
@@ -151,6 +154,24 @@ fn entry_key(id: Uuid, seq: u64) -> Vec<u8> {
 
 pub(crate) fn summary_key(id: Uuid) -> Vec<u8> {
     [OPERATIONS, id.as_bytes()].concat()
+}
+
+pub(crate) fn pruned_key(id: Uuid) -> Vec<u8> {
+    [PRUNED, id.as_bytes()].concat()
+}
+
+/// Operations that were pruned and of which rows may be left, or damage in the log.
+pub(crate) fn half_pruned(store: &Store) -> Result<Vec<Uuid>, Error> {
+    let mut all = Vec::new();
+    for found in store.walk(PRUNED) {
+        let (key, _) = found?;
+        all.extend(key.strip_prefix(PRUNED).and_then(|id| Uuid::from_slice(id).ok()));
+    }
+    Ok(all)
+}
+
+fn is_pruned(store: &Store, id: Uuid) -> Result<bool, Error> {
+    Ok(store.get(&pruned_key(id))?.is_some())
 }
 
 /// The batches that make `entries` durable, with what changes beside them: one, unless they are many or large.
@@ -210,7 +231,7 @@ fn row(entries: &[Entry]) -> Result<(Vec<u8>, usize), Error> {
 }
 
 /// The entries of a row, in order.
-fn decode_row(id: Uuid, bytes: &[u8]) -> Result<Vec<Entry>, Error> {
+pub(crate) fn decode_row(id: Uuid, bytes: &[u8]) -> Result<Vec<Entry>, Error> {
     const WHAT: &str = "an entry of its journal";
     match bytes.first() {
         Some(b'{') => Ok(vec![decode(id, WHAT, bytes)?]),
@@ -277,15 +298,19 @@ pub fn plan(store: &Store, digest: &str) -> Result<Plan, Error> {
 
 /// An operation as its journal tells of it.
 pub fn load(store: &Store, plans: &Plans, id: Uuid) -> Result<Operation, Error> {
+    let not_found = || Error::new(Kind::NotFound, format!("there is no operation `{id}`")).hint("`anneal ops` lists them");
     let damaged = store.damaged().iter().find(|damage| damage.operation == Some(*id.as_bytes()));
+    if damaged.is_some() && is_pruned(store, id)? {
+        return Err(not_found());
+    }
     if let Some(damage) = damaged {
         return Err(Error::new(Kind::Quarantined, format!("its journal is damaged: {damage}"))
             .hint("the other operations are not touched by this; restore a backup of the data folder"));
     }
     let entries = all_entries(store, id)?;
     let Some(Entry { event: Event::Created { format, plan: digest, .. }, .. }) = entries.first() else {
-        return Err(if entries.is_empty() {
-            Error::new(Kind::NotFound, format!("there is no operation `{id}`")).hint("`anneal ops` lists them")
+        return Err(if entries.is_empty() || is_pruned(store, id)? {
+            not_found()
         } else {
             Error::new(Kind::Quarantined, "its journal does not begin with `created`")
         });
@@ -308,7 +333,7 @@ pub fn summaries(store: &Store) -> Result<Vec<Summary>, Error> {
     loop {
         let page = store.keys(OPERATIONS, after.as_deref(), PAGE)?;
         let Some(last) = page.last() else {
-            quarantine(store, &mut all);
+            quarantine(store, &mut all)?;
             return Ok(all);
         };
         after = Some(last.clone());
@@ -335,8 +360,11 @@ pub(crate) fn summary(store: &Store, id: Uuid) -> Result<Option<Summary>, Error>
 }
 
 /// Marks the operations whose journal is damaged; one whose summary was lost with it is added (I11).
-fn quarantine(store: &Store, all: &mut Vec<Summary>) {
+fn quarantine(store: &Store, all: &mut Vec<Summary>) -> Result<(), Error> {
     for id in store.damaged().iter().filter_map(|damage| damage.operation).map(Uuid::from_bytes) {
+        if is_pruned(store, id)? {
+            continue;
+        }
         let error = Error::new(Kind::Quarantined, "its journal is damaged");
         let quarantined = Summary::quarantined(id, &error);
         match all.binary_search_by_key(&id, |summary| summary.id) {
@@ -347,6 +375,7 @@ fn quarantine(store: &Store, all: &mut Vec<Summary>) {
             Err(at) => all.insert(at, quarantined),
         }
     }
+    Ok(())
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {

@@ -4,6 +4,7 @@
 //! one file per action; `host` reaches machines. The core knows nothing of the others.
 
 pub mod action;
+mod date;
 mod error;
 pub mod host;
 pub mod journal;
@@ -16,6 +17,7 @@ pub mod trial;
 mod vault;
 pub mod view;
 
+pub use date::date;
 pub use error::{Error, Kind};
 pub use plans::Plans;
 pub use redact::Redactor;

@@ -32,6 +32,9 @@ limits! {
     AT_HOST: usize = 32, "nodes", "Nodes at work on one host at once, over all operations.";
     LOCK_BYTES: usize = 512, "bytes", "The name of a lock or an instance.";
     RECOVERED_AT_ONCE: usize = 64, "operations", "Unfinished operations that a recovery reads and takes in hand in one go; it has one such share at work for each processor.";
+    RECONCILED_AT_ONCE: usize = 16, "operations", "Open operations of a restored store that are compared with their hosts at once.";
+    PRUNE_ROWS: usize = 1_000, "rows", "About so many rows one commit deletes when operations are pruned.";
+    BLOB_GRACE_MS: u64 = 3_600_000, "ms", "How old a blob must be that a prune deletes because nothing refers to it.";
     REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
     INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
     OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";

@@ -13,6 +13,9 @@ mod hosts;
 mod inputs;
 mod live;
 mod locks;
+mod prune;
+mod reconcile;
+mod release;
 mod task;
 
 pub use call::{Call, Ready, Task, UploadSource, Work};
@@ -23,4 +26,7 @@ pub use executor::{Executor, HostExecutor, Reporter};
 pub use hosts::{HostSpec, reach};
 pub use live::{LiveAt, LiveKey, Tail};
 pub use locks::HeldBy;
+pub use prune::{Pruned, Retention};
+pub use reconcile::{FoundAttempt, Reconciled};
+pub use release::{LeftAlone, Released};
 pub use task::{Standing, Update, Waits};

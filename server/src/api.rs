@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dsl::plan::Plan;
 use engine::operation::{Entry, NodeId, Verb};
-use engine::runner::{Tail, Waits};
+use engine::runner::{Retention, Tail, Waits};
 use engine::view::Now;
 use engine::{HostSpec, IfLocked, Kind};
 use serde::{Deserialize, Serialize};
@@ -241,9 +241,26 @@ impl From<store::Compacted> for CompactAnswer {
 /// `POST /v1/store/release`
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ReleaseAnswer {
-    /// Whether it was held until now.
-    pub was_held: bool,
+pub struct ReleaseRequest {
+    /// Release it also where a host could not be asked.
+    pub force: bool,
+    /// Only look.
+    pub dry_run: bool,
+}
+
+/// `POST /v1/prune`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PruneRequest {
+    /// Operations that have ended for good, but those that are to stay.
+    Ended(Retention),
+    /// One operation that cannot be read any more.
+    Quarantined {
+        /// A part of its id.
+        operation: String,
+        /// Only say what would go.
+        dry_run: bool,
+    },
 }
 
 /// `POST /v1/store/backup`

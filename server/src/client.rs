@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
 use engine::operation::Entry;
+use engine::runner::{Pruned, Released};
 use engine::view::OperationView;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use crate::api::{
     About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, RecoveredAnswer,
-    ReleaseAnswer, Row, VerbRequest, VerifyAnswer, WatchLine,
+    PruneRequest, ReleaseRequest, Row, VerbRequest, VerifyAnswer, WatchLine,
 };
 use crate::socket;
 
@@ -118,8 +119,13 @@ impl Client {
     }
 
     /// Releases a store that was restored.
-    pub async fn release_store(&self) -> Result<ReleaseAnswer, ClientError> {
-        self.post("/v1/store/release", &()).await
+    pub async fn release_store(&self, request: &ReleaseRequest) -> Result<Released, ClientError> {
+        self.post("/v1/store/release", request).await
+    }
+
+    /// Forgets operations.
+    pub async fn prune(&self, request: &PruneRequest) -> Result<Pruned, ClientError> {
+        self.post("/v1/prune", request).await
     }
 
     /// Backs the store up.

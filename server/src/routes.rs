@@ -47,6 +47,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/operations/{id}/export", get(export::export))
         .route("/v1/operations/{id}/verb", post(verb::verb))
         .route("/v1/recover", post(verb::recover))
+        .route("/v1/prune", post(store::prune))
         .route("/v1/store/verify", get(store::verify))
         .route("/v1/store/compact", post(store::compact))
         .route("/v1/store/release", post(store::release))
@@ -129,7 +130,6 @@ async fn create(
     request: Result<Json<CreateRequest>, JsonRejection>,
 ) -> Result<Json<Created>, Failure> {
     let request = body(request)?;
-    store::is_released(&app.engine)?;
     let mut assets = BTreeMap::new();
     for (path, text) in request.assets {
         let bytes = data_encoding::BASE64

@@ -27,8 +27,15 @@ pub enum StoreCommand {
     },
     /// Write what is live to fresh files and delete the old ones; the store does this by itself when it is worth it
     Compact,
-    /// Let the operations of a restored store go on, when somebody has looked at what was done since the backup
-    Release,
+    /// Look for what was begun on hosts since the backup that a store was restored from, record it, and let operations go on
+    Release {
+        /// Also where a host cannot be asked; operations on it are paused then
+        #[arg(long)]
+        force: bool,
+        /// Only say what was found
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Write everything but the secrets as lines of JSON
     Export {
         /// Where to [default: standard output]

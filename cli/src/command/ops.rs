@@ -1,15 +1,20 @@
-//! `anneal ops`: the operations, newest last.
+//! `anneal ops`: the operations, newest last; `anneal ops prune`.
 
-use server::Row;
+use engine::runner::Retention;
+use server::{PruneRequest, Row};
 
-use crate::args::{Global, Ops};
+use crate::args::{Global, Ops, OpsCommand, Prune};
 use crate::report::{OK, Problem, put, put_json, say};
 use crate::session::Session;
 use crate::show::{now_words, short};
+use crate::size::size;
 use crate::time::date;
-use crate::told;
+use crate::told::{self, count};
 
 pub async fn run(ops: &Ops, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    if let Some(OpsCommand::Prune(args)) = &ops.command {
+        return prune(args, global, session).await;
+    }
     let mut rows = session.ask(async |client| client.list().await).await?;
     rows.retain(|row| row.open || !ops.open);
     if global.json {
@@ -36,6 +41,31 @@ pub async fn run(ops: &Ops, global: &Global, session: &mut Session<'_>) -> Resul
     }
     if rows.iter().any(|row| row.now == engine::view::Now::NoProcess) {
         say("no process works on some: `anneal resume` goes on with them, `anneal serve` does so by itself");
+    }
+    Ok(OK)
+}
+
+async fn prune(args: &Prune, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let Prune { operation, keep, older_than, dry_run, .. } = args;
+    let request = match operation {
+        Some(operation) => PruneRequest::Quarantined { operation: operation.clone(), dry_run: *dry_run },
+        None => PruneRequest::Ended(Retention { keep: *keep, older_than_ms: *older_than, dry_run: *dry_run }),
+    };
+    let pruned = session.ask(async |client| client.prune(&request).await).await?;
+    if global.json {
+        put_json(&pruned)?;
+        return Ok(OK);
+    }
+    for id in &pruned.operations {
+        put(&id.to_string())?;
+    }
+    let blobs = count(usize::try_from(pruned.blobs).unwrap_or(usize::MAX), "blob");
+    let went = if *dry_run { "would be forgotten" } else { "forgotten" };
+    say(&format!("{} {went}, and {blobs} of {}", count(pruned.operations.len(), "operation"), size(pruned.bytes)));
+    match &pruned.blobs_stay {
+        Some(why) => say(&format!("no blob is deleted: {why}")),
+        None if *dry_run => {}
+        None => say("the log gives its space back by itself when it is worth it, or by `anneal store compact`"),
     }
     Ok(OK)
 }

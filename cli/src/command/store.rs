@@ -4,16 +4,21 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use server::{BackupRequest, VerifyAnswer};
+use engine::runner::Reconciled;
+use server::{BackupRequest, ReleaseRequest, VerifyAnswer};
 
 use crate::args::{Global, StoreCommand};
 use crate::data_dir::data_dir;
 use crate::outfile::OutFile;
-use crate::report::{FAILED, OK, Problem, put, put_json, say};
+use crate::report::{FAILED, OK, Problem, RESTS, put, put_json, say};
 use crate::session::Session;
+use crate::show::short;
 use crate::size::size;
 use crate::time::date;
 use crate::told::count;
+
+/// Attempts of one operation that are named.
+const SHOWN: usize = 5;
 
 pub async fn run(command: &StoreCommand, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     match command {
@@ -23,7 +28,9 @@ pub async fn run(command: &StoreCommand, global: &Global, session: &mut Session<
             let (from, to) = (absolute(backup)?, data_dir(global)?);
             restored(blocking(move || store::restore(&from, &to)).await?, global)
         }
-        StoreCommand::Release => release(global, session).await,
+        StoreCommand::Release { force, dry_run } => {
+            release(&ReleaseRequest { force: *force, dry_run: *dry_run }, global, session).await
+        }
         StoreCommand::Compact => compact(global, session).await,
         StoreCommand::Export { output } => export(output.as_deref(), global, session).await,
         StoreCommand::Import { file } => {
@@ -122,21 +129,58 @@ fn restored(restored: store::Restored, global: &Global) -> Result<u8, Problem> {
         date(restored.held.backed_up_at_ms),
     ))?;
     say("it is held: what was done on hosts after that time it does not know");
-    say("next: `anneal ops --open`, then `anneal store release`");
+    say("next: `anneal store release`, which looks for it");
     Ok(OK)
 }
 
-async fn release(global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let released = session.ask(async |client| client.release_store().await).await?;
+async fn release(request: &ReleaseRequest, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let released = session.ask(async |client| client.release_store(request).await).await?;
+    let code = if released.left.is_empty() { OK } else { RESTS };
     if global.json {
         put_json(&released)?;
-    } else if released.was_held {
-        put("the store is released")?;
-        say("next: `anneal resume --all`");
-    } else {
-        put("the store is not held")?;
+        return Ok(code);
     }
-    Ok(OK)
+    if !released.was_held {
+        put("the store is not held")?;
+        return Ok(OK);
+    }
+    if !released.operations.is_empty() {
+        put(&format!("{:<8}  {:<16}  {}", "ID", "WORKFLOW", "BEGUN SINCE THE BACKUP"))?;
+    }
+    for one in &released.operations {
+        put(&format!("{:<8}  {:<16}  {}", short(one.operation), one.workflow, since_the_backup(one)))?;
+    }
+    for left in &released.left {
+        put(&format!("✗ {}: {}", short(left.operation), left.why))?;
+        put(if released.held {
+            "  help: nothing of it goes on; look again when its hosts answer, or `anneal store release --force`"
+        } else {
+            "  help: it does not go on by itself; `anneal show` says what can be asked of it"
+        })?;
+    }
+    match (request.dry_run, released.held) {
+        (true, _) => say("nothing was changed; next: `anneal store release`"),
+        (false, true) => put("the store stays held")?,
+        (false, false) => {
+            put("the store is released")?;
+            say("next: `anneal resume --all`");
+        }
+    }
+    Ok(code)
+}
+
+/// What was found of an operation, in a few words.
+fn since_the_backup(one: &Reconciled) -> String {
+    let mut words: Vec<String> =
+        one.found.iter().take(SHOWN).map(|found| format!("{} attempt {}", found.node, found.attempt)).collect();
+    if one.found.len() > SHOWN {
+        words.push(format!("{} more", one.found.len() - SHOWN));
+    }
+    words.extend(one.undone.iter().take(SHOWN).map(|node| format!("undo of {node}")));
+    if !one.no_trace.is_empty() && !one.ended {
+        words.push("no trace: it ended since the backup, or nothing was ever begun".to_owned());
+    }
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
 async fn compact(global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {

@@ -29,6 +29,7 @@ static REATTACH: LazyLock<String> = script!("prologue", "common", "nap", "look",
 static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "slay", "kill");
 static FETCH: LazyLock<String> = script!("prologue", "common", "look", "fetch");
 static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
+static LIST: LazyLock<String> = script!("prologue", "common", "list");
 static UPLOAD: LazyLock<String> = script!("prologue", "common", "upload");
 
 /// The programs that we run on a host.
@@ -43,6 +44,7 @@ pub(super) enum Script {
     Kill,
     Fetch,
     Sweep,
+    List,
     Upload,
 }
 
@@ -56,6 +58,7 @@ impl Script {
             Self::Kill => &KILL,
             Self::Fetch => &FETCH,
             Self::Sweep => &SWEEP,
+            Self::List => &LIST,
             Self::Upload => &UPLOAD,
         }
     }
@@ -400,6 +403,7 @@ mod tests {
             Script::Kill,
             Script::Fetch,
             Script::Sweep,
+            Script::List,
             Script::Upload,
         ] {
             let text = script.text();

@@ -339,7 +339,21 @@ pub(crate) fn file_name(node: &NodeId, incarnation: u32, undo: bool) -> String {
     name + &plain_name(node)
 }
 
-fn plain_name(node: &NodeId) -> String {
+/// What a file name says: the incarnation, whether it is an undo, and the name of the node without both.
+pub(crate) fn read_file_name(name: &str) -> (u32, bool, &str) {
+    let step = name.find('.').unwrap_or(name.len());
+    let (incarnation, rest) = match name[..step].split_once('-').map(|(number, _)| number.parse()) {
+        Some(Ok(incarnation)) => (incarnation, &name[name.find('-').map_or(0, |at| at + 1)..]),
+        _ => (1, name),
+    };
+    match rest.strip_prefix("undo-") {
+        Some(rest) => (incarnation, true, rest),
+        None => (incarnation, false, rest),
+    }
+}
+
+/// A node's name in the names of its files.
+pub(crate) fn plain_name(node: &NodeId) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
         return format!("{}.{}", node.step, node.key);
@@ -352,4 +366,22 @@ fn plain_name(node: &NodeId) -> String {
 
 pub(super) fn other(message: String) -> Failure {
     Failure { class: FailureClass::Other, message, hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_says_what_it_was_made_of() {
+        for key in ["host", "10.0.0.1", "a-b", "2-x", "é/é"] {
+            for step in ["s", "undo", "17", "a_b"] {
+                let node = NodeId { step: step.to_owned(), key: key.to_owned() };
+                for (incarnation, undo) in [(1, false), (1, true), (2, false), (31, true)] {
+                    let name = file_name(&node, incarnation, undo);
+                    assert_eq!(read_file_name(&name), (incarnation, undo, plain_name(&node).as_str()), "{name}");
+                }
+            }
+        }
+    }
 }

@@ -86,7 +86,7 @@ pub enum IfLocked {
 /// The engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {
@@ -96,12 +96,12 @@ pub(super) struct Shared {
     /// Changes whenever locks were given back.
     pub freed: watch::Sender<u64>,
     locks: Mutex<Table>,
-    host_places: HostPlaces,
-    plans: Plans,
-    known: Arc<KnownHosts>,
+    pub host_places: HostPlaces,
+    pub plans: Plans,
+    pub known: Arc<KnownHosts>,
     hands: Mutex<HashMap<Uuid, InHand>>,
     /// Held from looking whether an operation is in hand until it is: between the two nobody else takes it.
-    taking: tokio::sync::Mutex<()>,
+    pub taking: tokio::sync::Mutex<()>,
     /// How many operations are in hand, for those who wait until there is none.
     count: watch::Sender<usize>,
 }
@@ -115,9 +115,9 @@ struct InHand {
 }
 
 /// An operation as the store has it.
-struct Found {
-    operation: Operation,
-    vault: Vault,
+pub(super) struct Found {
+    pub operation: Operation,
+    pub vault: Vault,
     /// None where it is being created.
     summary: Option<Summary>,
 }
@@ -127,7 +127,7 @@ type Begun = oneshot::Receiver<Result<(), Error>>;
 
 impl Shared {
     /// An operation with its secrets.
-    fn read(&self, id: Uuid) -> Result<Found, Error> {
+    pub fn read(&self, id: Uuid) -> Result<Found, Error> {
         let operation = journal::load(&self.store, &self.plans, id)?;
         let secrets = self.store.sealed().read(&id)?.unwrap_or_default();
         let vault = Vault::new(secrets.into_iter().map(|(name, secret)| (SecretRef(name), secret)).collect());
@@ -163,6 +163,10 @@ impl Shared {
     pub fn locks(&self) -> std::sync::MutexGuard<'_, Table> {
         // The table is whole after every call.
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_in_hand(&self, id: Uuid) -> bool {
+        self.hands().contains_key(&id)
     }
 
     fn hands(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, InHand>> {
@@ -203,6 +207,7 @@ impl Engine {
     ///
     /// Whoever creates it chooses its id, so that asking again, when the answer was lost, creates nothing twice.
     pub async fn create(&self, create: Create) -> Result<Uuid, Error> {
+        self.released()?;
         let id = create.id;
         if self.shared.store.get(&journal::summary_key(id))?.is_some() {
             return Ok(id);
@@ -292,6 +297,7 @@ impl Engine {
 
     /// Goes on with an operation: one that a killed engine left, one that failed, one that waits (see [`Verb::Resume`]).
     pub async fn verb(&self, id: Uuid, verb: Verb, by: &str, why: &str) -> Result<(), Error> {
+        self.released()?;
         // A task that ends in the same moment takes the message with it; then the operation is taken in hand anew.
         for _ in 0..VERB_TRIES {
             let (reply, answer) = oneshot::channel();
@@ -333,6 +339,7 @@ impl Engine {
     /// Every unfinished operation goes on by itself. Gives those that could not be taken in hand, with the reason: they do not
     /// keep the others from it (I11).
     pub async fn recover(&self) -> Result<Recovered, Error> {
+        self.released()?;
         let (mut recovered, mut unfinished) = (Recovered::default(), Vec::new());
         for summary in self.list().await? {
             if summary.goes_on_by_itself() {
@@ -359,6 +366,7 @@ impl Engine {
 
     /// Takes an unfinished operation in hand, unless it is: it goes on with whatever it is about.
     pub async fn go_on(&self, id: Uuid) -> Result<(), Error> {
+        self.released()?;
         let mut taken = self.go_on_all(vec![id]).await;
         taken.pop().map_or(Ok(()), |(_, taken)| taken)
     }
@@ -412,7 +420,7 @@ impl Engine {
         self.shared.hands().get(&id).map(|hand| hand.seen.borrow().waits.clone()).unwrap_or_default()
     }
 
-    async fn read(&self, id: Uuid) -> Result<Found, Error> {
+    pub(super) async fn read(&self, id: Uuid) -> Result<Found, Error> {
         let shared = Arc::clone(&self.shared);
         blocking(move || shared.read(id)).await
     }
@@ -440,7 +448,8 @@ impl Engine {
             self.shared.count.send_replace(hands.len());
         }
         let held = Held { shared: Arc::clone(&self.shared), id };
-        let mut hand = Hand::new(Arc::clone(&self.shared), Driver::new(operation, 1), context, inbox, tell, summary);
+        let driver = Driver::new(operation, shared.store.incarnation());
+        let mut hand = Hand::new(Arc::clone(&self.shared), driver, context, inbox, tell, summary);
         let (begun, answer) = oneshot::channel();
         // All in one task of its own: whoever asked may go at any time, and the operation goes on.
         tokio::spawn(async move {
@@ -466,7 +475,7 @@ impl Engine {
 
     /// Whether this process works on an operation now.
     pub fn in_hand(&self, id: Uuid) -> bool {
-        self.shared.hands().contains_key(&id)
+        self.shared.is_in_hand(id)
     }
 
     /// The operation whose id begins or ends with `part`; ids of one morning begin alike, so ends are what lists show.
@@ -639,7 +648,7 @@ async fn answered(answer: Begun) -> Result<(), Error> {
 }
 
 /// Does what waits for the disk where waiting harms nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::new(Kind::Internal, "a reader of the store ended").source(error))?

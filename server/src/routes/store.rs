@@ -10,13 +10,13 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use engine::runner::now_ms;
-use engine::{Engine, Error, Kind};
+use engine::runner::{Pruned, Released, now_ms};
+use engine::{Error, Kind};
 use store::Store;
 use tokio::sync::mpsc;
 
 use super::{App, Failure, body};
-use crate::api::{BackupAnswer, BackupRequest, CompactAnswer, ReleaseAnswer, VerifyAnswer};
+use crate::api::{BackupAnswer, BackupRequest, CompactAnswer, PruneRequest, ReleaseRequest, VerifyAnswer};
 
 /// Bytes of an exported store that are sent at once, and how many such pieces wait for a slow reader.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -37,22 +37,30 @@ pub async fn verify(State(app): State<Arc<App>>) -> Result<Json<VerifyAnswer>, F
     Ok(Json(VerifyAnswer::from(found)))
 }
 
-pub async fn release(State(app): State<Arc<App>>) -> Result<Json<ReleaseAnswer>, Failure> {
-    let was_held = blocking(&app, |store| store.release()).await?;
-    Ok(Json(ReleaseAnswer { was_held }))
+pub async fn release(
+    State(app): State<Arc<App>>,
+    request: Result<Json<ReleaseRequest>, JsonRejection>,
+) -> Result<Json<Released>, Failure> {
+    let ReleaseRequest { force, dry_run } = body(request)?;
+    if !dry_run {
+        return Ok(Json(app.engine.release(force).await?));
+    }
+    let held = app.engine.store().held().is_some();
+    let operations = if held { app.engine.reconcile().await? } else { Vec::new() };
+    Ok(Json(Released::of(operations, held)))
 }
 
-/// Refuses what would go on where the store was restored and nobody has looked yet at what was done since the backup.
-pub fn is_released(engine: &Engine) -> Result<(), Error> {
-    match engine.store().held() {
-        None => Ok(()),
-        Some(_) => {
-            let message =
-                "the store was restored and is held: what was done on hosts since its backup it does not know";
-            Err(Error::new(Kind::Refused, message)
-                .hint("look with `anneal ops --open` and at the hosts, then `anneal store release`"))
+pub async fn prune(
+    State(app): State<Arc<App>>,
+    request: Result<Json<PruneRequest>, JsonRejection>,
+) -> Result<Json<Pruned>, Failure> {
+    Ok(Json(match body(request)? {
+        PruneRequest::Ended(retention) => app.engine.prune(retention).await?,
+        PruneRequest::Quarantined { operation, dry_run } => {
+            let id = app.engine.find(&operation).await?;
+            app.engine.prune_quarantined(id, dry_run).await?
         }
-    }
+    }))
 }
 
 pub async fn compact(State(app): State<Arc<App>>) -> Result<Json<CompactAnswer>, Failure> {

@@ -10,7 +10,6 @@ use engine::view::OperationView;
 use engine::{Engine, Error, Kind};
 use uuid::Uuid;
 
-use super::store::is_released;
 use super::{App, Failure, body, view};
 use crate::api::{Left, RecoveredAnswer, VerbRequest};
 
@@ -21,7 +20,6 @@ pub async fn verb(
 ) -> Result<Json<OperationView>, Failure> {
     let VerbRequest { verb, by, why } = body(request)?;
     let engine = &app.engine;
-    is_released(engine)?;
     let id = engine.find(&part).await?;
     let asks_to_go_on = matches!(&verb, Verb::Resume { decisions } if decisions.is_empty());
     match engine.verb(id, verb, &by, &why).await {
@@ -41,7 +39,6 @@ async fn only_needs_a_process(engine: &Engine, id: Uuid) -> Result<bool, Error> 
 }
 
 pub async fn recover(State(app): State<Arc<App>>) -> Result<Json<RecoveredAnswer>, Failure> {
-    is_released(&app.engine)?;
     let recovered = app.engine.recover().await?;
     let left = recovered.left.into_iter().map(|(id, error)| Left { id, why: error.message, hint: error.hint });
     Ok(Json(RecoveredAnswer { taken: recovered.taken, left: left.collect() }))
