@@ -1,12 +1,13 @@
 //! What the index holds under a key.
 //!
 //! ```text
-//! 0u8, version u64, value                                            a small value
-//! 1u8, version u64, segment u64, offset u64, length u32, CRC32C u32  a value in the log
-//! 2u8, version u64                                                   a value that was lost with its commit
+//! 0u8, version, value                                a small value
+//! 1u8, version, segment, offset, length, CRC32C u32  a value in the log
+//! 2u8, version                                       a value that was lost with its commit
 //! ```
 //!
-//! The version of a key is the sequence of the commit that last put it.
+//! The version of a key is the sequence of the commit that last put it. Numbers without a size are in LEB128, for each byte
+//! here is written to disk several times: sled writes its pages anew as they change.
 
 use crate::index::recent::Changes;
 use crate::limits::INLINE_VALUE_BYTES;
@@ -15,7 +16,10 @@ use crate::log::payload;
 const INLINE: u8 = 0;
 const IN_LOG: u8 = 1;
 const LOST: u8 = 2;
-const IN_LOG_SIZE: usize = 33;
+/// Most bytes of an entry without its value.
+const SIZE: usize = 1 + 4 * NUMBER + 4;
+/// Most bytes of a number.
+const NUMBER: usize = 10;
 
 /// Where a value is.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +43,7 @@ impl Frame {
     /// The entry that a put or delete of the frame makes; `None` when the key is deleted.
     pub(crate) fn entry(&self, change: &payload::Entry<'_>) -> Option<Vec<u8>> {
         match change.value {
-            None if self.lost => Some([&[LOST][..], &self.version.to_le_bytes()].concat()),
+            None if self.lost => Some(begin(LOST, self.version, 0)),
             _ => of(change, self.version, self.segment, self.payload_at),
         }
     }
@@ -58,45 +62,46 @@ impl Frame {
 /// The entry that a put makes; `None` for a delete. `payload_at` is where the commit's payload begins in its segment.
 fn of(change: &payload::Entry<'_>, version: u64, segment: u64, payload_at: u64) -> Option<Vec<u8>> {
     let value = change.value?;
-    let mut bytes = Vec::with_capacity(IN_LOG_SIZE.max(9 + value.len().min(INLINE_VALUE_BYTES as usize)));
     if value.len() as u64 <= INLINE_VALUE_BYTES {
-        bytes.push(INLINE);
-        bytes.extend_from_slice(&version.to_le_bytes());
+        let mut bytes = begin(INLINE, version, value.len());
         bytes.extend_from_slice(value);
-    } else {
-        bytes.push(IN_LOG);
-        bytes.extend_from_slice(&version.to_le_bytes());
-        bytes.extend_from_slice(&segment.to_le_bytes());
-        bytes.extend_from_slice(&(payload_at + change.value_at as u64).to_le_bytes());
-        bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&crc32c::crc32c(value).to_le_bytes());
+        return Some(bytes);
     }
+    let mut bytes = begin(IN_LOG, version, 0);
+    for number in [segment, payload_at + change.value_at as u64, value.len() as u64] {
+        push(&mut bytes, number);
+    }
+    bytes.extend_from_slice(&crc32c::crc32c(value).to_le_bytes());
     Some(bytes)
+}
+
+fn begin(kind: u8, version: u64, room: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(SIZE + room);
+    bytes.push(kind);
+    push(&mut bytes, version);
+    bytes
 }
 
 /// The version in an entry.
 pub(crate) fn version(bytes: &[u8]) -> Option<u64> {
-    number(bytes, 1)
+    pull(&mut bytes.get(1..)?)
 }
 
 /// Reads an entry: the version and where the value is.
 pub(crate) fn decode(bytes: &[u8]) -> Option<(u64, Value<'_>)> {
-    let version = version(bytes)?;
-    match *bytes.first()? {
-        LOST if bytes.len() == 9 => Some((version, Value::Lost)),
-        INLINE => Some((version, Value::Inline(bytes.get(9..)?))),
-        IN_LOG if bytes.len() == IN_LOG_SIZE => {
-            let lengths = number(bytes, 25)?;
-            let value = Value::InLog {
-                segment: number(bytes, 9)?,
-                offset: number(bytes, 17)?,
-                size: lengths as u32,
-                check: (lengths >> 32) as u32,
-            };
-            Some((version, value))
+    let (kind, mut rest) = bytes.split_first()?;
+    let version = pull(&mut rest)?;
+    let value = match *kind {
+        INLINE => Value::Inline(rest),
+        IN_LOG => {
+            let (segment, offset) = (pull(&mut rest)?, pull(&mut rest)?);
+            let size = u32::try_from(pull(&mut rest)?).ok()?;
+            Value::InLog { segment, offset, size, check: u32::from_le_bytes(rest.try_into().ok()?) }
         }
-        _ => None,
-    }
+        LOST if rest.is_empty() => Value::Lost,
+        _ => return None,
+    };
+    Some((version, value))
 }
 
 /// How large the value of an entry is.
@@ -108,13 +113,51 @@ pub(crate) fn value_size(bytes: &[u8]) -> u64 {
     }
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+fn push(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// Takes a number off the front of `bytes`.
+fn pull(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let bits = u64::from(byte & 0x7f);
+        // The last byte has room for one bit only.
+        if bits << shift >> shift != bits {
+            return None;
+        }
+        number |= bits << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_number_comes_back_and_one_too_large_is_none() {
+        for number in (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit]).chain([u64::MAX]) {
+            let mut bytes = Vec::new();
+            push(&mut bytes, number);
+            assert!(bytes.len() <= NUMBER);
+            let mut rest = &bytes[..];
+            assert_eq!((pull(&mut rest), rest), (Some(number), &[][..]));
+            assert_eq!(pull(&mut &bytes[..bytes.len() - 1]), None);
+        }
+        let too_large = [&[0xff; 9][..], &[2]].concat();
+        assert_eq!(pull(&mut &too_large[..]), None);
+        assert_eq!(pull(&mut &[0x80; 11][..]), None);
+    }
 
     #[test]
     fn small_values_lie_in_the_entry_and_large_ones_in_the_log() {

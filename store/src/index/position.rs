@@ -23,7 +23,7 @@ use crate::log::recover::Place;
 pub(crate) const POSITION_KEY: &[u8] = b"";
 const SIZE: usize = 82;
 /// To be raised with every change of what the index holds.
-const INDEX_FORMAT: u16 = 2;
+const INDEX_FORMAT: u16 = 3;
 const CHECKED: usize = SIZE - 4;
 
 /// How many entries there are, a sum over them that does not depend on their order, and how much is live.
