@@ -293,7 +293,7 @@ async fn a_prune_forgets_what_has_ended_and_nothing_else() {
 
     assert_eq!(engine.prune(Retention::default()).await.unwrap_err().kind, Kind::Invalid);
     let young = Retention { older_than_ms: Some(3_600_000), ..Retention::default() };
-    assert_eq!(engine.prune(Retention { dry_run: true, ..young }).await.unwrap().operations, []);
+    assert_eq!(engine.prune(Retention { dry_run: true, ..young }).await.unwrap().operations, Vec::<uuid::Uuid>::new());
     let keep = Retention { keep: Some(1), ..Retention::default() };
     let would = engine.prune(Retention { dry_run: true, ..keep }).await.unwrap();
     assert_eq!((&would.operations[..], would.blobs), (&ended[..2], 2), "two plans: {would:?}");

@@ -201,7 +201,7 @@ impl Record<'_> {
         let names: Vec<String> = names.filter_map(|lock| Some(dsl::eval::render(lock, &scope).ok()?.text)).collect();
         let mut table = self.engine.shared.locks();
         let mut places = OfOperation { table: &mut table, operation: self.operation.id };
-        if places.take(id, &names).is_ok() {
+        if places.take(id, &names, &[]).is_ok() {
             let record = LockRecord { operation: self.operation.id, node: Some(id.clone()) };
             self.took.extend(names.into_iter().map(|lock| (lock, record.clone())));
         }
