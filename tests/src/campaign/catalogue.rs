@@ -56,7 +56,8 @@ impl Catalogue<'_> {
         const KIND: &str = "a newer format version";
         self.add(KIND, "MANIFEST", Expect::Refused("format 9"), |data| {
             let text = String::from_utf8_lossy(&damage::bytes(data, "MANIFEST")).into_owned();
-            damage::leave(data, "MANIFEST", text.replace("anneal-store 1", "anneal-store 9").as_bytes());
+            let (_, rest) = text.split_once('\n').expect("a manifest has lines");
+            damage::leave(data, "MANIFEST", format!("anneal-store 9\n{rest}").as_bytes());
         });
         self.add(KIND, "a segment", Expect::Refused("format 9"), formats::segment);
         let frames = damage::frames(&self.file(LOG)).len();

@@ -123,13 +123,21 @@ fn check_effects(
 pub fn spoken(anneal: &Anneal, args: &[&str]) -> Result<Ended, Broken> {
     let ended = anneal.start(args).wait(SOON / 2);
     let crashed = ended.code >= 100 || ended.stderr.contains("panicked");
-    let silent = ended.code != 0 && (!ended.stderr.contains("error: ") || !ended.stderr.contains("  help: "));
+    let told = (ended.stderr.contains("error: ") && ended.stderr.contains("  help: ")) || told_as_json(&ended);
+    let silent = ended.code != 0 && !told;
     // A failed operation says what failed in other words.
     let failed = ended.stderr.lines().any(|line| line.starts_with("operation ") && line.contains(" failed"));
     if crashed || (silent && !failed) {
         return Err(Broken::Other(format!("`anneal {}` ended with {}:\n{}", args.join(" "), ended.code, ended.all())));
     }
     Ok(ended)
+}
+
+/// Whether an error was said as `--json` says it, with what to do.
+fn told_as_json(ended: &Ended) -> bool {
+    let said = ended.stdout.lines().chain(ended.stderr.lines());
+    let mut said = said.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    said.any(|said| said["error"]["message"].is_string() && said["error"]["hint"].is_string())
 }
 
 /// Every file of the folder but two: the lock holds the last process's id, and the index can be made again at any time.
