@@ -298,7 +298,8 @@ pub fn plan(store: &Store, digest: &str) -> Result<Plan, Error> {
 
 /// An operation as its journal tells of it.
 pub fn load(store: &Store, plans: &Plans, id: Uuid) -> Result<Operation, Error> {
-    let not_found = || Error::new(Kind::NotFound, format!("there is no operation `{id}`")).hint("`anneal ops` lists them");
+    let not_found =
+        || Error::new(Kind::NotFound, format!("there is no operation `{id}`")).hint("`anneal ops` lists them");
     let damaged = store.damaged().iter().find(|damage| damage.operation == Some(*id.as_bytes()));
     if damaged.is_some() && is_pruned(store, id)? {
         return Err(not_found());

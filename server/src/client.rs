@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::api::{
-    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, RecoveredAnswer,
-    PruneRequest, ReleaseRequest, Row, VerbRequest, VerifyAnswer, WatchLine,
+    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, PruneRequest,
+    RecoveredAnswer, ReleaseRequest, Row, VerbRequest, VerifyAnswer, WatchLine,
 };
 use crate::socket;
 

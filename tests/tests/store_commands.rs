@@ -1,7 +1,7 @@
 //! Looking after the store: while a process holds it and while none does.
 
 use anneal_tests::bench::Bench;
-use anneal_tests::until::SOON;
+use anneal_tests::until::{SOON, until};
 use serde_json::Value;
 
 /// A store with two operations: one that completed, and one that stopped.
@@ -69,6 +69,8 @@ fn a_backup_and_an_export_become_stores_again_which_are_held() {
         let run = bench.run("gate");
         at_to(1, &run.iter().map(String::as_str).collect::<Vec<_>>()).says(&["is held", "anneal store release"]);
         assert_eq!(bench.anneal.json(["ops", "--json", "--data-dir", &to]), wanted, "a held store was changed");
+        let looked = at_to(0, &["store", "release", "--dry-run"]);
+        looked.says(&["BEGUN SINCE THE BACKUP", &id[28..], "nothing was changed"]);
         at_to(0, &["store", "release"]).says(&["is released", "anneal resume --all"]);
         at_to(0, &["store", "release"]).says(&["is not held"]);
         at_to(0, &["skip", &id, "wait", "--reason", "r"]);
@@ -77,6 +79,34 @@ fn a_backup_and_an_export_become_stores_again_which_are_held() {
     }
     bench.anneal.expect(1, ["store", "restore", &path(&bench, "nothing"), "--data-dir", &path(&bench, "x")]);
     bench.anneal.expect(2, ["store", "import", &path(&bench, "nothing"), "--data-dir", &path(&bench, "x")]);
+}
+
+#[test]
+fn what_went_on_after_the_backup_is_taken_in_and_not_done_again() {
+    let bench = stored();
+    let (id, before) = (bench.id(), bench.log());
+    let backup = path(&bench, "backup");
+    bench.anneal.expect(0, ["store", "backup", &backup]);
+    let going = bench.anneal.start(["resume", &id]);
+    until("the second attempt", SOON, || (bench.log().len() > before.len()).then_some(()));
+    going.kill();
+    let to = path(&bench, "to");
+    bench.anneal.expect(0, ["store", "restore", &backup, "--data-dir", &to]);
+    let at_to = |code: i32, args: &[&str]| bench.anneal.expect(code, [args, &["--data-dir", &to]].concat());
+    at_to(0, &["store", "release"]).says(&["wait@machine attempt 2", "is released"]);
+    bench.touch("go");
+    at_to(0, &["resume", "--all"]);
+    let log = bench.log();
+    assert_eq!(log.iter().filter(|word| *word == "wait").count(), before.iter().filter(|w| *w == "wait").count() + 1);
+    at_to(0, &["ops", "prune", "--keep", "1", "--dry-run"]).says(&["1 operation would be forgotten"]);
+    at_to(0, &["ops", "prune", "--keep", "1"]).says(&["1 operation forgotten"]);
+    assert_eq!(bench.anneal.json(["ops", "--json", "--data-dir", &to]).as_array().map(Vec::len), Some(1));
+    at_to(0, &["show", &id]);
+    at_to(0, &["ops", "prune", "--older-than", "30d"]).says(&["0 operations forgotten"]);
+    at_to(2, &["ops", "prune"]);
+    at_to(2, &["ops", "prune", &id]);
+    at_to(1, &["ops", "prune", &id, "--quarantined"]).says(&["is not quarantined"]);
+    at_to(0, &["store", "verify"]);
 }
 
 #[test]

@@ -648,7 +648,9 @@ async fn answered(answer: Begun) -> Result<(), Error> {
 }
 
 /// Does what waits for the disk where waiting harms nobody.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::new(Kind::Internal, "a reader of the store ended").source(error))?

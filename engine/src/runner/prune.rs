@@ -144,9 +144,8 @@ fn locks_of(shared: &Shared, id: Uuid) -> Result<Vec<Vec<u8>>, Error> {
         (locks.own(id), locks.nodes_of(id))
     };
     let own = own.into_iter().map(|lock| journal::lock_key(&lock, &LockRecord::of_operation(id)));
-    let nodes = nodes.into_iter().map(|(lock, node)| {
-        journal::lock_key(&lock, &LockRecord { operation: id, node: Some(node) })
-    });
+    let nodes =
+        nodes.into_iter().map(|(lock, node)| journal::lock_key(&lock, &LockRecord { operation: id, node: Some(node) }));
     Ok(own.chain(nodes).collect())
 }
 

@@ -209,9 +209,8 @@ fn compare(operation: &Operation, folders: Folders) -> Reconciled {
     let slots: BTreeSet<&String> = jobs().filter_map(|node| node.slot.as_ref()).collect();
     let gone = |slot: &String| !folders.there.contains(slot) && !folders.unreachable.contains_key(slot);
     let no_trace: Vec<String> = slots.into_iter().filter(|slot| gone(slot)).cloned().collect();
-    let ended = jobs().any(|node| {
-        node.slot.as_ref().is_some_and(|slot| no_trace.contains(slot)) && was_begun(operation, node)
-    });
+    let ended =
+        jobs().any(|node| node.slot.as_ref().is_some_and(|slot| no_trace.contains(slot)) && was_begun(operation, node));
     Reconciled {
         operation: operation.id,
         workflow: operation.plan.workflow.clone(),

@@ -12,9 +12,7 @@ use super::locks::OfOperation;
 use super::reconcile::Reconciled;
 use crate::error::{Error, Kind};
 use crate::journal::{self, Beside, LockRecord, Summary};
-use crate::operation::{
-    Activity, CancelMode, CoreScope, Entry, Event, Life, Locks, NodeId, Operation, Places, Verb,
-};
+use crate::operation::{Activity, CancelMode, CoreScope, Entry, Event, Life, Locks, NodeId, Operation, Places, Verb};
 
 const BY: &str = "engine";
 
