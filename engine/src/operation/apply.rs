@@ -2,7 +2,7 @@
 //!
 //! Total: every event in every state either gives the next state or is an [`IllegalEvent`], and then nothing has changed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dsl::plan::{Action, EdgeKind, Plan};
@@ -32,7 +32,7 @@ impl Operation {
             by: by.clone(),
             format: *format,
             plan_digest: plan_digest.clone(),
-            hosts: hosts.clone(),
+            hosts: hosts.iter().map(|(slot, host)| (slot.clone(), Box::new(host.clone()))).collect(),
             locks: if locks.is_empty() { Locks::Held(Vec::new()) } else { Locks::Wanted(locks.clone()) },
             deadline_at_ms: deadline(&plan, entry.at_ms),
             life: Life::Processing(if locks.is_empty() { Activity::Active } else { Activity::Queued }),
@@ -40,8 +40,8 @@ impl Operation {
             seq: 1,
             created_at_ms: entry.at_ms,
             at_ms: entry.at_ms,
-            steps: Vec::new(),
-            by_id: HashMap::new(),
+            steps: Vec::with_capacity(plan.steps.len()),
+            by_id: Vec::new(),
             derived: Derived::default(),
             begun: false,
             epoch: 0,
@@ -80,6 +80,9 @@ impl Operation {
                 self.steps[edge.step].dependents.push((index, edge.kind));
             }
         }
+        // Most have one: room for four would be more than all else of a step.
+        self.steps.iter_mut().for_each(|step| step.dependents.shrink_to_fit());
+        self.sort_names();
         self.derived = self.derive();
         Ok(())
     }
@@ -87,7 +90,6 @@ impl Operation {
     fn push_node(&mut self, step: usize, key: String, slot: Option<String>, element: Option<Value>, at_ms: u64) {
         let id = NodeId { step: self.plan.steps[step].id.clone(), key };
         let host = slot.as_ref().and_then(|slot| self.hosts.get(slot));
-        self.by_id.insert(id.clone(), self.nodes.len());
         self.steps[step].count += 1;
         self.nodes.push(Node {
             id,
@@ -137,6 +139,7 @@ impl Operation {
             let element = elements.get(at).cloned().unwrap_or_else(|| Value::Text(key.clone()));
             self.push_node(step, key.clone(), slot.cloned(), Some(element), at_ms);
         }
+        self.sort_names();
         for offset in 0..keys.len() {
             let index = self.steps[step].first + offset;
             let unmet = plan.steps[step].needs.iter().filter(|edge| !self.is_met(edge, offset)).count();
@@ -270,7 +273,7 @@ impl Operation {
                 if host.generation <= known.generation {
                     return Err("its generation is not newer".to_owned());
                 }
-                *known = host.clone();
+                **known = host.clone();
                 Ok(())
             }
             Event::Approved { node, .. } => {
@@ -557,7 +560,7 @@ impl Operation {
     }
 
     pub(super) fn index(&self, id: &NodeId) -> Result<usize, String> {
-        self.by_id.get(id).copied().ok_or_else(|| format!("there is no node `{id}`"))
+        self.place_of(id).ok_or_else(|| format!("there is no node `{id}`"))
     }
 
     fn node_mut(&mut self, id: &NodeId) -> Result<&mut Node, String> {

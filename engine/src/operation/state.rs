@@ -4,7 +4,7 @@
 //! `apply`, so that the next decision costs what changed and not what there is. [`Operation::check`] recomputes them from
 //! nothing; the simulation calls it after every event.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Operation {
     /// Digest of the plan's blob.
     pub plan_digest: String,
     /// Its hosts, by slot.
-    pub hosts: BTreeMap<String, HostRecord>,
+    pub hosts: BTreeMap<String, Box<HostRecord>>,
     /// What no other operation may hold while this one is open (D8).
     pub locks: Locks,
     /// When it is cancelled if it has not ended, UTC milliseconds.
@@ -47,7 +47,8 @@ pub struct Operation {
     pub at_ms: u64,
     /// Where the nodes of each step are.
     pub(super) steps: Vec<StepNodes>,
-    pub(super) by_id: HashMap<NodeId, usize>,
+    /// Where the nodes are, in the order of their names. Not the names themselves: thousands of operations are in hand.
+    pub(super) by_id: Vec<usize>,
     pub(super) derived: Derived,
     /// Whether any node was ever started.
     pub(super) begun: bool,
@@ -192,7 +193,18 @@ impl std::error::Error for IllegalEvent {}
 impl Operation {
     /// The node of that name.
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
-        self.by_id.get(id).map(|&index| &self.nodes[index])
+        self.place_of(id).map(|index| &self.nodes[index])
+    }
+
+    pub(super) fn place_of(&self, id: &NodeId) -> Option<usize> {
+        let found = self.by_id.binary_search_by(|&index| self.nodes[index].id.cmp(id));
+        found.ok().map(|at| self.by_id[at])
+    }
+
+    /// To be called whenever nodes were made.
+    pub(super) fn sort_names(&mut self) {
+        self.by_id = (0..self.nodes.len()).collect();
+        self.by_id.sort_unstable_by(|&a, &b| self.nodes[a].id.cmp(&self.nodes[b].id));
     }
 
     /// The plan's step of a node.

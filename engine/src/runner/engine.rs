@@ -449,11 +449,13 @@ impl Engine {
         }
         let held = Held { shared: Arc::clone(&self.shared), id };
         let driver = Driver::new(operation, shared.store.incarnation());
-        let mut hand = Hand::new(Arc::clone(&self.shared), driver, context, inbox, tell, summary);
+        let hand = Hand::new(Arc::clone(&self.shared), driver, context, inbox, tell, summary);
+        // In a box, and its beginning too: a task has room for all that it ever holds, moved to and fro.
+        let mut hand = Box::new(hand);
         let (begun, answer) = oneshot::channel();
         // All in one task of its own: whoever asked may go at any time, and the operation goes on.
         tokio::spawn(async move {
-            match hand.begin(begin, verb).await {
+            match Box::pin(hand.begin(begin, verb)).await {
                 Ok(rest) => {
                     let _ = begun.send(Ok(()));
                     hand.work(rest, held).await;

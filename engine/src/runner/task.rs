@@ -169,7 +169,7 @@ impl Hand {
     }
 
     /// Works until the operation rests.
-    pub async fn work(mut self, mut rest: Rest, held: Held) {
+    pub async fn work(mut self: Box<Self>, mut rest: Rest, held: Held) {
         let standing = loop {
             match rest {
                 Rest::Busy => {}

@@ -107,6 +107,9 @@ pub(super) enum Happening {
     Meddles { op: usize },
 }
 
+/// A plan, and the journal of the operation that ran it.
+pub(super) type Journal = (Arc<Plan>, Vec<Entry>);
+
 /// One of the operations.
 pub(super) struct Op {
     pub plan: Arc<Plan>,
@@ -195,7 +198,7 @@ impl World {
     }
 
     /// Runs until nothing happens any more; gives the journals.
-    pub fn run(mut self) -> Result<(Report, Vec<(Arc<Plan>, Vec<Entry>)>), String> {
+    pub fn run(mut self) -> Result<(Report, Vec<Journal>), String> {
         self.after(0, Happening::EngineStarts);
         for slot in ["a0", "a1", "b"] {
             if self.rng.u8(0..3) == 0 {
