@@ -37,10 +37,12 @@ test: setup
 	cargo nextest run --workspace
 	cargo test --doc --workspace --quiet
 
-# All seeds, the scripts of the bundled workflows on hosts of their own, the testbed itself, the benchmarks: about 25 minutes.
+# All seeds and rounds, the scripts of the bundled workflows on hosts of their own, the testbed itself, the benchmarks.
 test-full: lint test
-	$(MAKE) sim SEEDS=1000
+	$(MAKE) sim SEEDS=10000
 	$(MAKE) powercut
+	$(MAKE) crash ROUNDS=100
+	$(MAKE) faults
 	workflows/test-scripts
 	tests/testbed/selftest
 	$(MAKE) bench

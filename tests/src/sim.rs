@@ -30,6 +30,11 @@ const ALL_FAULTS: u64 = 10;
 
 /// Puts one seed through a fault at every write.
 pub fn simulate(seed: Seed) -> Result<Report, String> {
+    simulate_all(seed, seed.is_multiple_of(ALL_FAULTS))
+}
+
+/// Puts one seed through a fault at every write, or through all of them at every write.
+pub fn simulate_all(seed: Seed, all: bool) -> Result<Report, String> {
     let mut report = Report::default();
     let (clean, journals) = World::new(seed, None).run().map_err(|why| format!("seed {seed}, no fault: {why}"))?;
     report.add(&clean);
@@ -38,7 +43,6 @@ pub fn simulate(seed: Seed) -> Result<Report, String> {
     }
     for at in 0..clean.writes {
         // Every write of every seed; every fault at each of them for some seeds, one in turn for the others.
-        let all = seed % ALL_FAULTS == 0;
         let turn = DEATHS[((seed + at) % DEATHS.len() as u64) as usize];
         for death in DEATHS.into_iter().filter(|death| all || *death == turn) {
             let (run, _) = World::new(seed, Some((at, death)))
