@@ -301,7 +301,7 @@ pub fn load(store: &Store, plans: &Plans, id: Uuid) -> Result<Operation, Error> 
     let not_found =
         || Error::new(Kind::NotFound, format!("there is no operation `{id}`")).hint("`anneal ops` lists them");
     let damaged = store.damaged().iter().find(|damage| damage.operation == Some(*id.as_bytes()));
-    if damaged.is_some() && is_pruned(store, id)? {
+    if is_pruned(store, id)? {
         return Err(not_found());
     }
     if let Some(damage) = damaged {
@@ -310,7 +310,7 @@ pub fn load(store: &Store, plans: &Plans, id: Uuid) -> Result<Operation, Error> 
     }
     let entries = all_entries(store, id)?;
     let Some(Entry { event: Event::Created { format, plan: digest, .. }, .. }) = entries.first() else {
-        return Err(if entries.is_empty() || is_pruned(store, id)? {
+        return Err(if entries.is_empty() {
             not_found()
         } else {
             Error::new(Kind::Quarantined, "its journal does not begin with `created`")

@@ -321,11 +321,15 @@ async fn a_prune_that_was_killed_shows_nothing_half_and_is_ended_by_the_next() {
     let engine = world.open("store");
     let id = engine.create(world.chain(&["one"], &[])).await.unwrap();
     engine.idle().await;
-    // What the first commit of a large operation's deletion leaves.
+    // An operation of many rows, and what the first commit of its deletion leaves.
+    let row = |seq: u64| [b"j/".as_slice(), id.as_bytes(), &seq.to_be_bytes()].concat();
+    let rows = (1_000..3_500).fold(store::Batch::new(None), |batch, seq| batch.put(row(seq), b"[]"));
+    engine.store().commit(rows).await.unwrap();
     let cut = store::Batch::new(None).put([b"p/".as_slice(), id.as_bytes()].concat(), b"");
     engine.store().commit(cut.delete([b"o/".as_slice(), id.as_bytes()].concat())).await.unwrap();
     assert!(engine.list().await.unwrap().is_empty());
     assert!(engine.reconcile().await.unwrap().is_empty());
+    assert_eq!(engine.load(id).await.unwrap_err().kind, Kind::NotFound);
     let pruned = engine.prune(Retention { keep: Some(0), ..Retention::default() }).await.unwrap();
     assert!(pruned.operations.is_empty());
     for prefix in [b"j/", b"p/", b"o/"] {

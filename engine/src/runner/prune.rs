@@ -63,6 +63,9 @@ impl Engine {
     /// Forgets an operation that cannot be read any more, with the locks that are recorded for it.
     pub async fn prune_quarantined(&self, id: Uuid, dry_run: bool) -> Result<Pruned, Error> {
         let shared = Arc::clone(&self.shared);
+        if shared.is_in_hand(id) {
+            return Err(Error::new(Kind::Refused, "the operation is being worked on").hint("`anneal show` shows it"));
+        }
         blocking(move || match journal::load(&shared.store, &shared.plans, id) {
             Err(error) if error.kind == Kind::Quarantined => forget(&shared, vec![id], dry_run),
             Err(error) => Err(error),
@@ -105,17 +108,16 @@ fn forget(shared: &Shared, operations: Vec<Uuid>, dry_run: bool) -> Result<Prune
     let store = &shared.store;
     if !dry_run {
         let mut deletion = Deletion { store, batch: Batch::new(None) };
-        for id in journal::half_pruned(store)? {
-            deletion.operation(id, &locks_of(shared, id)?)?;
-        }
-        for &id in &operations {
+        let mut all = journal::half_pruned(store)?;
+        all.extend(&operations);
+        for &id in &all {
             // None is left of one that ended properly.
             store.sealed().delete(&id)?;
-            deletion.operation(id, &locks_of(shared, id)?)?;
+            deletion.operation(id, &locks_of(shared, id))?;
         }
         deletion.flush()?;
         let mut locks = shared.locks();
-        for &id in &operations {
+        for id in all {
             locks.give_back(id);
             let nodes = locks.nodes_of(id);
             locks.give_back_nodes(id, &nodes);
@@ -137,7 +139,7 @@ fn forget(shared: &Shared, operations: Vec<Uuid>, dry_run: bool) -> Result<Prune
     Ok(pruned)
 }
 
-fn locks_of(shared: &Shared, id: Uuid) -> Result<Vec<Vec<u8>>, Error> {
+fn locks_of(shared: &Shared, id: Uuid) -> Vec<Vec<u8>> {
     // What the table does not know no record has.
     let (own, nodes) = {
         let locks = shared.locks();
@@ -146,7 +148,7 @@ fn locks_of(shared: &Shared, id: Uuid) -> Result<Vec<Vec<u8>>, Error> {
     let own = own.into_iter().map(|lock| journal::lock_key(&lock, &LockRecord::of_operation(id)));
     let nodes =
         nodes.into_iter().map(|(lock, node)| journal::lock_key(&lock, &LockRecord { operation: id, node: Some(node) }));
-    Ok(own.chain(nodes).collect())
+    own.chain(nodes).collect()
 }
 
 /// Rows on their way out, in batches of a bounded size.

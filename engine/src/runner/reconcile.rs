@@ -18,8 +18,9 @@ use super::engine::{Engine, Found};
 use crate::date;
 use crate::error::{Error, Kind};
 use crate::host::Begun;
+use crate::journal::Summary;
 use crate::limits::{AT_HOST, RECONCILED_AT_ONCE};
-use crate::operation::{CoreScope, FailureClass, Node, NodeEvent, NodeId, NodeState, Operation};
+use crate::operation::{CoreScope, FailureClass, Life, Node, NodeEvent, NodeId, NodeState, Operation};
 
 /// An attempt that is on a host and not in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,16 +70,19 @@ impl Engine {
         }
     }
 
-    /// Compares every open operation with its job folders. One that cannot be read is left out: it cannot go on either.
+    /// Compares every open operation with its job folders. One whose journal is damaged is left out: it cannot go on either.
     pub async fn reconcile(&self) -> Result<Vec<Reconciled>, Error> {
-        let open: Vec<Uuid> = self.list().await?.into_iter().filter(|one| one.open).map(|one| one.id).collect();
-        let mut looked = futures::stream::iter(open).map(|id| self.look(id)).buffered(RECONCILED_AT_ONCE);
+        let open = self.list().await?.into_iter().filter(|one| one.open);
+        let look = |one: Summary| async move { (self.look(one.id).await, one) };
+        let mut looked = futures::stream::iter(open).map(look).buffered(RECONCILED_AT_ONCE);
         let mut all = Vec::new();
-        while let Some(reconciled) = looked.next().await {
+        while let Some((reconciled, one)) = looked.next().await {
             match reconciled {
                 Ok(reconciled) => all.push(reconciled),
-                Err(error) if matches!(error.kind, Kind::Quarantined | Kind::NeedsEngine) => {
-                    tracing::error!(%error, "an operation cannot be compared with its hosts");
+                // Another version of Anneal could go on with it.
+                Err(error) if error.kind == Kind::NeedsEngine => all.push(Reconciled::unread(one, &error)),
+                Err(error) if error.kind == Kind::Quarantined => {
+                    tracing::error!(operation = %one.id, %error, "it cannot be compared with its hosts");
                 }
                 Err(error) => return Err(error),
             }
@@ -101,6 +105,22 @@ impl Engine {
             }
         }
         Ok(compare(&operation, folders))
+    }
+}
+
+impl Reconciled {
+    /// One whose journal this build cannot read: no host was asked.
+    fn unread(one: Summary, error: &Error) -> Reconciled {
+        Reconciled {
+            operation: one.id,
+            workflow: one.workflow,
+            found: Vec::new(),
+            undone: Vec::new(),
+            unreachable: BTreeMap::from([("every host".to_owned(), error.to_string())]),
+            no_trace: Vec::new(),
+            ended: false,
+            strange: Vec::new(),
+        }
     }
 }
 
@@ -187,6 +207,8 @@ fn compare(operation: &Operation, folders: Folders) -> Reconciled {
         let of = if undo { &mut of.undo } else { &mut of.work };
         *of = (*of).max((begun.attempt, incarnation));
     }
+    // Where it was already going back, or ending, an attempt forward has no place.
+    let goes_on = matches!(operation.life, Life::Processing(_) | Life::FailedTemp { .. });
     let (mut found, mut undone, mut strange) = (Vec::new(), Vec::new(), Vec::new());
     for node in &operation.nodes {
         let Some(newest) = newest.remove(plain_name(&node.id).as_str()) else { continue };
@@ -199,8 +221,8 @@ fn compare(operation: &Operation, folders: Folders) -> Reconciled {
             continue;
         }
         match node.state.next(NodeEvent::Found(attempt)) {
-            Some(_) => found.push(FoundAttempt { node: node.id.clone(), attempt, incarnation }),
-            None => strange.push(format!("{} {attempt} ({} in its journal)", node.id, node.state.word())),
+            Some(_) if goes_on => found.push(FoundAttempt { node: node.id.clone(), attempt, incarnation }),
+            _ => strange.push(format!("{} attempt {attempt} ({} in its journal)", node.id, node.state.word())),
         }
     }
     strange.extend(newest.into_keys().map(str::to_owned));

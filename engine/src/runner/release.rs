@@ -3,11 +3,13 @@
 //! Invariant: the store is released last. Killed before that, it is held, and releasing it again finds what is not recorded yet.
 //! What the job folders leave open is a person's to decide: such an operation is stopped with the reason, and goes on by a verb.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::clock::now_ms;
-use super::engine::{Engine, Found, blocking};
+use super::engine::{Engine, Found, blocking, lock_words};
 use super::locks::OfOperation;
 use super::reconcile::Reconciled;
 use crate::error::{Error, Kind};
@@ -81,53 +83,62 @@ impl Engine {
             return Ok(Released::of(Vec::new(), false));
         }
         let operations = self.reconcile().await?;
+        let mut unrecorded = Vec::new();
         for reconciled in &operations {
-            let unknown = !reconciled.unreachable.is_empty() && !force;
-            self.record(reconciled, unknown).await?;
+            let again = !reconciled.unreachable.is_empty() && !force;
+            match self.record(reconciled, again).await {
+                Ok(why) => unrecorded.extend(why.map(|why| (reconciled.operation, why))),
+                Err(error) if error.kind == Kind::Store => return Err(error),
+                // I11: the others are recorded all the same.
+                Err(error) => unrecorded.push((reconciled.operation, error.to_string())),
+            }
         }
         let held = !force && operations.iter().any(|reconciled| !reconciled.unreachable.is_empty());
         if !held {
             let store = self.shared.store.clone();
             blocking(move || Ok(store.release()?)).await?;
         }
-        Ok(Released { held, ..Released::of(operations, true) })
+        let mut released = Released { held, ..Released::of(operations, true) };
+        let left: BTreeSet<Uuid> = released.left.iter().map(|one| one.operation).collect();
+        let more = unrecorded.into_iter().filter(|(id, _)| !left.contains(id));
+        released.left.extend(more.map(|(operation, why)| LeftAlone { operation, why }));
+        Ok(released)
     }
 
-    /// Records what was found of an operation; stops it where a person must decide, unless it is to be looked at `again`.
-    async fn record(&self, reconciled: &Reconciled, again: bool) -> Result<(), Error> {
+    /// Records what was found of an operation; stops it where a person must decide, unless it is to be looked at `again`. Gives
+    /// why something could not be recorded.
+    async fn record(&self, reconciled: &Reconciled, again: bool) -> Result<Option<String>, Error> {
         let why_left = reconciled.why_left().filter(|_| !again);
         if reconciled.found.is_empty() && why_left.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        let Found { operation, .. } = self.read(reconciled.operation).await?;
-        let mut record = Record { engine: self, operation, entries: Vec::new(), took: Vec::new() };
-        let recorded = record.found(reconciled).and_then(|()| match &why_left {
-            Some(why) => record.stop(why, !reconciled.undone.is_empty()),
-            None => Ok(()),
-        });
-        let Record { operation, entries, took, .. } = record;
-        let done = match recorded {
-            Ok(()) if entries.is_empty() => return Ok(()),
-            Ok(()) => {
-                let summary = Summary::of(&operation);
-                let beside = Beside { summary: Some(&summary), took: took.clone(), gave: Vec::new() };
-                self.commit_all(operation.id, &entries, beside).await
-            }
-            Err(error) => Err(error),
-        };
-        if done.is_err() {
-            let mut locks = self.shared.locks();
-            let nodes = took.iter().filter_map(|(lock, record)| Some((lock.clone(), record.node.clone()?)));
-            locks.give_back_nodes(operation.id, &nodes.collect::<Vec<_>>());
-            if took.iter().any(|(_, record)| record.node.is_none()) {
-                locks.give_back(operation.id);
-            }
+        let mut record = self.begin_record(reconciled.operation).await?;
+        let why_not = record.found(reconciled).err();
+        if why_not.is_some() {
+            record.give_back();
+            record = self.begin_record(reconciled.operation).await?;
         }
-        done
+        if let Some(why) = why_not.as_ref().or(why_left.as_ref()) {
+            record.stop(why, !reconciled.undone.is_empty())?;
+        }
+        if !record.entries.is_empty()
+            && let Err(error) = self.commit_record(&record).await
+        {
+            record.give_back();
+            return Err(error);
+        }
+        Ok(why_not)
     }
 
-    async fn commit_all(&self, id: Uuid, entries: &[Entry], beside: Beside<'_>) -> Result<(), Error> {
-        for batch in journal::batches(id, entries, beside)? {
+    async fn begin_record(&self, id: Uuid) -> Result<Record<'_>, Error> {
+        let Found { operation, .. } = self.read(id).await?;
+        Ok(Record { engine: self, operation, entries: Vec::new(), took: Vec::new() })
+    }
+
+    async fn commit_record(&self, record: &Record<'_>) -> Result<(), Error> {
+        let summary = Summary::of(&record.operation);
+        let beside = Beside { summary: Some(&summary), took: record.took.clone(), gave: Vec::new() };
+        for batch in journal::batches(record.operation.id, &record.entries, beside)? {
             self.shared.store.commit(batch).await?;
         }
         Ok(())
@@ -150,8 +161,18 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// The attempts that were found. An operation that had stopped was set going again after the backup.
-    fn found(&mut self, reconciled: &Reconciled) -> Result<(), Error> {
+    /// What is not recorded is not held.
+    fn give_back(&self) {
+        let mut locks = self.engine.shared.locks();
+        let nodes = self.took.iter().filter_map(|(lock, record)| Some((lock.clone(), record.node.clone()?)));
+        locks.give_back_nodes(self.operation.id, &nodes.collect::<Vec<_>>());
+        if self.took.iter().any(|(_, record)| record.node.is_none()) {
+            locks.give_back(self.operation.id);
+        }
+    }
+
+    /// The attempts that were found. An operation that had stopped was set going again after the backup. Else says why not.
+    fn found(&mut self, reconciled: &Reconciled) -> Result<(), String> {
         if reconciled.found.is_empty() {
             return Ok(());
         }
@@ -162,33 +183,34 @@ impl Record<'_> {
                 vec![Event::Retried { by: BY.to_owned(), why: why.to_owned() }]
             });
             for event in events {
-                self.event(event)?;
+                self.event(event).map_err(|error| error.to_string())?;
             }
         }
-        if !self.takes_its_locks()? || !matches!(self.operation.life, Life::Processing(_)) {
-            return Ok(());
-        }
+        self.takes_its_locks()?;
         for found in &reconciled.found {
             let (node, attempt, incarnation) = (found.node.clone(), found.attempt, found.incarnation);
             self.take_locks_of(&node);
-            self.event(Event::Found { node, attempt, incarnation })?;
+            self.event(Event::Found { node, attempt, incarnation }).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
     /// Where it waited for its own locks at the time of the backup, it got them since.
-    fn takes_its_locks(&mut self) -> Result<bool, Error> {
+    fn takes_its_locks(&mut self) -> Result<(), String> {
         let (Locks::Wanted(wanted), Some(Activity::Queued)) = (&self.operation.locks, self.operation.life.activity())
         else {
-            return Ok(true);
+            return Ok(());
         };
         let (id, wanted) = (self.operation.id, wanted.clone());
-        if self.engine.shared.locks().take(id, &wanted).is_err() {
-            return Ok(false);
-        }
+        self.engine.shared.locks().take(id, &wanted).map_err(|held| {
+            format!(
+                "it was begun after the backup, when operation {} had given up {}",
+                held.operation,
+                lock_words(&held.lock)
+            )
+        })?;
         self.took.extend(wanted.into_iter().map(|lock| (lock, LockRecord::of_operation(id))));
-        self.event(Event::Locked)?;
-        Ok(true)
+        self.event(Event::Locked).map_err(|error| error.to_string())
     }
 
     /// The locks of a node that is at work, as far as nobody else holds them by now.
