@@ -552,13 +552,14 @@ impl Driver {
             return true;
         }
         let node = self.id(index);
-        // What comes last does not wait for a node of which nobody could learn whether it still runs: nobody will before the end.
-        let lost: Vec<usize> = match self.operation.phase_of(self.operation.nodes[index].step) {
-            Phase::Body => Vec::new(),
-            Phase::Finally => {
-                let running = &self.operation.derived.running;
-                self.held.keys().copied().filter(|other| *other != index && !running.contains(other)).collect()
-            }
+        // What comes last, and what is undone, does not wait for a node of which nobody could learn whether it still runs: nobody
+        // will before the end.
+        let finally = self.operation.phase_of(self.operation.nodes[index].step) == Phase::Finally;
+        let lost: Vec<usize> = if finally || matches!(self.operation.life, Life::RollingBack(_)) {
+            let running = &self.operation.derived.running;
+            self.held.keys().copied().filter(|other| *other != index && !running.contains(other)).collect()
+        } else {
+            Vec::new()
         };
         let over_from: Vec<NodeId> = lost.iter().map(|&index| self.id(index)).collect();
         if let Err(lock) = batch.world.places.take(&node, &locks, &over_from) {

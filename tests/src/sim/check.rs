@@ -109,7 +109,7 @@ fn locks_are_free(ops: &[Op], op: usize, hosts: &Hosts, node: &Node) -> Result<(
         locks.map(|lock| lock.text).collect()
     };
     let ours = locks_of(op, &node.id);
-    let finally = ops[op].plan.steps[node.step].finally.is_some();
+    let last = ops[op].plan.steps[node.step].finally.is_some() || matches!(node.state, NodeState::Undoing { .. });
     if ours.is_empty() {
         return Ok(());
     }
@@ -120,8 +120,8 @@ fn locks_are_free(ops: &[Op], op: usize, hosts: &Hosts, node: &Node) -> Result<(
             state,
             Some(NodeState::Running { .. } | NodeState::Undoing { .. } | NodeState::Indeterminate { .. })
         );
-        // What comes last does not wait for a node of its own operation that could not be reached.
-        let same = *other == op && (*id == node.id || finally);
+        // What comes last, or is undone, does not wait for a node of its own operation that could not be reached.
+        let same = *other == op && (*id == node.id || last);
         if !same && holds && !ops[*other].killed {
             let theirs = locks_of(*other, id);
             if let Some(lock) = ours.intersection(&theirs).next() {
