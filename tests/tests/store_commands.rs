@@ -64,7 +64,7 @@ fn a_backup_and_an_export_become_stores_again_which_are_held() {
         let at_to = |code: i32, args: &[&str]| bench.anneal.expect(code, [args, &["--data-dir", &to]].concat());
         let id = bench.id();
         for args in [&["resume", &id][..], &["skip", &id, "wait", "--reason", "r"], &["resume", "--all"]] {
-            at_to(1, args).says(&["the store was restored and is held", "anneal store release"]);
+            at_to(1, args).says(&["the store was restored from a backup of", "anneal store release"]);
         }
         let run = bench.run("gate");
         at_to(1, &run.iter().map(String::as_str).collect::<Vec<_>>()).says(&["is held", "anneal store release"]);

@@ -268,7 +268,7 @@ impl Driver {
             Some(Activity::Queued) => Rest::Busy,
             Some(Activity::Paused { .. }) => Rest::Waits,
             Some(Activity::Active | Activity::Pausing { .. } | Activity::Cancelling { .. }) => {
-                if self.operation.derived.gates.is_empty() { Rest::Stuck } else { Rest::Waits } // I6
+                if self.operation.open_gates().next().is_none() { Rest::Stuck } else { Rest::Waits } // I6
             }
         };
         let blocked = self.blocked.iter().map(|(&index, lock)| (self.id(index), lock.clone())).collect();

@@ -13,7 +13,7 @@ use dsl::value::Value;
 use uuid::Uuid;
 
 use super::hosts::HostRecord;
-use super::life::Life;
+use super::life::{Activity, Life};
 use super::node::{NodeId, NodeState};
 
 /// One run of a plan.
@@ -228,9 +228,13 @@ impl Operation {
         (self.derived.over.body + self.derived.over.finally, self.nodes.len())
     }
 
-    /// The gates that await approval.
+    /// The gates that await approval. Once the operation goes back, or has come to its last steps, an answer changes nothing.
     pub fn open_gates(&self) -> impl Iterator<Item = &NodeId> {
-        self.derived.gates.iter().map(|&index| &self.nodes[index].id)
+        let asks = match &self.life {
+            Life::Processing(activity) => !matches!(activity, Activity::Cancelling { .. }),
+            _ => false,
+        };
+        self.derived.gates.iter().filter(move |_| asks).map(|&index| &self.nodes[index].id)
     }
 
     /// The phase of a step, by its index in the plan.

@@ -116,9 +116,7 @@ impl Operation {
 
     /// The verbs that are legal now, as they are typed.
     pub fn legal(&self) -> Vec<&'static str> {
-        // Once the operation goes back, or has come to its last steps, an answer changes nothing.
-        let asks = !self.derived.gates.is_empty()
-            && matches!(&self.life, Life::Processing(activity) if !matches!(activity, Activity::Cancelling { .. }));
+        let asks = self.open_gates().next().is_some();
         let gates = if asks { &["approve", "reject"][..] } else { &[][..] };
         let words: &[&str] = match &self.life {
             Life::Completed { .. } | Life::Failed { .. } | Life::RolledBack => return Vec::new(),
