@@ -5,11 +5,16 @@
 //! effects to begin once they are durable (I1). Recovery replays the journal through the same [`Operation::apply`] (I5).
 
 mod apply;
+mod carry_out;
+mod decision;
 mod driver;
 mod each;
+mod edges;
 mod event;
 mod group;
+mod holding;
 mod hosts;
+mod lay_out;
 mod life;
 mod node;
 mod places;
@@ -21,7 +26,8 @@ mod state;
 mod verb;
 mod what_next;
 
-pub use driver::{Decision as Decided, Driver, Effect, Input, NodeOutcome, Rest, World};
+pub use decision::{Decision as Decided, Effect, Input, NodeOutcome, Rest, World};
+pub use driver::Driver;
 pub use event::{CancelMode, Decision, Entry, Event, FailedBecause, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome, UndoSkip};
 pub use hosts::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord};
 pub use life::{Activity, Etsi, Life};

@@ -202,15 +202,19 @@ async fn ids(engine: &Engine) -> BTreeMap<String, Uuid> {
 
 /// Waits until the life of an operation is as it should be.
 async fn until(engine: &Engine, id: Uuid, is: impl Fn(&Life) -> bool) {
+    // Watched before it is looked at: what changes between the two is heard of, and one that nobody works on stays as it is.
     let work = async {
-        while !is(&engine.load(id).await.unwrap().life) {
-            let mut seen = engine.watch(id).unwrap();
-            if !is(&engine.load(id).await.unwrap().life) {
-                seen.changed().await.unwrap();
+        while let Some(mut seen) = engine.watch(id) {
+            seen.mark_unchanged();
+            if is(&engine.load(id).await.unwrap().life) {
+                return true;
             }
+            // Where the sender has gone, nobody works on it any more.
+            let _ = seen.changed().await;
         }
+        is(&engine.load(id).await.unwrap().life)
     };
-    if tokio::time::timeout(PATIENCE, work).await.is_err() {
+    if tokio::time::timeout(PATIENCE, work).await != Ok(true) {
         panic!("it stays as it is: {}", state(&engine.load(id).await.unwrap()));
     }
 }

@@ -26,6 +26,8 @@ enum When {
     Succeeded(&'static str),
     /// While a process on the host works: it is stopped, then it happens, then the process goes on.
     Inside(&'static str),
+    /// While a step waits for a process on the host that is stopped.
+    Awaits(&'static str, &'static str),
 }
 
 /// What happens.
@@ -48,6 +50,7 @@ struct Moment {
 const DPKG_UNPACKS: &str = "^/usr/bin/dpkg .*--unpack";
 const DOCKER_LOAD: &str = "^/usr/bin/docker load";
 const DOCKER_RUN: &str = "^/usr/bin/docker run";
+const REGISTRY: &str = "^registry serve";
 
 /// The long ones first, so that both workers end at about the same time.
 const MOMENTS: [Moment; 13] = [
@@ -63,7 +66,7 @@ const MOMENTS: [Moment; 13] = [
     moment("kill inside docker load", Flavour::Docker, When::Inside(DOCKER_LOAD), What::Kill),
     moment("kill as run starts", Flavour::Docker, When::Started("run"), What::Kill),
     moment("kill inside docker run", Flavour::Docker, When::Inside(DOCKER_RUN), What::Kill),
-    moment("kill as serving starts", Flavour::Docker, When::Started("serving"), What::Kill),
+    moment("kill inside serving", Flavour::Docker, When::Awaits("serving", REGISTRY), What::Kill),
 ];
 
 const fn moment(name: &'static str, flavour: Flavour, when: When, what: What) -> Moment {
@@ -139,6 +142,10 @@ fn survive(moment: &Moment) -> Row {
         When::Started(step) => drop(running.event(moment.name, LONG, journal::started(step))),
         When::Succeeded(step) => drop(running.event(moment.name, LONG, journal::succeeded(step))),
         When::Inside(process) => host.freeze(process),
+        When::Awaits(step, process) => {
+            host.freeze(process);
+            drop(running.event(moment.name, LONG, journal::started(step)));
+        }
     }
     let code = happen(moment, &host, running);
     let id = anneal.operations().pop().unwrap_or_else(|| panic!("{}: the operation is not there", moment.name));
@@ -166,7 +173,7 @@ fn survive(moment: &Moment) -> Row {
 /// Lets it happen; the exit code of the engine where it lived.
 fn happen(moment: &Moment, host: &Host, running: Running) -> Option<i32> {
     let thaw = || {
-        if let When::Inside(_) = moment.when {
+        if let When::Inside(_) | When::Awaits(..) = moment.when {
             host.thaw();
         }
     };

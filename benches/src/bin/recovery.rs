@@ -195,9 +195,10 @@ impl Executor for Asked {
                 self.all.notify_one();
             }
         }
-        match self.until {
-            Until::InHand => Box::pin(std::future::pending()),
-            Until::GoesOn => done(),
+        match (self.until, task.effect) {
+            (Until::GoesOn, Effect::Reattach { .. }) => done(),
+            // Longer than we look: what is measured is how soon all go on, not their end.
+            _ => Box::pin(std::future::pending()),
         }
     }
 }

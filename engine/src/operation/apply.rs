@@ -2,167 +2,18 @@
 //!
 //! Total: every event in every state either gives the next state or is an [`IllegalEvent`], and then nothing has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use dsl::plan::{Action, EdgeKind, Plan};
+use dsl::plan::Action;
 use dsl::value::Value;
 
-use super::event::{Entry, Event, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome};
+use super::event::{Entry, Event, Outcome};
+use super::lay_out::deadline;
 use super::life::{Activity, Life};
-use super::node::{Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, Skip, Undo, Unknown};
-use super::state::{Derived, IllegalEvent, Locks, MayRun, Node, Operation, Phase, StepNodes};
+use super::node::{Done, Failure, FailureClass, Gate, NodeEvent, NodeId, NodeState, Skip, Undo, Unknown};
+use super::state::{IllegalEvent, Locks, MayRun, Node, Operation, Phase};
 
 impl Operation {
-    /// The operation that its first entry, `Created`, makes.
-    pub fn create(plan: Arc<Plan>, entry: &Entry) -> Result<Operation, IllegalEvent> {
-        let illegal = |why: String| IllegalEvent { seq: entry.seq, event: format!("{:?}", entry.event), why };
-        let Event::Created { format, operation, plan: plan_digest, by, hosts, locks, .. } = &entry.event else {
-            return Err(illegal("a journal begins with `created`".to_owned()));
-        };
-        if !(OLDEST_FORMAT..=JOURNAL_FORMAT).contains(format) {
-            let range = format!("{OLDEST_FORMAT} to {JOURNAL_FORMAT}");
-            return Err(illegal(format!("its format is {format}, and this engine reads {range}")));
-        }
-        if entry.seq != 1 {
-            return Err(illegal("`created` is entry 1".to_owned()));
-        }
-        let mut operation = Operation {
-            id: *operation,
-            by: by.clone(),
-            format: *format,
-            plan_digest: plan_digest.clone(),
-            hosts: hosts.iter().map(|(slot, host)| (slot.clone(), Box::new(host.clone()))).collect(),
-            locks: if locks.is_empty() { Locks::Held(Vec::new()) } else { Locks::Wanted(locks.clone()) },
-            deadline_at_ms: deadline(&plan, entry.at_ms),
-            life: Life::Processing(if locks.is_empty() { Activity::Active } else { Activity::Queued }),
-            nodes: Vec::with_capacity(plan.steps.len()),
-            seq: 1,
-            created_at_ms: entry.at_ms,
-            at_ms: entry.at_ms,
-            steps: Vec::with_capacity(plan.steps.len()),
-            by_id: Vec::new(),
-            derived: Derived::default(),
-            begun: false,
-            epoch: 0,
-            plan,
-        };
-        operation.lay_out(entry.at_ms).map_err(illegal)?;
-        Ok(operation)
-    }
-
-    /// Makes the nodes of every step whose keys are known: one per slot of its role, or one from here (D2).
-    fn lay_out(&mut self, at_ms: u64) -> Result<(), String> {
-        let plan = Arc::clone(&self.plan);
-        for (index, step) in plan.steps.iter().enumerate() {
-            let first = self.nodes.len();
-            self.steps.push(StepNodes { first, count: 0, expanded: step.each.is_none(), dependents: Vec::new() });
-            match &step.role {
-                _ if step.each.is_some() => {}
-                None => self.push_node(index, HERE.to_owned(), None, None, at_ms),
-                Some(role) => {
-                    let role = plan.roles.get(role).ok_or_else(|| format!("the plan has no role `{role}`"))?;
-                    for slot in &role.slots {
-                        if !self.hosts.contains_key(slot) {
-                            return Err(format!("no host fills slot `{slot}`"));
-                        }
-                        self.push_node(index, slot.clone(), Some(slot.clone()), None, at_ms);
-                    }
-                }
-            }
-            for edge in &step.needs {
-                if edge.step >= index {
-                    return Err(format!("step `{}` has an edge that does not point backwards", step.id));
-                }
-                if edge.kind == EdgeKind::Keyed && self.steps[edge.step].count != self.steps[index].count {
-                    return Err(format!("step `{}` has a keyed edge to a step of another role", step.id));
-                }
-                self.steps[edge.step].dependents.push((index, edge.kind));
-            }
-        }
-        // Most have one: room for four would be more than all else of a step.
-        self.steps.iter_mut().for_each(|step| step.dependents.shrink_to_fit());
-        self.sort_names();
-        self.derived = self.derive();
-        Ok(())
-    }
-
-    fn push_node(&mut self, step: usize, key: String, slot: Option<String>, element: Option<Value>, at_ms: u64) {
-        let id = NodeId { step: self.plan.steps[step].id.clone(), key };
-        let host = slot.as_ref().and_then(|slot| self.hosts.get(slot));
-        self.steps[step].count += 1;
-        self.nodes.push(Node {
-            id,
-            step,
-            generation: host.map_or(0, |host| host.generation),
-            slot,
-            element,
-            state: NodeState::Waiting,
-            attempts: 0,
-            tries: 0,
-            since_ms: at_ms,
-            started_ms: 0,
-            incarnation: 1,
-            may_run: BTreeSet::new(),
-            touched: false,
-            epoch: 0,
-        });
-    }
-
-    /// The keys of a step's `each` became known: its nodes are made.
-    fn expand(&mut self, id: &str, keys: &[String], elements: &[Value], at_ms: u64) -> Result<(), String> {
-        let plan = Arc::clone(&self.plan);
-        let step =
-            plan.steps.iter().position(|step| step.id == id).ok_or_else(|| format!("there is no step `{id}`"))?;
-        if self.steps[step].expanded {
-            return Err(format!("step `{id}` was expanded before"));
-        }
-        if !self.is_expandable(step) {
-            return Err(format!("something that step `{id}` needs is not over"));
-        }
-        if !elements.is_empty() && elements.len() != keys.len() {
-            return Err("it has more or fewer elements than keys".to_owned());
-        }
-        if keys.iter().collect::<BTreeSet<_>>().len() != keys.len() {
-            return Err("a key stands in it twice".to_owned());
-        }
-        for edge in plan.steps[step].needs.iter().filter(|edge| edge.kind == EdgeKind::Keyed) {
-            if !self.nodes_of(edge.step).iter().map(|node| &node.id.key).eq(keys) {
-                return Err(format!("step `{}` has other keys", plan.steps[edge.step].id));
-            }
-        }
-        let role = plan.steps[step].role.as_ref().and_then(|role| plan.roles.get(role));
-        let slot = role.and_then(|role| role.slots.first());
-        self.steps[step].first = self.nodes.len();
-        self.steps[step].expanded = true;
-        for (at, key) in keys.iter().enumerate() {
-            let element = elements.get(at).cloned().unwrap_or_else(|| Value::Text(key.clone()));
-            self.push_node(step, key.clone(), slot.cloned(), Some(element), at_ms);
-        }
-        self.sort_names();
-        for offset in 0..keys.len() {
-            let index = self.steps[step].first + offset;
-            let unmet = plan.steps[step].needs.iter().filter(|edge| !self.is_met(edge, offset)).count();
-            self.derived.unmet.push(u32::try_from(unmet).unwrap_or(u32::MAX));
-            if unmet == 0 {
-                self.derived.ready.insert(index);
-            }
-        }
-        if keys.is_empty() {
-            self.free_all_behind(step);
-        }
-        Ok(())
-    }
-
-    /// Whether all that must be over before the elements of a step's `each` can be told is over.
-    pub(super) fn is_expandable(&self, step: usize) -> bool {
-        !self.steps[step].expanded
-            && self.plan.steps[step].needs.iter().all(|edge| match edge.kind {
-                EdgeKind::Keyed => self.steps[edge.step].expanded,
-                EdgeKind::Barrier => self.is_met(edge, 0),
-            })
-    }
-
     /// Folds one entry into the state.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
         let illegal =
@@ -459,32 +310,6 @@ impl Operation {
         }
     }
 
-    fn end(&mut self, outcome: &Outcome) -> Result<(), String> {
-        if !self.derived.running.is_empty() {
-            return Err("something still runs".to_owned());
-        }
-        self.life = match (&self.life, outcome) {
-            (
-                Life::Processing(_) | Life::Finishing { outcome: Outcome::Completed { .. }, .. },
-                Outcome::Completed { outputs },
-            ) => {
-                let all = self.nodes.iter().all(|node| node.state.satisfies());
-                if !all || !self.steps.iter().all(|nodes| nodes.expanded) {
-                    return Err("not every node succeeded".to_owned());
-                }
-                Life::Completed { outputs: outputs.clone() }
-            }
-            (Life::Processing(_) | Life::RollingBack(_) | Life::Finishing { .. }, Outcome::FailedTemp { reason }) => {
-                Life::FailedTemp { reason: reason.clone() }
-            }
-            (Life::RollingBack(_) | Life::Finishing { outcome: Outcome::RolledBack, .. }, Outcome::RolledBack) => {
-                Life::RolledBack
-            }
-            _ => return Err("it does not end like this now".to_owned()),
-        };
-        Ok(())
-    }
-
     fn reset(&mut self, nodes: &[NodeId], at_ms: u64) -> Result<(), String> {
         self.rests("reset")?;
         self.epoch += 1;
@@ -515,15 +340,6 @@ impl Operation {
         Ok(())
     }
 
-    fn rests(&self, what: &str) -> Result<(), String> {
-        match self.life {
-            Life::FailedTemp { .. } | Life::Processing(Activity::Paused { .. }) if self.derived.running.is_empty() => {
-                Ok(())
-            }
-            _ => Err(format!("only nodes of an operation that rests are {what}")),
-        }
-    }
-
     /// Sets going again every node whose state is `which`.
     fn again(&mut self, at_ms: u64, which: impl Fn(&NodeState) -> bool) -> Result<(), String> {
         for index in 0..self.nodes.len() {
@@ -533,6 +349,41 @@ impl Operation {
             }
         }
         Ok(())
+    }
+
+    fn end(&mut self, outcome: &Outcome) -> Result<(), String> {
+        if !self.derived.running.is_empty() {
+            return Err("something still runs".to_owned());
+        }
+        self.life = match (&self.life, outcome) {
+            (
+                Life::Processing(_) | Life::Finishing { outcome: Outcome::Completed { .. }, .. },
+                Outcome::Completed { outputs },
+            ) => {
+                let all = self.nodes.iter().all(|node| node.state.satisfies());
+                if !all || !self.steps.iter().all(|nodes| nodes.expanded) {
+                    return Err("not every node succeeded".to_owned());
+                }
+                Life::Completed { outputs: outputs.clone() }
+            }
+            (Life::Processing(_) | Life::RollingBack(_) | Life::Finishing { .. }, Outcome::FailedTemp { reason }) => {
+                Life::FailedTemp { reason: reason.clone() }
+            }
+            (Life::RollingBack(_) | Life::Finishing { outcome: Outcome::RolledBack, .. }, Outcome::RolledBack) => {
+                Life::RolledBack
+            }
+            _ => return Err("it does not end like this now".to_owned()),
+        };
+        Ok(())
+    }
+
+    fn rests(&self, what: &str) -> Result<(), String> {
+        match self.life {
+            Life::FailedTemp { .. } | Life::Processing(Activity::Paused { .. }) if self.derived.running.is_empty() => {
+                Ok(())
+            }
+            _ => Err(format!("only nodes of an operation that rests are {what}")),
+        }
     }
 
     fn change_activity(
@@ -586,93 +437,6 @@ impl Operation {
         let index = self.index(id)?;
         self.step_node(index, event, at_ms)
     }
-
-    /// Changes one node and what follows from it.
-    fn step_node(&mut self, index: usize, event: NodeEvent, at_ms: u64) -> Result<(), String> {
-        let node = &self.nodes[index];
-        let Some(next) = node.state.next(event) else {
-            return Err(format!("`{}` is {}", node.id, node.state.word()));
-        };
-        let before = std::mem::replace(&mut self.nodes[index].state, next);
-        self.nodes[index].since_ms = at_ms;
-        let phase = self.phase_of(self.nodes[index].step);
-        self.derived.forget(index, phase, &before);
-        self.derived.note(index, phase, &self.nodes[index].state);
-        match (before.satisfies(), self.nodes[index].state.satisfies()) {
-            (false, true) => self.satisfy(index),
-            (true, false) => self.unsatisfy(index),
-            (true, true) | (false, false) => {}
-        }
-        if matches!(self.nodes[index].state, NodeState::Waiting) && self.derived.unmet[index] == 0 {
-            self.derived.ready.insert(index);
-        }
-        // A pause is complete when the last running node has ended.
-        if self.derived.running.is_empty()
-            && let Life::Processing(activity) | Life::RollingBack(activity) | Life::Finishing { activity, .. } =
-                &mut self.life
-            && let Activity::Pausing { by, why } = activity
-        {
-            *activity = Activity::Paused { by: by.clone(), why: why.clone() };
-        }
-        Ok(())
-    }
-
-    fn satisfy(&mut self, index: usize) {
-        let step = self.nodes[index].step;
-        self.derived.satisfied[step] += 1;
-        let complete = self.derived.satisfied[step] == self.steps[step].count;
-        for dependent in self.freed_by(index, complete) {
-            self.meet(dependent);
-        }
-    }
-
-    /// One more edge of a node is satisfied.
-    fn meet(&mut self, index: usize) {
-        self.derived.unmet[index] -= 1;
-        if self.derived.unmet[index] == 0 && matches!(self.nodes[index].state, NodeState::Waiting) {
-            self.derived.ready.insert(index);
-        }
-    }
-
-    /// A step that has no nodes is over as soon as that is known.
-    fn free_all_behind(&mut self, step: usize) {
-        for (dependent, kind) in self.steps[step].dependents.clone() {
-            let nodes = self.steps[dependent].first..self.steps[dependent].first + self.steps[dependent].count;
-            if kind == EdgeKind::Barrier {
-                nodes.for_each(|index| self.meet(index));
-            }
-        }
-    }
-
-    fn unsatisfy(&mut self, index: usize) {
-        let step = self.nodes[index].step;
-        let was_complete = self.derived.satisfied[step] == self.steps[step].count;
-        self.derived.satisfied[step] -= 1;
-        for dependent in self.freed_by(index, was_complete) {
-            self.derived.unmet[dependent] += 1;
-            self.derived.ready.remove(&dependent);
-        }
-    }
-
-    /// The nodes with an edge that changes with node `index`: keyed ones, and those behind a barrier that `index` completes.
-    fn freed_by(&self, index: usize, complete: bool) -> Vec<usize> {
-        let step = self.nodes[index].step;
-        let offset = index - self.steps[step].first;
-        let mut freed = Vec::new();
-        for &(dependent, kind) in &self.steps[step].dependents {
-            let nodes = &self.steps[dependent];
-            match kind {
-                EdgeKind::Keyed if nodes.expanded => freed.push(nodes.first + offset),
-                EdgeKind::Barrier if complete => freed.extend(nodes.first..nodes.first + nodes.count),
-                EdgeKind::Keyed | EdgeKind::Barrier => {}
-            }
-        }
-        freed
-    }
-}
-
-fn deadline(plan: &Plan, from_ms: u64) -> Option<u64> {
-    plan.deadline_ms.map(|deadline_ms| from_ms.saturating_add(deadline_ms))
 }
 
 /// Whether an action is a gate.

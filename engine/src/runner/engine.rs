@@ -1,30 +1,25 @@
 //! The engine: the store, the operations in hand, and what can be asked of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dsl::plan::Plan;
 use dsl::value::SecretRef;
-use futures::StreamExt;
-use serde::{Deserialize, Serialize};
-use store::{OpenReport, Secret, Store};
+use store::{OpenReport, Store};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::clock::now_ms;
 use super::context::{Context, HostPlaces, known_hosts};
 use super::executor::{Executor, HostExecutor};
-use super::hosts::{HostSpec, first_generation};
-use super::inputs::InputScope;
-use super::live::{Board, LiveAt, Tail};
+use super::live::Board;
 use super::locks::Table;
-use super::task::{Begin, Hand, Held, Message, Standing, Update, Waits};
+use super::standing::{Standing, Update};
+use super::task::{Begin, Hand, Held, Message};
 use crate::error::{Error, Kind};
 use crate::host::KnownHosts;
 use crate::journal::{self, Summary};
-use crate::limits::{EXECUTORS, HOSTS, LOCK_BYTES, NODES, RECOVERED_AT_ONCE};
-use crate::operation::{Driver, Entry, Event, JOURNAL_FORMAT, Operation, OutputRef, Verb};
+use crate::limits::EXECUTORS;
+use crate::operation::{Driver, Operation, Verb};
 use crate::plans::Plans;
 use crate::vault::Vault;
 
@@ -53,36 +48,6 @@ impl Options {
     }
 }
 
-/// What an operation is created from.
-#[derive(Debug)]
-pub struct Create {
-    /// The operation's id, a new UUID of version 7.
-    pub id: Uuid,
-    /// The plan.
-    pub plan: Plan,
-    /// The bytes of its scripts and files.
-    pub assets: BTreeMap<String, Vec<u8>>,
-    /// The hosts that fill its roles' slots.
-    pub hosts: BTreeMap<String, HostSpec>,
-    /// The secrets that the plan and the hosts name.
-    pub secrets: BTreeMap<SecretRef, Secret>,
-    /// Who asks.
-    pub by: String,
-    /// What to do where another operation holds one of its locks.
-    pub if_locked: IfLocked,
-}
-
-/// What to do where another operation holds a lock that a new one needs (D8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IfLocked {
-    /// It is not created.
-    #[default]
-    Refuse,
-    /// It is created, and begins when all its locks are free.
-    Queue,
-}
-
 /// The engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -108,10 +73,10 @@ pub(super) struct Shared {
 
 /// An operation that this process works on, seen from outside its task.
 #[derive(Clone)]
-struct InHand {
+pub(super) struct InHand {
     messages: mpsc::Sender<Box<Message>>,
-    seen: watch::Receiver<Update>,
-    board: Board,
+    pub seen: watch::Receiver<Update>,
+    pub board: Board,
 }
 
 /// An operation as the store has it.
@@ -119,11 +84,11 @@ pub(super) struct Found {
     pub operation: Operation,
     pub vault: Vault,
     /// None where it is being created.
-    summary: Option<Summary>,
+    pub summary: Option<Summary>,
 }
 
 /// Answers when the first step of an operation is durable.
-type Begun = oneshot::Receiver<Result<(), Error>>;
+pub(super) type Begun = oneshot::Receiver<Result<(), Error>>;
 
 impl Shared {
     /// An operation with its secrets.
@@ -135,7 +100,7 @@ impl Shared {
     }
 
     /// Refuses what would go on without secrets that it needs: it would find out in the middle of its work.
-    fn has_its_secrets(&self, found: &Found) -> Result<(), Error> {
+    pub fn has_its_secrets(&self, found: &Found) -> Result<(), Error> {
         let missing = found.vault.missing(&found.operation);
         let [first, ..] = missing.as_slice() else { return Ok(()) };
         let file = self.store.sealed().operation_path(&found.operation.id);
@@ -169,7 +134,7 @@ impl Shared {
         self.hands().contains_key(&id)
     }
 
-    fn hands(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, InHand>> {
+    pub fn hands(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, InHand>> {
         // The map is whole after every statement that changes it.
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,98 +166,6 @@ impl Engine {
     /// The store, for whoever reads beside us.
     pub fn store(&self) -> &Store {
         &self.shared.store
-    }
-
-    /// Creates an operation and begins it. What it needs is durable before it exists (D3, D9).
-    ///
-    /// Whoever creates it chooses its id, so that asking again, when the answer was lost, creates nothing twice.
-    pub async fn create(&self, create: Create) -> Result<Uuid, Error> {
-        self.released()?;
-        let id = create.id;
-        if self.shared.store.get(&journal::summary_key(id))?.is_some() {
-            return Ok(id);
-        }
-        let locks = declared_locks(&create.plan)?;
-        let digest = self.keep(id, &create).await?;
-        let plan = self.shared.plans.get(&digest, || Ok::<Plan, Error>(create.plan))?;
-        let entry = Entry {
-            seq: 1,
-            at_ms: now_ms(),
-            event: Event::Created {
-                format: JOURNAL_FORMAT,
-                operation: id,
-                plan: digest,
-                workflow: plan.workflow.clone(),
-                by: create.by,
-                hosts: first_generation(create.hosts),
-                locks: locks.clone(),
-            },
-        };
-        let operation = Operation::create(plan, &entry)
-            .map_err(|illegal| Error::new(Kind::Invalid, format!("the plan cannot be run: {}", illegal.why)))?;
-        if operation.nodes.len() > NODES {
-            let message = format!("the plan has {} nodes; the limit is {NODES}", operation.nodes.len());
-            return Err(Error::new(Kind::Invalid, message).hint("run it on fewer hosts at a time"));
-        }
-        let taken = self.shared.locks().take(id, &locks);
-        let locked = match (taken, create.if_locked) {
-            (Ok(()), _) => !locks.is_empty(),
-            (Err(_), IfLocked::Queue) => false,
-            (Err(held), IfLocked::Refuse) => {
-                let message = format!("operation {} holds {}", held.operation, lock_words(&held.lock));
-                return Err(Error::new(Kind::Refused, message).hint(format!(
-                    "wait for its end, or queue behind it (`--queue`); `anneal show {}` shows it",
-                    held.operation
-                )));
-            }
-        };
-        let begin = Begin { before: vec![entry], locked, found: Vec::new() };
-        let begun = self.take(Found { operation, vault: Vault::new(create.secrets), summary: None }, begin, None).await;
-        if begun.is_err() {
-            self.shared.locks().give_back(id);
-        }
-        begun.map(|()| id)
-    }
-
-    /// Makes durable what an operation needs: plan, scripts, secrets. Gives the plan's digest.
-    async fn keep(&self, id: Uuid, create: &Create) -> Result<String, Error> {
-        if create.hosts.len() > HOSTS {
-            return Err(Error::new(Kind::Invalid, format!("{} hosts; the limit is {HOSTS}", create.hosts.len())));
-        }
-        create
-            .plan
-            .validate()
-            .map_err(|error| Error::new(Kind::Invalid, format!("the plan cannot be run: {error}")))?;
-        let plan = create
-            .plan
-            .to_json()
-            .map_err(|error| Error::new(Kind::Internal, "the plan cannot be written").source(error))?;
-        for (path, asset) in &create.plan.assets {
-            let Some(bytes) = create.assets.get(path) else {
-                return Err(Error::new(
-                    Kind::Invalid,
-                    format!("the file `{path}` of the workflow did not come with it"),
-                ));
-            };
-            if store::Digest::of(bytes).hex() != asset.sha256 {
-                return Err(Error::new(Kind::Invalid, format!("the file `{path}` is not the one that the plan names")));
-            }
-        }
-        let assets: Vec<Vec<u8>> = create.assets.values().cloned().collect();
-        let secrets: store::Secrets =
-            create.secrets.iter().map(|(name, secret)| (name.0.clone(), secret.clone())).collect();
-        let store = self.shared.store.clone();
-        blocking(move || {
-            let digest = store.blobs().put(&plan)?;
-            for asset in &assets {
-                store.blobs().put(asset)?;
-            }
-            if !secrets.is_empty() {
-                store.sealed().write(&id, &secrets)?;
-            }
-            Ok(digest.to_string())
-        })
-        .await
     }
 
     /// Goes on with an operation: one that a killed engine left, one that failed, one that waits (see [`Verb::Resume`]).
@@ -336,102 +209,18 @@ impl Engine {
             .hint("look with `anneal show`, then try again"))
     }
 
-    /// Every unfinished operation goes on by itself. Gives those that could not be taken in hand, with the reason: they do not
-    /// keep the others from it (I11).
-    pub async fn recover(&self) -> Result<Recovered, Error> {
-        self.released()?;
-        let (mut recovered, mut unfinished) = (Recovered::default(), Vec::new());
-        for summary in self.list().await? {
-            if summary.goes_on_by_itself() {
-                unfinished.push(summary.id);
-            } else if summary.is_quarantined() {
-                let why = Error::new(Kind::Quarantined, summary.waits_for.unwrap_or_default());
-                recovered.leave(summary.id, why);
-            }
-        }
-        // Most of the work is reading, which every processor can do a share of.
-        let readers = std::thread::available_parallelism().map_or(1, usize::from);
-        let shares: Vec<Vec<Uuid>> = unfinished.chunks(RECOVERED_AT_ONCE).map(<[Uuid]>::to_vec).collect();
-        let mut shares = futures::stream::iter(shares).map(|share| self.go_on_all(share)).buffered(readers);
-        while let Some(share) = shares.next().await {
-            for (id, taken) in share {
-                match taken {
-                    Ok(()) => recovered.taken.push(id),
-                    Err(error) => recovered.leave(id, error),
-                }
-            }
-        }
-        Ok(recovered)
-    }
-
-    /// Takes an unfinished operation in hand, unless it is: it goes on with whatever it is about.
-    pub async fn go_on(&self, id: Uuid) -> Result<(), Error> {
-        self.released()?;
-        let mut taken = self.go_on_all(vec![id]).await;
-        taken.pop().map_or(Ok(()), |(_, taken)| taken)
-    }
-
-    /// Takes unfinished operations in hand, unless they are.
-    async fn go_on_all(&self, ids: Vec<Uuid>) -> Vec<(Uuid, Result<(), Error>)> {
-        let (shared, share) = (Arc::clone(&self.shared), ids.clone());
-        let read = match blocking(move || Ok(share.iter().map(|&id| shared.read(id)).collect::<Vec<_>>())).await {
-            Ok(read) => read,
-            Err(error) => ids.iter().map(|_| Err(error.again())).collect(),
-        };
-        let mut begun = Vec::with_capacity(read.len());
-        {
-            let _taking = self.shared.taking.lock().await;
-            for (id, found) in ids.into_iter().zip(read) {
-                let answer = match found {
-                    Ok(found) => self.begin_again(found).await,
-                    Err(error) => Err(error),
-                };
-                begun.push((id, answer));
-            }
-        }
-        let mut taken = Vec::with_capacity(begun.len());
-        for (id, answer) in begun {
-            let answer = match answer {
-                Ok(Some(answer)) => answered(answer).await,
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
-            };
-            taken.push((id, answer));
-        }
-        taken
-    }
-
-    /// Takes an operation in hand that was read a moment ago; nothing where it is in hand. Nobody else may be taking one.
-    async fn begin_again(&self, found: Found) -> Result<Option<Begun>, Error> {
-        let (id, seq) = (found.operation.id, found.operation.seq);
-        if self.in_hand(id) {
-            return Ok(None);
-        }
-        // Somebody may have had it in hand since it was read.
-        let found = if journal::has(&self.shared.store, id, seq + 1)? { self.read(id).await? } else { found };
-        if !found.operation.life.is_final() {
-            self.shared.has_its_secrets(&found)?;
-        }
-        self.start(found, Begin::default(), None).map(Some)
-    }
-
-    /// What an operation waits for of others, as the process that works on it sees it.
-    pub fn waits(&self, id: Uuid) -> Vec<Waits> {
-        self.shared.hands().get(&id).map(|hand| hand.seen.borrow().waits.clone()).unwrap_or_default()
-    }
-
     pub(super) async fn read(&self, id: Uuid) -> Result<Found, Error> {
         let shared = Arc::clone(&self.shared);
         blocking(move || shared.read(id)).await
     }
 
     /// Takes an operation in hand, and waits until its first step is durable.
-    async fn take(&self, found: Found, begin: Begin, verb: Option<Box<Message>>) -> Result<(), Error> {
+    pub(super) async fn take(&self, found: Found, begin: Begin, verb: Option<Box<Message>>) -> Result<(), Error> {
         answered(self.start(found, begin, verb)?).await
     }
 
     /// Takes an operation in hand and lets a task work on it, which answers when its first step is durable.
-    fn start(&self, found: Found, begin: Begin, verb: Option<Box<Message>>) -> Result<Begun, Error> {
+    pub(super) fn start(&self, found: Found, begin: Begin, verb: Option<Box<Message>>) -> Result<Begun, Error> {
         let Found { operation, vault, summary } = found;
         let id = operation.id;
         let shared = &self.shared;
@@ -469,87 +258,9 @@ impl Engine {
         Ok(answer)
     }
 
-    /// The operations, oldest first.
-    pub async fn list(&self) -> Result<Vec<Summary>, Error> {
-        let store = self.shared.store.clone();
-        blocking(move || journal::summaries(&store)).await
-    }
-
     /// Whether this process works on an operation now.
     pub fn in_hand(&self, id: Uuid) -> bool {
         self.shared.is_in_hand(id)
-    }
-
-    /// The operation whose id begins or ends with `part`; ids of one morning begin alike, so ends are what lists show.
-    pub async fn find(&self, part: &str) -> Result<Uuid, Error> {
-        let part = part.to_ascii_lowercase();
-        if let Ok(id) = part.parse::<Uuid>() {
-            return Ok(id);
-        }
-        let ids: Vec<Uuid> = self.list().await?.into_iter().map(|summary| summary.id).collect();
-        let fits = |id: &&Uuid| id.to_string().starts_with(&part) || id.to_string().ends_with(&part);
-        let found: Vec<&Uuid> = ids.iter().filter(fits).collect();
-        match (found.as_slice(), part.is_empty()) {
-            (_, true) | ([], _) => {
-                Err(Error::new(Kind::NotFound, format!("there is no operation `{part}`"))
-                    .hint("`anneal ops` lists them"))
-            }
-            ([id], false) => Ok(**id),
-            (several, false) => {
-                let ids: Vec<String> = several.iter().take(5).map(ToString::to_string).collect();
-                Err(Error::new(
-                    Kind::Ambiguous,
-                    format!("`{part}` fits {} operations: {}", several.len(), ids.join(", ")),
-                )
-                .hint("give more of the id"))
-            }
-        }
-    }
-
-    /// An operation as its journal tells of it.
-    pub async fn load(&self, id: Uuid) -> Result<Operation, Error> {
-        let shared = Arc::clone(&self.shared);
-        blocking(move || journal::load(&shared.store, &shared.plans, id)).await
-    }
-
-    /// Entries of its journal after `seq`.
-    pub async fn entries(&self, id: Uuid, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
-        let store = self.shared.store.clone();
-        blocking(move || journal::entries(&store, id, after, limit)).await
-    }
-
-    /// What a program wrote.
-    pub async fn output(&self, output: &OutputRef) -> Result<(String, String), Error> {
-        match output {
-            OutputRef::Inline { stdout, stderr } => Ok((stdout.clone(), stderr.clone())),
-            OutputRef::Blob { digest } => {
-                let bad = || Error::new(Kind::Quarantined, format!("the output `{digest}` cannot be read"));
-                let parsed: store::Digest = digest.parse().map_err(|_| bad())?;
-                let store = self.shared.store.clone();
-                let bytes = blocking(move || Ok(store.blobs().get(&parsed)?)).await?;
-                match serde_json::from_slice(&bytes) {
-                    Ok(OutputRef::Inline { stdout, stderr }) => Ok((stdout, stderr)),
-                    Ok(OutputRef::Blob { .. }) | Err(_) => Err(bad()),
-                }
-            }
-        }
-    }
-
-    /// Tells when an operation has changed; nothing where this process does not work on it.
-    pub fn watch(&self, id: Uuid) -> Option<watch::Receiver<Update>> {
-        self.shared.hands().get(&id).map(|hand| hand.seen.clone())
-    }
-
-    /// Live output after `offset` bytes of it.
-    pub fn tail(&self, id: Uuid, at: &LiveAt, offset: u64) -> Option<Tail> {
-        let board = self.shared.hands().get(&id).map(|hand| hand.board.clone())?;
-        board.tail(at, offset)
-    }
-
-    /// All live outputs of an operation, and how far they have come.
-    pub fn live(&self, id: Uuid) -> Vec<LiveAt> {
-        let board = self.shared.hands().get(&id).map(|hand| hand.board.clone());
-        board.map(|board| board.all()).unwrap_or_default()
     }
 
     /// Waits until this process works on no operation.
@@ -590,50 +301,6 @@ impl Engine {
     }
 }
 
-/// What a recovery came to.
-#[derive(Debug, Default)]
-pub struct Recovered {
-    /// Operations that go on.
-    pub taken: Vec<Uuid>,
-    /// Operations that cannot, and why.
-    pub left: Vec<(Uuid, Error)>,
-}
-
-impl Recovered {
-    fn leave(&mut self, id: Uuid, why: Error) {
-        tracing::error!(operation = %id, error = %why, "an unfinished operation cannot go on");
-        self.left.push((id, why));
-    }
-}
-
-/// The locks that a plan declares, sorted (D8).
-fn declared_locks(plan: &Plan) -> Result<Vec<String>, Error> {
-    let scope = InputScope(plan);
-    let mut locks = std::collections::BTreeSet::new();
-    for (kind, templates) in [("instance", &plan.instances), ("lock", &plan.locks)] {
-        for template in templates {
-            let name = dsl::eval::render(template, &scope).map_err(|error| {
-                Error::new(Kind::Invalid, format!("a name of `{kind}` cannot be evaluated: {error}"))
-            })?;
-            if name.text.is_empty() || name.text.len() > LOCK_BYTES {
-                let message = format!("a name of `{kind}` is empty or longer than {LOCK_BYTES} bytes");
-                return Err(Error::new(Kind::Invalid, message));
-            }
-            locks.insert(format!("{kind}/{}", name.text));
-        }
-    }
-    Ok(locks.into_iter().collect())
-}
-
-/// A lock in words.
-pub fn lock_words(lock: &str) -> String {
-    match lock.split_once('/') {
-        Some(("instance", name)) => format!("the instance `{name}`"),
-        Some((_, name)) => format!("the lock `{name}`"),
-        None => format!("the lock `{lock}`"),
-    }
-}
-
 /// Deletes sealed secrets that no operation needs any more: it ended, or never came to be, when an engine was killed (D9).
 fn forget_secrets(store: &Store) -> Result<(), Error> {
     for id in store.sealed().operations()? {
@@ -645,7 +312,7 @@ fn forget_secrets(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-async fn answered(answer: Begun) -> Result<(), Error> {
+pub(super) async fn answered(answer: Begun) -> Result<(), Error> {
     answer.await.map_err(|_| Error::new(Kind::Internal, "the operation's task ended at once; a bug in Anneal"))?
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::clock::now_ms;
-use super::engine::{Engine, Found, blocking, lock_words};
+use super::create::lock_words;
+use super::engine::{Engine, Found, blocking};
 use super::locks::OfOperation;
 use super::reconcile::Reconciled;
 use crate::error::{Error, Kind};

@@ -4,66 +4,24 @@
 //! effect begins only after the commit that intends it was acknowledged (I1). Where a commit fails, the state in memory is
 //! thrown away: what is in the store is what happened.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::call;
 use super::clock::Clock;
 use super::context::Context;
 use super::engine::Shared;
-use super::executor::{Report, Reporter};
+use super::executor::Report;
 use super::locks::OfOperation;
+use super::standing::{Standing, Update, Waits};
 use crate::error::{Error, Kind};
 use crate::journal::{self, Beside, LockRecord, Summary};
 use crate::limits::REPORTS;
-use crate::operation::{
-    Activity, Decided, Driver, Effect, Entry, Event, Input, Locks, NodeId, NodeOutcome, NodeState, Rest, Unknown, Verb,
-    World,
-};
-
-/// What watchers of an operation are told: look again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Update {
-    /// The last durable entry.
-    pub seq: u64,
-    /// Whether this process still works on it.
-    pub rest: Standing,
-    /// What it waits for of other operations.
-    pub waits: Vec<Waits>,
-}
-
-/// Something that another operation holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Waits {
-    /// The node that waits; none where it is the operation itself.
-    pub node: Option<NodeId>,
-    /// The lock.
-    pub lock: String,
-    /// Who holds it, as far as this process knows.
-    pub held_by: Option<Uuid>,
-}
-
-/// Whether this process works on an operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// It does.
-    Busy,
-    /// It does not: the operation has ended or waits for a person.
-    AtRest,
-    /// It let go of it: the operation can be resumed.
-    LetGo,
-    /// It had to stop, for this reason; the operation can be resumed.
-    Broken(String),
-}
+use crate::operation::{Activity, Decided, Driver, Entry, Event, Input, Locks, NodeId, NodeOutcome, Rest, Verb, World};
 
 /// What an operation in hand is told from outside.
 pub(super) enum Message {
@@ -75,14 +33,14 @@ pub(super) enum Message {
 
 /// One operation in hand.
 pub(super) struct Hand {
-    shared: Arc<Shared>,
-    driver: Driver,
-    context: Arc<Context>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) driver: Driver,
+    pub(super) context: Arc<Context>,
     inbox: mpsc::Receiver<Box<Message>>,
     reports: mpsc::Receiver<Report>,
-    report_to: mpsc::Sender<Report>,
+    pub(super) report_to: mpsc::Sender<Report>,
     seen: watch::Sender<Update>,
-    executors: JoinSet<()>,
+    pub(super) executors: JoinSet<()>,
     /// The summary as it is in the store.
     summary: Option<Summary>,
     /// Whether this hand committed anything.
@@ -399,74 +357,6 @@ impl Hand {
         Ok(())
     }
 
-    fn spawn(&mut self, effect: Effect, now_ms: u64) {
-        let (node, attempt) = match &effect {
-            Effect::Do { node, attempt }
-            | Effect::Reattach { node, attempt, .. }
-            | Effect::Probe { node, attempt }
-            | Effect::Undo { node, attempt }
-            | Effect::Kill { node, attempt } => (node.clone(), *attempt),
-        };
-        let task = call::task(self.driver.operation(), &self.context, effect.clone(), now_ms);
-        let reporter = Reporter { to: self.report_to.clone(), node: node.clone(), attempt };
-        let work = self.shared.executor.perform(Arc::clone(&self.context), task, reporter.clone());
-        let shared = Arc::clone(&self.shared);
-        let redactor = self.context.redactor.clone();
-        let slot = self.driver.operation().node(&node).and_then(|node| node.slot.as_ref());
-        let on_host = self.context.places_at(slot);
-        self.executors.spawn(async move {
-            // The semaphores are never closed. A kill does not wait behind those that it is to end.
-            let _permits = match (&effect, &on_host) {
-                (Effect::Kill { .. }, _) => (None, None),
-                (_, None) => (None, shared.permits.acquire().await.ok()),
-                (_, Some(on_host)) => (on_host.acquire().await.ok(), shared.permits.acquire().await.ok()),
-            };
-            let outcome = match AssertUnwindSafe(work).catch_unwind().await {
-                Ok(outcome) => outcome,
-                Err(_) => {
-                    super::executor::unrendered(&effect, call::other("a bug in Anneal: please report it".to_owned()))
-                        .map(|outcome| after_panic(&effect, outcome))
-                }
-            };
-            if let Some(outcome) = outcome {
-                let outcome = redacted(outcome, &redactor);
-                // The task that listens ends only with its operation; then nobody wants to know.
-                let _ = reporter.to.send(Box::new((node, attempt, outcome))).await;
-            }
-        });
-    }
-
-    /// Nothing of an operation that has ended for good is left: its secrets (D9), what its executors keep for it.
-    async fn clean_up(&self) {
-        // Without secrets there is no file of them.
-        if !self.context.vault.is_empty() {
-            let (store, id) = (self.shared.store.clone(), self.context.id);
-            match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
-                Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
-            }
-        }
-        let users = self
-            .driver
-            .operation()
-            .nodes
-            .iter()
-            .filter(|node| node.attempts > 0)
-            .filter_map(|node| {
-                let scope = crate::operation::CoreScope { operation: self.driver.operation(), node: Some(node) };
-                let user = self.driver.operation().step_of(node).as_user.as_ref();
-                let user = user.and_then(|user| dsl::eval::render(user, &scope).ok());
-                Some((node.slot.clone()?, user.map(|user| user.text.to_string())))
-            })
-            .collect();
-        // Of an operation that was abandoned something may still be at work in its folders.
-        let at_work = self.driver.operation().nodes.iter().any(|node| matches!(node.state, NodeState::Running { .. }));
-        if !at_work {
-            self.shared.executor.finish(Arc::clone(&self.context), users).await;
-        }
-    }
-
     /// I6: nothing runs and nothing is awaited.
     fn stuck(&self) -> String {
         let operation = self.driver.operation();
@@ -479,34 +369,6 @@ impl Hand {
     }
 }
 
-/// A panic says nothing of what the job does on its host.
-fn after_panic(effect: &Effect, outcome: NodeOutcome) -> NodeOutcome {
-    match effect {
-        Effect::Do { .. } | Effect::Undo { .. } => NodeOutcome::Unknown(Unknown::Unreachable),
-        Effect::Probe { .. } | Effect::Reattach { .. } | Effect::Kill { .. } => outcome,
-    }
-}
-
 fn input((node, attempt, outcome): (NodeId, u32, NodeOutcome)) -> Input {
     Input::Node { node, attempt, outcome }
-}
-
-/// The one place through which every failure passes on its way to the journal (I8).
-fn redacted(outcome: NodeOutcome, redactor: &crate::redact::Redactor) -> NodeOutcome {
-    let clean = |failure: crate::operation::Failure| crate::operation::Failure {
-        message: redactor.text(&failure.message),
-        hint: failure.hint.map(|hint| redactor.text(&hint)),
-        ..failure
-    };
-    match outcome {
-        NodeOutcome::Failed { failure, output } => NodeOutcome::Failed { failure: clean(failure), output },
-        NodeOutcome::ProbedUnknown(failure) => NodeOutcome::ProbedUnknown(clean(failure)),
-        // `out` and output were filtered where they were taken.
-        NodeOutcome::Succeeded { .. }
-        | NodeOutcome::AlreadySo
-        | NodeOutcome::Reattached
-        | NodeOutcome::Unknown(_)
-        | NodeOutcome::ProbedThere
-        | NodeOutcome::ProbedNotThere => outcome,
-    }
 }
