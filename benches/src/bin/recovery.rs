@@ -195,10 +195,9 @@ impl Executor for Asked {
                 self.all.notify_one();
             }
         }
-        match (self.until, task.effect) {
-            (Until::GoesOn, Effect::Reattach { .. }) => done(),
-            // Longer than we look: what is measured is how soon all go on, not their end.
-            _ => Box::pin(std::future::pending()),
+        match self.until {
+            Until::InHand => Box::pin(std::future::pending()),
+            Until::GoesOn => done(),
         }
     }
 }
