@@ -16,6 +16,9 @@ const FOUND: &[(u64, &str)] = &[
     (123, "`resume` decided the outcome of a step of `finally` that began anew"),
     (176, "an undo was begun in the same breath in which the operation was paused"),
     (184, "`resume --from` a step whose undo had failed"),
+    (3838, "a lock that went from one undo to the next in one step stayed recorded as the first one's"),
+    (7604, "a lock that was left over from a torn write was given back although its node had taken it again"),
+    (9119, "the end of a pause in `finally` made a success of an undo that had failed"),
 ];
 
 #[test]

@@ -212,8 +212,10 @@ impl Operation {
                 })?;
                 // What a person skipped or marked meanwhile may let more be reached. Format 1 had no such verbs.
                 let reach = self.format > 1 && !matches!(self.life, Life::RollingBack(_));
+                // An undo that failed in a rollback which was broken off is not tried again by what comes last.
+                let undoes = !matches!(self.life, Life::Finishing { .. });
                 self.again(at_ms, |state| match state {
-                    NodeState::UndoFailed { .. } => true,
+                    NodeState::UndoFailed { .. } => undoes,
                     NodeState::NotReached => reach,
                     _ => false,
                 })

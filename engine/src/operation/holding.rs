@@ -77,16 +77,17 @@ impl Driver {
             Vec::new()
         };
         let over_from: Vec<NodeId> = lost.iter().map(|&index| self.id(index)).collect();
-        if let Err(lock) = batch.world.places.take(&node, &locks, &over_from) {
-            self.blocked.insert(index, lock);
-            return false;
+        match batch.world.places.take(&node, &locks, &over_from) {
+            Ok(new) => batch.took.extend(new.into_iter().map(|lock| (lock, node.clone()))),
+            Err(lock) => {
+                self.blocked.insert(index, lock);
+                return false;
+            }
         }
         for index in lost {
             self.held.entry(index).and_modify(|held| held.retain(|lock| !locks.contains(lock)));
         }
-        if self.held.insert(index, locks.clone()).is_none() {
-            batch.took.extend(locks.into_iter().map(|lock| (lock, node.clone())));
-        }
+        self.held.insert(index, locks);
         true
     }
 }

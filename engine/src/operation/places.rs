@@ -7,8 +7,8 @@ use super::node::NodeId;
 /// The locks that the nodes of all operations of a store hold. The runner has the real one, the simulation its own.
 pub trait Places {
     /// Takes all these locks for a node of this operation, or none; again for one that has them, and over from those nodes of
-    /// the operation. Else the name of one that another holds.
-    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<(), String>;
+    /// the operation. Gives those that it did not have before; or the name of one that another holds.
+    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<Vec<String>, String>;
 }
 
 /// For an operation that shares nothing with others.
@@ -16,7 +16,7 @@ pub trait Places {
 pub struct Alone;
 
 impl Places for Alone {
-    fn take(&mut self, _: &NodeId, _: &[String], _: &[NodeId]) -> Result<(), String> {
-        Ok(())
+    fn take(&mut self, _: &NodeId, locks: &[String], _: &[NodeId]) -> Result<Vec<String>, String> {
+        Ok(locks.to_vec())
     }
 }

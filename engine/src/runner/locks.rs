@@ -111,15 +111,17 @@ pub(super) struct OfOperation<'a> {
 }
 
 impl Places for OfOperation<'_> {
-    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<(), String> {
+    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<Vec<String>, String> {
         let ours = (self.operation, node.clone());
         let free =
             |holder: &(Uuid, NodeId)| *holder == ours || (holder.0 == self.operation && over_from.contains(&holder.1));
         match locks.iter().find(|lock| self.table.nodes.get(*lock).is_some_and(|holder| !free(holder))) {
             Some(lock) => Err(lock.clone()),
             None => {
-                self.table.nodes.extend(locks.iter().map(|lock| (lock.clone(), ours.clone())));
-                Ok(())
+                let new = locks.iter().filter(|lock| self.table.nodes.get(*lock) != Some(&ours));
+                let new: Vec<String> = new.cloned().collect();
+                self.table.nodes.extend(new.iter().map(|lock| (lock.clone(), ours.clone())));
+                Ok(new)
             }
         }
     }

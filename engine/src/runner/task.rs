@@ -286,7 +286,8 @@ impl Hand {
         let id = self.context.id;
         let took = &decided.took;
         let mut gave = decided.gave;
-        gave.extend(self.left_over.drain(..).filter(|left| !took.contains(left)));
+        // Some of it may have been taken again meanwhile.
+        gave.extend(self.driver.left_over(std::mem::take(&mut self.left_over)));
         if let Err(error) = self.commit(&before, took, &gave).await {
             // What was not recorded is not held. What is recorded stays held: its node may be at work.
             self.shared.locks().give_back_nodes(id, &decided.took);

@@ -91,12 +91,14 @@ pub(super) enum Happening {
 struct Held(BTreeMap<String, NodeId>);
 
 impl Places for Held {
-    fn take(&mut self, node: &NodeId, locks: &[String], _: &[NodeId]) -> Result<(), String> {
-        if let Some(lock) = locks.iter().find(|lock| self.0.get(*lock).is_some_and(|holder| holder != node)) {
+    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<Vec<String>, String> {
+        let free = |holder: &NodeId| holder == node || over_from.contains(holder);
+        if let Some(lock) = locks.iter().find(|lock| self.0.get(*lock).is_some_and(|holder| !free(holder))) {
             return Err(lock.clone());
         }
-        self.0.extend(locks.iter().map(|lock| (lock.clone(), node.clone())));
-        Ok(())
+        let new: Vec<String> = locks.iter().filter(|lock| self.0.get(*lock) != Some(node)).cloned().collect();
+        self.0.extend(new.iter().map(|lock| (lock.clone(), node.clone())));
+        Ok(new)
     }
 }
 

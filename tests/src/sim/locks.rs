@@ -23,7 +23,7 @@ pub struct OfOperation<'a> {
 }
 
 impl Places for OfOperation<'_> {
-    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<(), String> {
+    fn take(&mut self, node: &NodeId, locks: &[String], over_from: &[NodeId]) -> Result<Vec<String>, String> {
         let ours = (self.operation, node.clone());
         for lock in locks {
             if self
@@ -35,10 +35,13 @@ impl Places for OfOperation<'_> {
                 return Err(lock.clone());
             }
         }
+        let mut new = Vec::new();
         for lock in locks {
-            self.table.nodes.insert(lock.clone(), ours.clone());
+            if self.table.nodes.insert(lock.clone(), ours.clone()) != Some(ours.clone()) {
+                new.push(lock.clone());
+            }
         }
-        Ok(())
+        Ok(new)
     }
 }
 

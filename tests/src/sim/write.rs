@@ -30,7 +30,10 @@ impl World {
         entries.extend(decided.entries);
         let mut gave = decided.gave;
         let left_over = std::mem::take(&mut self.ops[op].left_over);
-        gave.extend(left_over.into_iter().filter(|left| !decided.took.contains(left)));
+        // Some of it may have been taken again meanwhile.
+        if let Some(driver) = &self.ops[op].driver {
+            gave.extend(driver.left_over(left_over));
+        }
         let locked = entries.iter().any(|entry| entry.event == Event::Locked);
         let ended = self.ops[op].life().is_some_and(Life::is_final);
         let mut death = None;
