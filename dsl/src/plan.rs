@@ -6,9 +6,13 @@
 //! Invariant: `steps` stand in a valid order – every edge points to a smaller index – so that a plan with a cycle cannot be
 //! written down.
 
+mod files;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use files::{Datum, FileContent, FileSpec};
 
 use crate::expr::{Expr, Template};
 use crate::types::{Field, Type};
@@ -260,6 +264,13 @@ pub enum Action {
         /// What no answer in that time means.
         otherwise: Otherwise,
     },
+    /// Files with a given content; all are looked at before the first is written.
+    WriteFiles {
+        /// Which; never empty.
+        files: Vec<FileSpec>,
+    },
+    /// As an undo: puts back what the step's action has kept, or removes the file where there was none.
+    Restore,
 }
 
 /// What no answer at a gate means.

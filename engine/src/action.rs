@@ -5,5 +5,7 @@ pub mod job;
 pub mod out;
 pub mod output;
 pub mod probe;
+pub mod restore;
 pub mod upload;
 pub mod wait;
+pub mod write;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use dsl::expr::{Expr, Part, Template};
-use dsl::plan::{Action, EdgeKind, EdgeOrigin, Plan, Until, UploadFrom};
+use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Until, UploadFrom};
 
 use crate::fixture;
 
@@ -218,5 +218,18 @@ fn action(action: &Action) -> String {
         Action::Gate { text, approvers, not_requester, within_ms, otherwise } => {
             format!("gate {} {approvers:?} {not_requester} {within_ms:?} {otherwise:?}", template(text))
         }
+        Action::WriteFiles { files } => files.iter().map(file).collect::<Vec<_>>().join(" and "),
+        Action::Restore => "restore".to_owned(),
     }
+}
+
+fn file(file: &FileSpec) -> String {
+    let content = match &file.content {
+        FileContent::Text(text) => template(text),
+        FileContent::Jinja { asset, vars } => format!("jinja {asset} {vars:?}"),
+    };
+    let of = |name: &Option<Template>| name.as_ref().map_or("-".to_owned(), template);
+    let (owner, group) = (of(&file.owner), of(&file.group));
+    let backup = if file.backup { " backup" } else { "" };
+    format!("write {} mode {:o} {owner}:{group}{backup} {content}", template(&file.to), file.mode())
 }

@@ -446,6 +446,8 @@ fn gate(action: &Action) -> Gate {
         | Action::Shell { .. }
         | Action::Script { .. }
         | Action::Upload { .. }
+        | Action::WriteFiles { .. }
+        | Action::Restore
         | Action::Wait { .. } => Gate::No,
         Action::Gate { .. } => Gate::Yes,
     }
