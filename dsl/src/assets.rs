@@ -172,11 +172,18 @@ impl Loader<'_> {
                         }
                         What::Unknown(name) => {
                             let nearest = self.sink.nearest(&name, names.iter().copied());
-                            let message = format!("the template {} names {}, which is not given to it", quote(&path), quote(&name));
+                            let message = format!(
+                                "the template {} names {}, which is not given to it",
+                                quote(&path),
+                                quote(&name)
+                            );
                             Diagnostic::error(Code::UnknownVar, message)
                                 .inside(&source, &wrong.range, "not one of its `vars`")
                                 .helps(nearest.map(|nearest| format!("did you mean `{nearest}`?")))
-                                .help(format!("a template sees its `vars` only: `vars: {{ \"{}\": \"${{{{ … }}}}\" }}`", crate::source::plain(&name)))
+                                .help(format!(
+                                    "a template sees its `vars` only: `vars: {{ \"{}\": \"${{{{ … }}}}\" }}`",
+                                    crate::source::plain(&name)
+                                ))
                         }
                     };
                     self.sink.push(diagnostic.at(&written.span, "used here"));

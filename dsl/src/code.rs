@@ -156,6 +156,9 @@ codes! {
          or write it as the template names it.";
     UnusedVar = "A0182", "a template does not use what is given to it",
         "The value is computed and given to the template, which does not name it. Use it there or remove it.";
+    Contradiction = "A0183", "a patch contradicts itself",
+        "`absent` removes lines, and `ensure` and `replace` make lines: the same line cannot be to be there and not to be there. \
+         Each run would undo what the one before it did.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";

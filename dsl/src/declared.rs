@@ -7,7 +7,7 @@ mod files;
 use std::collections::HashMap;
 use std::ops::Range;
 
-pub(crate) use files::{ContentDecl, DatumDecl, FileDecl};
+pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
@@ -287,6 +287,7 @@ pub(crate) enum ActionKind {
     Wait { until: Option<UntilDecl>, within: Option<Scalar<u64>>, every: Option<Scalar<u64>> },
     Gate(GateDecl),
     WriteFiles { files: Vec<FileDecl> },
+    PatchFile(PatchDecl),
     Restore,
 }
 

@@ -56,7 +56,7 @@ pub struct Diagnostic {
     /// What to do about it.
     pub helps: Vec<String>,
     /// Where in another file of the workflow, such as a template; the labels then say where that is named.
-    pub inside: Option<Inside>,
+    pub inside: Option<Box<Inside>>,
 }
 
 /// A place in another file than the workflow's.
@@ -85,7 +85,8 @@ impl Diagnostic {
 
     /// The matter is in another file.
     pub(crate) fn inside(mut self, file: &Arc<Source>, range: &Range<usize>, text: &str) -> Diagnostic {
-        self.inside = Some(Inside { file: Arc::clone(file), label: Label { range: range.clone(), text: printable(text.to_owned()) } });
+        let label = Label { range: range.clone(), text: printable(text.to_owned()) };
+        self.inside = Some(Box::new(Inside { file: Arc::clone(file), label }));
         self
     }
 

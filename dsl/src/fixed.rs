@@ -157,6 +157,7 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             | Action::Shell { .. }
             | Action::Script { .. }
             | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
             | Action::Restore => {}
         },
         Field::FileMode(nth) => {

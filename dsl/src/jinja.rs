@@ -99,7 +99,8 @@ fn unread(text: &str, error: &Error) -> Wrong {
     let range = range.filter(|range| text.is_char_boundary(range.start) && text.is_char_boundary(range.end));
     let range = range.unwrap_or_else(|| {
         let line = error.line().unwrap_or(1);
-        let start = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>().min(text.len());
+        let start =
+            text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>().min(text.len());
         start..start + text[start..].lines().next().map_or(0, str::len)
     });
     Wrong { what: What::Syntax(error.detail().unwrap_or("it is not Jinja").to_owned()), range }
@@ -179,8 +180,14 @@ mod tests {
 
     #[test]
     fn what_a_template_names_is_among_its_vars() {
-        assert_eq!(check("{{ name }} {% for h in hosts %}{{ loop.index }} {{ h.x|upper }}{% endfor %}", &["name", "hosts"]), Ok(vec![]));
-        assert_eq!(check("{% set x = range(3) %}{{ x }} user {# nmae #} '{{ '{{ nmae }}' }}", &["name"]), Ok(vec!["name"]));
+        assert_eq!(
+            check("{{ name }} {% for h in hosts %}{{ loop.index }} {{ h.x|upper }}{% endfor %}", &["name", "hosts"]),
+            Ok(vec![])
+        );
+        assert_eq!(
+            check("{% set x = range(3) %}{{ x }} user {# nmae #} '{{ '{{ nmae }}' }}", &["name"]),
+            Ok(vec!["name"])
+        );
         assert_eq!(wrong("a\n{{ name }} {{ nmae }} {{ nmae.x }}"), [("unknown nmae".to_owned(), "nmae".to_owned())]);
         assert_eq!(wrong("{{ name|uper }}")[0].1, "uper");
         assert_eq!(wrong("{% if name is defnied %}{% endif %}")[0].1, "defnied");
@@ -202,7 +209,8 @@ mod tests {
 
     #[test]
     fn it_is_strict_and_limited_and_keeps_what_stands_there() {
-        let given = "{{ name }}\n{% for h in hosts %}{{ h.x|upper }},{% endfor %}{% if nothing is none %}!{% endif %}\n";
+        let given =
+            "{{ name }}\n{% for h in hosts %}{{ h.x|upper }},{% endfor %}{% if nothing is none %}!{% endif %}\n";
         assert_eq!(rendered(given).as_deref(), Ok("<n&m>\nA,B,!\n"));
         assert_eq!(rendered("\n{{ hosts[0].y }}"), Err("line 2: something is not there that it uses".to_owned()));
         assert!(rendered("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}").is_err());

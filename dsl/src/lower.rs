@@ -120,7 +120,9 @@ impl Lower<'_> {
             interrupted: match (&step.interrupted, &step.action) {
                 (Some(interrupted), _) => interrupted.value,
                 // It is harmless to repeat.
-                (None, Some(ActionDecl { kind: ActionKind::WriteFiles { .. } })) => Interrupted::Rerun,
+                (None, Some(ActionDecl { kind: ActionKind::WriteFiles { .. } | ActionKind::PatchFile(_) })) => {
+                    Interrupted::Rerun
+                }
                 (None, _) => Interrupted::Reattach,
             },
             retry,
@@ -285,6 +287,7 @@ impl Lower<'_> {
                 Action::Upload { from: from?, to, mode }
             }
             ActionKind::WriteFiles { files } => Action::WriteFiles { files: self.files(files)? },
+            ActionKind::PatchFile(patch) => self.patch_file(patch)?,
             ActionKind::Restore => Action::Restore,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);

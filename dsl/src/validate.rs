@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::expr::{Expr, Part, Template};
-use crate::plan::{Action, Datum, Edge, EdgeKind, FileContent, OnFailure, Plan, Step, Until, UploadFrom};
+use crate::plan::{Action, Datum, Edge, EdgeKind, FileContent, OnFailure, Patch, Plan, Step, Until, UploadFrom};
 
 /// Where an expression stands, which decides what it can read.
 #[derive(Clone, Copy)]
@@ -221,6 +221,7 @@ impl Step {
             | Action::Shell { .. }
             | Action::Upload { .. }
             | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
             | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => None,
@@ -258,6 +259,13 @@ impl Step {
                 Action::WriteFiles { files } => {
                     files.iter().try_for_each(|file| content_exprs(&file.content, visit))?;
                     files.iter().flat_map(|file| [&file.to].into_iter().chain(&file.owner).chain(&file.group)).collect()
+                }
+                Action::PatchFile { path, patch, .. } => {
+                    if let Patch::Json { merge } | Patch::Toml { merge } | Patch::Yaml { merge } = patch {
+                        merge.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit))?;
+                    }
+                    patch.lines().try_for_each(|line| template_exprs(line, visit))?;
+                    vec![path]
                 }
                 Action::Restore => Vec::new(),
             };

@@ -4,6 +4,7 @@ pub mod failure;
 pub mod job;
 pub mod out;
 pub mod output;
+pub mod patch;
 pub mod probe;
 pub mod restore;
 pub mod upload;

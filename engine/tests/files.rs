@@ -126,12 +126,71 @@ async fn a_rollback_puts_files_back_and_all_are_looked_at_first() {
     let create = create(steps, "", to.path(), "a long secret");
     let id = create.id;
     let life = run(&engine, create).await;
-    assert!(matches!(life, Life::RolledBack { .. }), "{life:?}");
+    assert!(matches!(life, Life::RolledBack), "{life:?}");
     let entries = engine.entries(id, 0, 1_000).await.unwrap();
-    let succeeded = |step: &str| format!("{entries:?}").contains(&format!("Succeeded {{ node: NodeId {{ step: \"{step}\""));
+    let succeeded =
+        |step: &str| format!("{entries:?}").contains(&format!("Succeeded {{ node: NodeId {{ step: \"{step}\""));
     assert!(succeeded("both"), "{entries:?}");
     assert_eq!(std::fs::read(&old).unwrap(), b"as it was");
     assert!(!new.exists());
     assert!(!to.path().join("never").exists(), "the other file of the step could not be written");
     engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_patched_file_keeps_the_rest_and_one_that_cannot_be_read_is_not_touched() {
+    let (data, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = |name: &str| to.path().join(name);
+    std::fs::write(file("a.json"), "{ \"keep\": 1.50 }\n").unwrap();
+    std::fs::write(file("a.toml"), "# head\nkeep = 1 # why\n").unwrap();
+    std::fs::write(file("broken.json"), "{\n  \"a\": 1,\n}\n").unwrap();
+    let canary = "canary-patch-55";
+    let patch = |path: &str, patch: &str| {
+        format!(r#"do: PatchFile(path: "${{{{ inputs.folder }}}}/{path}", patch: {patch}, create: true)"#)
+    };
+    let steps = [
+        format!(
+            r#"Step(id: "json", on: "m", undo: Restore, {})"#,
+            patch("a.json", r#"Json(merge: { "token": "${{ inputs.password }}", "names": "${{ inputs.names }}" })"#)
+        ),
+        format!(
+            r#"Step(id: "toml", on: "m", undo: Restore, {})"#,
+            patch("a.toml", r#"Toml(merge: { "more": { "x": true } })"#)
+        ),
+        format!(
+            r#"Step(id: "lines", on: "m", undo: Restore, {})"#,
+            patch("new", r#"Lines(ensure: ["on ${{ host.name }}"])"#)
+        ),
+    ];
+    let engine = open(data.path());
+    let life = run(&engine, create(&steps.join(","), "", to.path(), canary)).await;
+    assert!(matches!(life, Life::Completed { .. }), "{life:?}");
+    let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+    let json = format!("{{ \"keep\": 1.50, \"token\": \"{canary}\", \"names\": [\"a\", \"b\"] }}\n");
+    assert_eq!(read("a.json"), json);
+    assert_eq!(read("a.toml"), "# head\nkeep = 1 # why\n\n[more]\nx = true\n");
+    assert_eq!(read("new"), "on here\n");
+    let touched = |name: &str| {
+        let meta = std::fs::metadata(file(name)).unwrap();
+        (meta.ino(), meta.mtime_nsec())
+    };
+    let before = touched("a.json");
+
+    // Once more: nothing to do; and then a file that is no JSON, which takes the others back with it.
+    let broken = format!(
+        r#"Step(id: "broken", on: "m", needs: ["lines"], on_failure: Rollback, {})"#,
+        patch("broken.json", r#"Json(merge: { "a": 2 })"#)
+    );
+    let again = create(&format!("{},{broken}", steps.join(",")), "", to.path(), canary);
+    let id = again.id;
+    std::fs::write(file("a.toml"), "keep = 2\n").unwrap();
+    let life = run(&engine, again).await;
+    assert!(matches!(life, Life::RolledBack), "{life:?}");
+    let journal = format!("{:?}", engine.entries(id, 0, 1_000).await.unwrap());
+    assert!(journal.contains("cannot be read as JSON: line 3, column 1"), "{journal}");
+    assert_eq!(read("broken.json"), "{\n  \"a\": 1,\n}\n");
+    assert_eq!(touched("a.json"), before, "what was so already is neither written nor put back");
+    assert_eq!((read("a.toml"), read("new")), ("keep = 2\n".to_owned(), "on here\n".to_owned()));
+    engine.close().await.unwrap();
+    assert!(!holds(data.path(), canary));
 }

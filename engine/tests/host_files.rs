@@ -76,7 +76,7 @@ async fn a_file_is_written_once_and_left_alone_when_it_is_so() {
         assert_eq!(host.upload(&write, &()).await.unwrap(), Written::Changed, "{name}");
         std::fs::write(&to, "two\n").unwrap();
         assert_eq!(host.upload(&write, &()).await.unwrap(), Written::Changed, "{name}");
-        assert_eq!(entries(to.parent().unwrap()), [to.clone()], "{name}: nothing is left beside it");
+        assert_eq!(entries(to.parent().unwrap()), std::slice::from_ref(&to), "{name}: nothing is left beside it");
         host.sweep(write.id.operation, None).await.unwrap();
     }
 }
@@ -141,7 +141,10 @@ async fn what_was_there_is_put_back_in_every_shell() {
         std::fs::write(&old, "fourth").unwrap();
         restore(&host, &id, None, 3).await;
         assert_eq!(std::fs::read(&old).unwrap(), b"before\0\xff\n", "{name}");
-        assert_eq!(restore(&host, &host_support::id("other.a"), None, 1).await, "nothing was kept, so no file was changed\n");
+        assert_eq!(
+            restore(&host, &host_support::id("other.a"), None, 1).await,
+            "nothing was kept, so no file was changed\n"
+        );
         host.sweep(id.operation, None).await.unwrap();
         assert!(!kept.exists(), "{name}");
     }

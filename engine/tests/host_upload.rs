@@ -11,7 +11,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::host::{Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, Rules, SshSpec, Upload};
+use engine::host::{
+    Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, Rules, SshSpec, Upload,
+};
 use host_support::{Folder, PASSWORD, Sshd, eventually, id, keygen, local, secret};
 use russh::server;
 

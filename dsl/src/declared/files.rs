@@ -6,6 +6,9 @@ use super::Scalar;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::source::Spanned;
 
+/// A name, and where it stands.
+pub(crate) type NameAt<'a> = (&'a str, Range<usize>);
+
 /// One file of `WriteFile` or `WriteFiles`.
 #[derive(Debug, Clone)]
 pub(crate) struct FileDecl {
@@ -22,6 +25,41 @@ pub(crate) struct FileDecl {
 pub(crate) enum ContentDecl {
     Text(TemplateSyntax),
     Jinja { file: Spanned<String>, vars: Vec<(Spanned<String>, DatumDecl)> },
+}
+
+/// `PatchFile(…)`
+#[derive(Debug, Clone)]
+pub(crate) struct PatchDecl {
+    pub(crate) path: Option<TemplateSyntax>,
+    pub(crate) patch: Option<PatchKind>,
+    pub(crate) create: bool,
+}
+
+/// What a file is patched with.
+#[derive(Debug, Clone)]
+pub(crate) enum PatchKind {
+    Json(Vec<(Spanned<String>, DatumDecl)>),
+    Toml(Vec<(Spanned<String>, DatumDecl)>),
+    Yaml(Vec<(Spanned<String>, DatumDecl)>),
+    Lines { ensure: Vec<TemplateSyntax>, absent: Vec<TemplateSyntax>, replace: Vec<(String, TemplateSyntax)> },
+}
+
+impl PatchDecl {
+    /// Calls `visit` with every expression in it that may read another step.
+    pub(crate) fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Syntax)) {
+        self.path.iter().flat_map(TemplateSyntax::expressions).for_each(&mut *visit);
+        match &self.patch {
+            Some(PatchKind::Json(map) | PatchKind::Toml(map) | PatchKind::Yaml(map)) => {
+                map.iter().for_each(|(_, datum)| datum.visit(visit))
+            }
+            Some(PatchKind::Lines { ensure, absent, replace }) => {
+                let with = replace.iter().map(|(_, with)| with);
+                let lines = ensure.iter().chain(absent).chain(with);
+                lines.flat_map(TemplateSyntax::expressions).for_each(visit);
+            }
+            None => {}
+        }
+    }
 }
 
 /// A value that is written as data. A part that could not be read is left out; it is reported.
@@ -49,7 +87,7 @@ impl FileDecl {
     }
 
     /// The template that it is made of, with the names of its `vars` and where they stand.
-    pub(crate) fn jinja(&self) -> Option<(&Spanned<String>, Vec<(&str, Range<usize>)>)> {
+    pub(crate) fn jinja(&self) -> Option<(&Spanned<String>, Vec<NameAt<'_>>)> {
         let Some(ContentDecl::Jinja { file, vars }) = &self.content else { return None };
         Some((file, vars.iter().map(|(name, _)| (name.value.as_str(), name.span.clone())).collect()))
     }

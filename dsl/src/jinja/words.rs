@@ -93,13 +93,17 @@ mod tests {
         let text = "x {{ a.b | c('d') }}{# e #}{% if f is not g %}{% raw %}{{ h }}{% endraw %}{{ \"i\" ~ j }} {k";
         let found: Vec<(&str, Use)> = words(text).into_iter().map(|(range, usage)| (&text[range], usage)).collect();
         let names = ["a", "if", "f", "is", "raw", "j"];
-        assert_eq!(found.iter().filter(|(_, usage)| *usage == Use::Name).map(|(word, _)| *word).collect::<Vec<_>>(), names);
+        assert_eq!(
+            found.iter().filter(|(_, usage)| *usage == Use::Name).map(|(word, _)| *word).collect::<Vec<_>>(),
+            names
+        );
         assert!(found.contains(&("c", Use::Filter)) && found.contains(&("g", Use::Test)), "{found:?}");
     }
 
     #[test]
     fn nothing_in_a_template_breaks_it() {
-        for text in ["{{ 'é", "{{ é", "{{ \"\\", "{%", "{", "{{ a.", "{# é", "{{ 'é' }}é", "{% raw", "{% raw %}é"] {
+        for text in ["{{ 'é", "{{ é", "{{ \"\\", "{%", "{", "{{ a.", "{# é", "{{ 'é' }}é", "{% raw", "{% raw %}é"]
+        {
             words(text);
         }
     }

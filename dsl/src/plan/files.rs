@@ -42,6 +42,70 @@ pub enum FileContent {
     },
 }
 
+/// What a file is patched with. It may hold secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Patch {
+    /// JSON, merged as RFC 7386 says: maps into maps, `None` removes, everything else replaces.
+    Json {
+        /// What is merged into it.
+        merge: Vec<(String, Datum)>,
+    },
+    /// TOML, merged likewise.
+    Toml {
+        /// What is merged into it.
+        merge: Vec<(String, Datum)>,
+    },
+    /// YAML, merged likewise.
+    Yaml {
+        /// What is merged into it.
+        merge: Vec<(String, Datum)>,
+    },
+    /// Lines of text.
+    Lines {
+        /// These stand in it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ensure: Vec<Template>,
+        /// These do not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        absent: Vec<Template>,
+        /// A line in which a pattern is found becomes this one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replace: Vec<ReplaceLine>,
+    },
+}
+
+/// A line that is said otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceLine {
+    /// A pattern of the `regex` crate.
+    pub pattern: String,
+    /// The whole line that stands there then.
+    pub with: Template,
+}
+
+impl Patch {
+    /// Whether a secret flows into it.
+    pub fn is_secret(&self) -> bool {
+        match self {
+            Patch::Json { merge } | Patch::Toml { merge } | Patch::Yaml { merge } => {
+                merge.iter().any(|(_, datum)| datum.is_secret())
+            }
+            Patch::Lines { .. } => self.lines().any(|line| line.secret),
+        }
+    }
+
+    /// All texts of `Lines`.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &Template> {
+        let (ensure, absent, replace): (&[_], &[_], &[ReplaceLine]) = match self {
+            Patch::Json { .. } | Patch::Toml { .. } | Patch::Yaml { .. } => (&[], &[], &[]),
+            Patch::Lines { ensure, absent, replace } => (ensure, absent, replace),
+        };
+        ensure.iter().chain(absent).chain(replace.iter().map(|replace| &replace.with))
+    }
+}
+
 /// A value that is written as data – a number, a list, a map – with expressions in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,21 +151,27 @@ impl Action {
             | Action::Upload { .. }
             | Action::Wait { .. }
             | Action::Gate { .. }
+            | Action::PatchFile { .. }
             | Action::Restore => &[],
         }
     }
 
     /// Whether it keeps what was there before, so that [`Action::Restore`] can put it back.
     pub fn keeps_backup(&self) -> bool {
-        !self.files().is_empty() && self.files().iter().all(|file| file.backup)
+        let files = self.files();
+        matches!(self, Action::PatchFile { .. }) || (!files.is_empty() && files.iter().all(|file| file.backup))
     }
 
     /// Whether the engine itself does it, by something that is harmless to repeat: nothing on the host outlives the engine,
     /// and an attempt that was cut off is simply done again.
     pub fn is_in_engine(&self) -> bool {
         match self {
-            Action::Upload { .. } | Action::WriteFiles { .. } | Action::Wait { .. } => true,
-            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Gate { .. } | Action::Restore => false,
+            Action::Upload { .. } | Action::WriteFiles { .. } | Action::PatchFile { .. } | Action::Wait { .. } => true,
+            Action::Run { .. }
+            | Action::Shell { .. }
+            | Action::Script { .. }
+            | Action::Gate { .. }
+            | Action::Restore => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Actions: what a step does, asks and undoes.
 
 mod files;
+mod patch;
 
 pub(super) use files::check_restore;
 
@@ -25,7 +26,7 @@ const HTTP: Shape = Shape { name: "Http", fields: &["url", "status"], positional
 
 /// Reads what a step does.
 pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
-    let known = &["Run", "Shell", "Script", "Upload", "WriteFile", "WriteFiles", "Wait", "Gate"];
+    let known = &["Run", "Shell", "Script", "Upload", "WriteFile", "WriteFiles", "PatchFile", "Wait", "Gate"];
     let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
 }
@@ -50,6 +51,7 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
         "Upload" => upload(node, reader),
         "WriteFile" => files::write_file(node, reader),
         "WriteFiles" => files::write_files(node, reader),
+        "PatchFile" => patch::patch_file(node, reader),
         "Restore" => reader.bare(node).map(|()| ActionKind::Restore),
         "Gate" => gate(node, reader).map(ActionKind::Gate),
         _ => wait(node, reader),

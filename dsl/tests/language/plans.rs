@@ -67,7 +67,7 @@ fn the_examples_of_the_manual_are_workflows() {
         assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
         found += 1;
     }
-    assert_eq!(found, 6);
+    assert_eq!(found, 7);
 }
 
 /// Plans as former builds wrote them, and one of this format, which must stay readable.
@@ -88,7 +88,7 @@ fn stored_plans_of_both_formats_are_read() {
         let plain = |step: &dsl::plan::Step| step.group.is_none() && step.each.is_none() && step.finally.is_none();
         assert!(plan.groups.is_empty() && plan.instances.is_empty() && plan.steps.iter().all(plain), "{name}");
     }
-    for name in ["rolling", "each"] {
+    for name in ["rolling", "each", "files"] {
         let stored = format!("format2_{name}.json");
         let plan = fixture::run(&fixture::folder().join(format!("plans/{name}.ron"))).compiled.expect("a plan").plan;
         if std::env::var_os("UPDATE").is_some() {
@@ -219,6 +219,7 @@ fn action(action: &Action) -> String {
             format!("gate {} {approvers:?} {not_requester} {within_ms:?} {otherwise:?}", template(text))
         }
         Action::WriteFiles { files } => files.iter().map(file).collect::<Vec<_>>().join(" and "),
+        Action::PatchFile { path, patch, create } => format!("patch {} create {create} {patch:?}", template(path)),
         Action::Restore => "restore".to_owned(),
     }
 }

@@ -360,7 +360,9 @@ fn check(upload: &Upload) -> Result<(), ErrorKind> {
         return invalid("sha256 must be 64 lower-case hexadecimal digits");
     }
     if let Some(name) = upload.rules.owner.iter().chain(&upload.rules.group).find(|name| !is_owner(name)) {
-        return Err(ErrorKind::Invalid { why: format!("{name:?} is neither the name nor the number of a user or group") });
+        return Err(ErrorKind::Invalid {
+            why: format!("{name:?} is neither the name nor the number of a user or group"),
+        });
     }
     if upload.timeout < Duration::from_millis(1) { invalid("an upload needs a timeout") } else { Ok(()) }
 }

@@ -447,6 +447,7 @@ fn gate(action: &Action) -> Gate {
         | Action::Script { .. }
         | Action::Upload { .. }
         | Action::WriteFiles { .. }
+        | Action::PatchFile { .. }
         | Action::Restore
         | Action::Wait { .. } => Gate::No,
         Action::Gate { .. } => Gate::Yes,

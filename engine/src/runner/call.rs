@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
 use dsl::expr::{HostProperty, Template};
-use dsl::plan::{Action, FileContent, FileSpec, Out, Plan, Step, Until, UploadFrom};
+use dsl::plan::{Action, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
 use dsl::value::{FileRef, SecretRef, Value};
 use store::Secret;
 
 use super::context::Context;
 use crate::action;
+use crate::action::patch::{FileToPatch, Patch as RenderedPatch, lines::Lines};
 use crate::host::{Job, JobId, Program, Supervise};
 use crate::operation::{CoreScope, Effect, Failure, FailureClass, NodeId, Operation};
 use crate::vault::Vault;
@@ -67,6 +69,8 @@ pub enum Work {
     },
     /// Files with a given content.
     Write(Vec<FileToWrite>),
+    /// Some of what is in a file.
+    Patch(FileToPatch),
     /// Waiting.
     Wait {
         /// For what.
@@ -282,12 +286,32 @@ impl Renderer<'_> {
         })
     }
 
-    fn jinja(&self, asset: &str, vars: &[(String, dsl::plan::Datum)]) -> Result<String, Failure> {
-        let mut values = Vec::with_capacity(vars.len());
-        for (name, datum) in vars {
-            let value = dsl::data::evaluate(datum, &self.scope);
-            values.push((name.clone(), value.map_err(|error| other(format!("`{name}` cannot be evaluated: {error}")))?));
-        }
+    fn patch(&self, patch: &Patch) -> Result<RenderedPatch, Failure> {
+        Ok(match patch {
+            Patch::Json { merge } => RenderedPatch::Json(self.data(merge)?),
+            Patch::Toml { merge } => RenderedPatch::Toml(self.data(merge)?),
+            Patch::Yaml { merge } => RenderedPatch::Yaml(self.data(merge)?),
+            Patch::Lines { ensure, absent, replace } => RenderedPatch::Lines(Lines {
+                ensure: self.texts("a line", ensure)?,
+                absent: self.texts("a line", absent)?,
+                replace: replace
+                    .iter()
+                    .map(|replace| Ok((replace.pattern.clone(), self.text("a line", &replace.with)?)))
+                    .collect::<Result<_, Failure>>()?,
+            }),
+        })
+    }
+
+    fn data(&self, entries: &[(String, Datum)]) -> Result<Vec<(String, Data)>, Failure> {
+        let entry = |(name, datum): &(String, Datum)| match dsl::data::evaluate(datum, &self.scope) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(error) => Err(other(format!("`{name}` cannot be evaluated: {error}"))),
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    fn jinja(&self, asset: &str, vars: &[(String, Datum)]) -> Result<String, Failure> {
+        let values = self.data(vars)?;
         let text = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
         let text = String::from_utf8(text).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
         dsl::jinja::render(&text, values).map_err(|why| other(format!("the template `{asset}` gives nothing: {why}")))
@@ -311,7 +335,11 @@ impl Renderer<'_> {
                 text: action::restore::SCRIPT.to_owned(),
                 args: vec![self.job.operation.to_string(), self.keep()],
             },
-            Action::Upload { .. } | Action::WriteFiles { .. } | Action::Wait { .. } | Action::Gate { .. } => {
+            Action::Upload { .. }
+            | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
+            | Action::Wait { .. }
+            | Action::Gate { .. } => {
                 return Err(other("this action runs no program".to_owned()));
             }
         })
@@ -342,6 +370,13 @@ impl Renderer<'_> {
             Action::WriteFiles { files } => {
                 Work::Write(files.iter().map(|file| self.file(file)).collect::<Result<_, _>>()?)
             }
+            Action::PatchFile { path, patch, create } => Work::Patch(FileToPatch {
+                path: self.absolute(path)?,
+                patch: self.patch(patch)?,
+                create: *create,
+                keep: self.keep(),
+                secret: patch.is_secret(),
+            }),
             Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => {
                 Work::Job(self.job(action, Supervise::Always)?)
             }

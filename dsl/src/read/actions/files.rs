@@ -140,7 +140,9 @@ fn datum(node: &Node, field: &str, depth: usize, left: &mut usize, reader: &mut 
         Kind::Word(_) | Kind::Struct(_) => {
             let message = format!("{} stands in `{field}`, where data is expected", node.describe());
             let diagnostic = Diagnostic::error(Code::WrongShape, message).at(&node.head(), "no data");
-            reader.sink.push(diagnostic.help("a text, a number, `true` or `false`, `None`, a list `[…]` or a map `{…}`"));
+            reader
+                .sink
+                .push(diagnostic.help("a text, a number, `true` or `false`, `None`, a list `[…]` or a map `{…}`"));
             return None;
         }
         Kind::Broken => return None,
@@ -167,10 +169,12 @@ pub(in crate::read) fn check_restore(step: &StepDecl, fields: &Fields, reader: &
     let Some(action) = step.action.as_ref().filter(|_| restores) else { return };
     let help = match &action.kind {
         ActionKind::WriteFiles { files } if files.iter().all(|file| file.backup) => return,
+        ActionKind::PatchFile(_) => return,
         ActionKind::WriteFiles { .. } => "keep what was there: `backup: true` for each file",
         _ => "only actions on files keep something; write what undoes this one: `undo: Run([…])`",
     };
     let message = format!("{} has `undo: Restore`, but keeps nothing to restore", step.title());
-    let diagnostic = Diagnostic::error(Code::NeedsCompanion, message).at(&fields.place("undo"), "what would be put back?");
+    let diagnostic =
+        Diagnostic::error(Code::NeedsCompanion, message).at(&fields.place("undo"), "what would be put back?");
     reader.sink.push(diagnostic.help(help));
 }

@@ -76,10 +76,12 @@ if [ "$a_owner$a_group" ]; then
 fi
 a_e=$(chmod "$a_mode" "$a_tmp" 2>&1) || a_gone error - "$a_e"
 a_safe "$a_tmp"
+a_moved="$a_to was changed by somebody else meanwhile"
+a_still || a_gone error - "$a_moved"
 if [ "$a_keep" ]; then
     a_keep "$@" || a_gone error - "what was at $a_to cannot be kept: $a_e"
+    a_still || a_gone error - "$a_moved"
 fi
-a_still || a_gone error - "$a_to was changed by somebody else meanwhile"
 a_e=$(mv -f "$a_tmp" "$a_to" 2>&1) || a_gone error - "$a_e"
 a_safe "$a_dir"
 a_end done
