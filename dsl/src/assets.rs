@@ -1,12 +1,15 @@
 //! The scripts and files that belong to a workflow: where they may lie, and what may be in them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::code::Code;
-use crate::declared::{ActionKind, Declared};
+use crate::declared::{ActionKind, Declared, FileDecl};
 use crate::diagnostic::{Diagnostic, Sink};
+use crate::jinja::{self, What};
 use crate::limits;
-use crate::source::{Files, Spanned, count, quote, sentence};
+use crate::source::{Files, Source, Spanned, count, quote, sentence};
 
 /// The bytes of each file by its path.
 pub(crate) type Assets = BTreeMap<String, Vec<u8>>;
@@ -39,6 +42,9 @@ pub(crate) fn load(declared: &Declared, files: &dyn Files, sink: &mut Sink) -> A
                     if let Some(path) = from.literal() {
                         loader.load(&Spanned::new(path, from.span.clone()));
                     }
+                }
+                ActionKind::WriteFiles { files } => {
+                    files.iter().filter_map(FileDecl::jinja).for_each(|(file, vars)| loader.template(file, &vars));
                 }
                 _ => {}
             }
@@ -105,20 +111,14 @@ impl Loader<'_> {
         if !self.scripts.insert(path.clone()) {
             return;
         }
-        let Some(bytes) = self.assets.get(&path) else { return };
         let shown = quote(&path);
-        let mut wrong = |message: String| {
-            self.sink.push(Diagnostic::error(Code::BadScript, message).at(&written.span, "named here"));
+        let text = match self.text(&path) {
+            Some(Ok(text)) => text.to_owned(),
+            Some(Err(message)) => return self.wrong(Code::BadScript, message, written),
+            None => return,
         };
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => return wrong(format!("{shown} is not UTF-8: byte {} is wrong", error.valid_up_to())),
-        };
-        if let Some(at) = text.find('\0') {
-            return wrong(format!("{shown} has a NUL byte in it, at byte {at}"));
-        }
         if text.trim().is_empty() {
-            return wrong(format!("{shown} is empty"));
+            return self.wrong(Code::BadScript, format!("{shown} is empty"), written);
         }
         if let Some(at) = text.find("${{") {
             let line = 1 + text[..at].matches('\n').count();
@@ -127,6 +127,68 @@ impl Loader<'_> {
                 .at(&written.span, "nothing is ever spliced into a script")
                 .help("pass the value by `args` and read it as \"$1\", or by `env` and read it as \"$NAME\"");
             self.sink.push(diagnostic);
+        }
+    }
+
+    /// The text of a file that was loaded; an error says why it is none.
+    fn text(&self, path: &str) -> Option<Result<&str, String>> {
+        let shown = quote(path);
+        Some(match std::str::from_utf8(self.assets.get(path)?) {
+            Err(error) => Err(format!("{shown} is not UTF-8: byte {} is wrong", error.valid_up_to())),
+            Ok(text) => match text.find('\0') {
+                Some(at) => Err(format!("{shown} has a NUL byte in it, at byte {at}")),
+                None => Ok(text),
+            },
+        })
+    }
+
+    fn wrong(&mut self, code: Code, message: String, written: &Spanned<String>) {
+        self.sink.push(Diagnostic::error(code, message).at(&written.span, "named here"));
+    }
+
+    /// A Jinja template: what is wrong in it is shown where it stands.
+    fn template(&mut self, written: &Spanned<String>, vars: &[(&str, Range<usize>)]) {
+        let Some(path) = self.load(written) else { return };
+        let text = match self.text(&path) {
+            Some(Ok(text)) => text.to_owned(),
+            Some(Err(message)) => return self.wrong(Code::BadTemplate, message, written),
+            None => return,
+        };
+        let names: Vec<&str> = vars.iter().map(|(name, _)| *name).collect();
+        let source = Arc::new(Source { name: path.clone(), text });
+        match jinja::check(&source.text, &names) {
+            Ok(unused) => {
+                for (name, span) in vars.iter().filter(|(name, _)| unused.contains(name)) {
+                    let message = format!("{} does not use {}", quote(&path), quote(name));
+                    self.sink.push(Diagnostic::warning(Code::UnusedVar, message).at(span, "giving it has no effect"));
+                }
+            }
+            Err(wrong) => {
+                for wrong in wrong {
+                    let diagnostic = match wrong.what {
+                        What::Syntax(said) => {
+                            let message = format!("the template {} cannot be read: {said}", quote(&path));
+                            Diagnostic::error(Code::BadTemplate, message).inside(&source, &wrong.range, "here")
+                        }
+                        What::Unknown(name) => {
+                            let nearest = self.sink.nearest(&name, names.iter().copied());
+                            let message = format!(
+                                "the template {} names {}, which is not given to it",
+                                quote(&path),
+                                quote(&name)
+                            );
+                            Diagnostic::error(Code::UnknownVar, message)
+                                .inside(&source, &wrong.range, "not one of its `vars`")
+                                .helps(nearest.map(|nearest| format!("did you mean `{nearest}`?")))
+                                .help(format!(
+                                    "a template sees its `vars` only: `vars: {{ \"{}\": \"${{{{ … }}}}\" }}`",
+                                    crate::source::plain(&name)
+                                ))
+                        }
+                    };
+                    self.sink.push(diagnostic.at(&written.span, "used here"));
+                }
+            }
         }
     }
 }

@@ -124,7 +124,7 @@ codes! {
          as \"$1\", or by `stdin`.";
     NeedsCompanion = "A0125", "a policy lacks what it relies on",
         "`interrupted: Probe` asks the step's probe whether the effect is there, and `interrupted: UndoThenRerun` runs its \
-         `undo`: without one there is nothing to ask or run. `otherwise` of a gate says what no answer `within` a time means, \
+         `undo`: without one there is nothing to ask or run. `undo: Restore` puts back what the action has kept by `backup: true`. `otherwise` of a gate says what no answer `within` a time means, \
          so there must be such a time.";
     NoEffect = "A0126", "a field has no effect here",
         "The field exists, but together with what else is written here it does nothing, so it is refused rather than \
@@ -146,6 +146,19 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
+    BadTemplate = "A0180", "a template cannot be read",
+        "A template of `WriteFile` is written in Jinja, in UTF-8. It is read when the workflow is checked, so that no step fails \
+         because of a `{% endif %}` that is missing. A template is one file: it includes, extends and imports nothing, and its \
+         filters and tests are those of Jinja.";
+    UnknownVar = "A0181", "a template names something that is not given to it",
+        "A template sees the `vars` of its `WriteFile` and nothing else – no input, no environment, no fact of the host –, so that \
+         what a file depends on stands in the workflow: its edges, and whether a secret flows into it. Give the value by `vars`, \
+         or write it as the template names it.";
+    UnusedVar = "A0182", "a template does not use what is given to it",
+        "The value is computed and given to the template, which does not name it. Use it there or remove it.";
+    Contradiction = "A0183", "a patch contradicts itself",
+        "`absent` removes lines, and `ensure` and `replace` make lines: the same line cannot be to be there and not to be there. \
+         Each run would undo what the one before it did.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
@@ -160,7 +173,7 @@ codes! {
          `when: \"inputs.x != none\"`; the other fields of that step may then use it as it is.";
     SecretLeaks = "A0205", "a secret would be seen",
         "Arguments are in every process list, URLs in logs, outputs and decisions in the journal. A secret, and whatever is \
-         computed from one, may therefore go only into `env` and `stdin`. Whether it is present is no secret: \
+         computed from one, may therefore go only into `env`, `stdin` and the content of a file. Whether it is present is no secret: \
          `inputs.password != none` and `??` can be used anywhere.";
     SecretComputed = "A0206", "a secret that is no text cannot be computed with",
         "The engine never sees the text of a secret, only the step's executor does, at the last moment. So a secret number, \

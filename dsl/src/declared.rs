@@ -2,8 +2,12 @@
 //!
 //! What could not be read is `None` or missing and has been reported, so later passes stay silent about it.
 
+mod files;
+
 use std::collections::HashMap;
 use std::ops::Range;
+
+pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
@@ -282,6 +286,9 @@ pub(crate) enum ActionKind {
     Upload { from: Option<TemplateSyntax>, to: Option<TemplateSyntax>, mode: Option<Scalar<u32>> },
     Wait { until: Option<UntilDecl>, within: Option<Scalar<u64>>, every: Option<Scalar<u64>> },
     Gate(GateDecl),
+    WriteFiles { files: Vec<FileDecl> },
+    PatchFile(PatchDecl),
+    Restore,
 }
 
 impl ActionDecl {

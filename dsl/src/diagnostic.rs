@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -54,12 +55,23 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What to do about it.
     pub helps: Vec<String>,
+    /// Where in another file of the workflow, such as a template; the labels then say where that is named.
+    pub inside: Option<Box<Inside>>,
+}
+
+/// A place in another file than the workflow's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// The file; its name is its path in the workflow's folder.
+    pub file: Arc<Source>,
+    /// Where in it.
+    pub label: Label,
 }
 
 impl Diagnostic {
     pub(crate) fn error(code: Code, message: impl Into<String>) -> Diagnostic {
         let message = printable(message.into());
-        Diagnostic { code, severity: Severity::Error, message, labels: Vec::new(), helps: Vec::new() }
+        Diagnostic { code, severity: Severity::Error, message, labels: Vec::new(), helps: Vec::new(), inside: None }
     }
 
     pub(crate) fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
@@ -68,6 +80,13 @@ impl Diagnostic {
 
     pub(crate) fn at(mut self, range: &Range<usize>, text: impl Into<String>) -> Diagnostic {
         self.labels.push(Label { range: range.clone(), text: printable(text.into()) });
+        self
+    }
+
+    /// The matter is in another file.
+    pub(crate) fn inside(mut self, file: &Arc<Source>, range: &Range<usize>, text: &str) -> Diagnostic {
+        let label = Label { range: range.clone(), text: printable(text.to_owned()) };
+        self.inside = Some(Box::new(Inside { file: Arc::clone(file), label }));
         self
     }
 
@@ -93,50 +112,54 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = level.primary_title(self.message.as_str()).id(self.code.id()).elements(self.snippet(source));
+        let inside = self.inside.as_ref().and_then(|inside| snippet(&inside.file, std::slice::from_ref(&inside.label)));
+        let snippets = inside.into_iter().chain(snippet(source, &self.labels));
+        let mut group = level.primary_title(self.message.as_str()).id(self.code.id()).elements(snippets);
         for help in &self.helps {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         renderer.render(&[group])
     }
 
-    /// The part of the source that the labels are in; the whole of it is never handed to the renderer.
-    fn snippet<'a>(&'a self, source: &'a Source) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-        let text = source.text.as_str();
-        let ranges: Vec<Range<usize>> = self.labels.iter().map(|label| within(text, &label.range)).collect();
-        let start = ranges.iter().map(|range| range.start).min()?;
-        let end = ranges.iter().map(|range| range.end).max()?;
-        let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
-        let line = 1 + text[..start].matches('\n').count();
-        let snippet = Snippet::source(without_c1(&text[start..end])).line_start(line).path(source.name.as_str());
-        Some(snippet.annotations(self.labels.iter().zip(ranges).enumerate().map(|(i, (label, range))| {
-            let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let words = (!label.text.is_empty()).then_some(label.text.as_str());
-            kind.span(range.start - start..range.end - start).label(words)
-        })))
-    }
-
     /// The same facts for programs: lines and columns count from 1, columns in characters.
     pub fn to_json(&self, source: &Source) -> serde_json::Value {
-        let labels: Vec<_> = self
-            .labels
-            .iter()
-            .map(|label| {
-                let range = within(&source.text, &label.range);
-                let (line, column) = position(&source.text, range.start);
-                let (end_line, end_column) = position(&source.text, range.end);
-                serde_json::json!({
-                    "start": range.start, "end": range.end, "line": line, "column": column,
-                    "end_line": end_line, "end_column": end_column, "text": label.text,
-                })
+        let place = |source: &Source, label: &Label| {
+            let range = within(&source.text, &label.range);
+            let (line, column) = position(&source.text, range.start);
+            let (end_line, end_column) = position(&source.text, range.end);
+            serde_json::json!({
+                "start": range.start, "end": range.end, "line": line, "column": column,
+                "end_line": end_line, "end_column": end_column, "text": label.text,
             })
-            .collect();
-        serde_json::json!({
+        };
+        let labels: Vec<_> = self.labels.iter().map(|label| place(source, label)).collect();
+        let mut json = serde_json::json!({
             "code": self.code.id(), "severity": self.severity.as_str(), "message": self.message,
             "file": source.name, "labels": labels, "helps": self.helps,
-        })
+        });
+        if let Some(inside) = &self.inside {
+            let label = place(&inside.file, &inside.label);
+            json["inside"] = serde_json::json!({ "file": inside.file.name, "label": label });
+        }
+        json
     }
+}
+
+/// The part of the source that the labels are in; the whole of it is never handed to the renderer.
+fn snippet<'a>(source: &'a Source, labels: &'a [Label]) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+    let text = source.text.as_str();
+    let ranges: Vec<Range<usize>> = labels.iter().map(|label| within(text, &label.range)).collect();
+    let start = ranges.iter().map(|range| range.start).min()?;
+    let end = ranges.iter().map(|range| range.end).max()?;
+    let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+    let line = 1 + text[..start].matches('\n').count();
+    let snippet = Snippet::source(without_c1(&text[start..end])).line_start(line).path(source.name.as_str());
+    Some(snippet.annotations(labels.iter().zip(ranges).enumerate().map(|(i, (label, range))| {
+        let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let words = (!label.text.is_empty()).then_some(label.text.as_str());
+        kind.span(range.start - start..range.end - start).label(words)
+    })))
 }
 
 /// The renderer shows control characters by signs, but knows only those of ASCII. The others have two bytes, like the dot

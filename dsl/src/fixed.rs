@@ -29,6 +29,8 @@ pub(crate) enum Field {
     RetryFactor,
     RetryCap,
     Mode,
+    /// The mode of the nth file of `WriteFiles`.
+    FileMode(usize),
     Port,
 }
 
@@ -43,7 +45,7 @@ impl Field {
             Field::RetryWait => "wait",
             Field::RetryFactor => "factor",
             Field::RetryCap => "cap",
-            Field::Mode => "mode",
+            Field::Mode | Field::FileMode(_) => "mode",
             Field::Port => "port",
         }
     }
@@ -105,6 +107,11 @@ fn show(value: &Value) -> String {
     value.to_text().map_or_else(|| value.kind().to_owned(), |text| quote(&text))
 }
 
+fn mode_of(value: &Value) -> Result<u32, String> {
+    let Value::Text(text) = value else { return Err("`mode` must be a text such as '0644'".to_owned()) };
+    parse_mode(text).ok_or_else(|| "`mode` must be octal, such as '0644'".to_owned())
+}
+
 /// Puts a value into its field, if it is within limits.
 fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String> {
     let name = field.name();
@@ -139,15 +146,27 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             }
             Action::Wait { until: Until::Tcp { port }, .. } => *port = Template::literal(whole(1, 65_535)?.to_string()),
             Action::Upload { mode, .. } => {
-                let Value::Text(text) = value else { return Err("`mode` must be a text such as '0644'".to_owned()) };
-                *mode = Some(parse_mode(text).ok_or("`mode` must be octal, such as '0644'")?);
+                *mode = Some(mode_of(value)?);
             }
             Action::Gate { within_ms, .. } => {
                 *within_ms = Some(duration(limits::TIMEOUT_MIN_MS, limits::GATE_WITHIN_MAX_MS)?);
             }
             // Only these actions have such fields.
-            Action::Wait { .. } | Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {}
+            Action::Wait { .. }
+            | Action::Run { .. }
+            | Action::Shell { .. }
+            | Action::Script { .. }
+            | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
+            | Action::Restore => {}
         },
+        Field::FileMode(nth) => {
+            if let Action::WriteFiles { files } = &mut step.action
+                && let Some(file) = files.get_mut(nth)
+            {
+                file.mode = Some(mode_of(value)?);
+            }
+        }
     }
     Ok(())
 }

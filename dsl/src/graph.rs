@@ -262,6 +262,9 @@ fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
         ActionKind::Wait { until: Some(UntilDecl::Http { url, .. }), .. } => templates.extend(url),
         ActionKind::Wait { .. } => {}
         ActionKind::Gate(gate) => templates.extend(&gate.text),
+        ActionKind::WriteFiles { files } => return files.iter().for_each(|file| file.visit(visit)),
+        ActionKind::PatchFile(patch) => return patch.visit(visit),
+        ActionKind::Restore => {}
     }
     templates.into_iter().flat_map(TemplateSyntax::expressions).for_each(visit);
 }

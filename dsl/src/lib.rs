@@ -3,9 +3,11 @@
 //! [`check`] reads a source and finds all that is wrong with it; [`Workflow::compile`] makes a plan of it for given values
 //! and hosts; [`eval::eval`] and [`eval::render`] compute what a plan's expressions give, where the engine needs them.
 
+pub mod data;
 pub mod duration;
 pub mod eval;
 pub mod expr;
+pub mod jinja;
 pub mod limits;
 pub mod plan;
 pub mod types;
@@ -36,7 +38,7 @@ mod workflow;
 pub use code::{Code, CodeInfo, codes, explain};
 pub use compile::Compiled;
 pub use declared::RoleKind;
-pub use diagnostic::{Diagnostic, Label, Severity};
+pub use diagnostic::{Diagnostic, Inside, Label, Severity};
 pub use eval::{eval, render};
 pub use given::{Given, GivenValue, Origin, SecretText, Secrets};
 pub use kind::parse_text;

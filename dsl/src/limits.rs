@@ -118,6 +118,16 @@ limits! {
     BYTES: u64 = 1 << 60;
     /// Bytes of a text that an expression makes.
     RESULT_BYTES: usize = 1 << 20;
+    /// Files that one `WriteFiles` writes.
+    FILES: usize = 100;
+    /// Lines of `ensure`, of `absent` and of `replace`.
+    LINES: usize = 1_000;
+    /// Entries of a map or a list in `vars` or `merge`, over all that is inside each other.
+    DATA_ENTRIES: usize = 1_000;
+    /// Maps and lists inside each other in `vars` or `merge`.
+    DATA_NESTING: usize = 6;
+    /// Instructions that a Jinja template may take.
+    TEMPLATE_FUEL: u64 = 1_000_000;
     /// Bytes of a secret below which it cannot be found in what programs write.
     SECRET_FILTER_BYTES: usize = 8;
 }

@@ -4,6 +4,7 @@
 //! put in when a plan is made.
 
 mod each;
+mod files;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -116,7 +117,14 @@ impl Lower<'_> {
                 Some(undo) => Some(undo?),
                 None => None,
             },
-            interrupted: step.interrupted.as_ref().map_or(Interrupted::Reattach, |interrupted| interrupted.value),
+            interrupted: match (&step.interrupted, &step.action) {
+                (Some(interrupted), _) => interrupted.value,
+                // It is harmless to repeat.
+                (None, Some(ActionDecl { kind: ActionKind::WriteFiles { .. } | ActionKind::PatchFile(_) })) => {
+                    Interrupted::Rerun
+                }
+                (None, _) => Interrupted::Reattach,
+            },
             retry,
             timeout_ms,
             on_failure: step.on_failure,
@@ -225,7 +233,7 @@ impl Lower<'_> {
             Field::RetryTimes => (&[Class::Whole], "Int"),
             Field::Port => (&[Class::Whole], "Port"),
             Field::RetryFactor => (&[Class::Whole, Class::Float], "Float"),
-            Field::Mode => (&[Class::Text], "Text"),
+            Field::Mode | Field::FileMode(_) => (&[Class::Text], "Text"),
         };
         if let Some(typed) = self.typing.of_class(syntax, classes, needed, field.name()) {
             self.fixed.push(Fixed { field, expr: typed.expr, span: syntax.span.clone() });
@@ -278,6 +286,9 @@ impl Lower<'_> {
                 let to = self.typing.template(to.as_ref()?, Some("be a path on the host"));
                 Action::Upload { from: from?, to, mode }
             }
+            ActionKind::WriteFiles { files } => Action::WriteFiles { files: self.files(files)? },
+            ActionKind::PatchFile(patch) => self.patch_file(patch)?,
+            ActionKind::Restore => Action::Restore,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
                 let every_ms = self.scalar(every.as_ref(), Field::Every).unwrap_or(EVERY_MS);

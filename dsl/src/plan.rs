@@ -6,9 +6,13 @@
 //! Invariant: `steps` stand in a valid order – every edge points to a smaller index – so that a plan with a cycle cannot be
 //! written down.
 
+mod files;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use files::{Datum, FileContent, FileSpec, Patch, ReplaceLine};
 
 use crate::expr::{Expr, Template};
 use crate::types::{Field, Type};
@@ -260,6 +264,23 @@ pub enum Action {
         /// What no answer in that time means.
         otherwise: Otherwise,
     },
+    /// Files with a given content; all are looked at before the first is written.
+    WriteFiles {
+        /// Which; never empty.
+        files: Vec<FileSpec>,
+    },
+    /// Some of what is in a file, the rest left as it is. What was there is kept until the operation has ended.
+    PatchFile {
+        /// Absolute path on the host; never secret.
+        path: Template,
+        /// With what.
+        patch: Patch,
+        /// Whether a file that is not there is taken for an empty one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        create: bool,
+    },
+    /// As an undo: puts back what the step's action has kept, or removes the file where there was none.
+    Restore,
 }
 
 /// What no answer at a gate means.

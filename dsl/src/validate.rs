@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::expr::{Expr, Part, Template};
-use crate::plan::{Action, Edge, EdgeKind, OnFailure, Plan, Step, Until, UploadFrom};
+use crate::plan::{Action, Datum, Edge, EdgeKind, FileContent, OnFailure, Patch, Plan, Step, Until, UploadFrom};
 
 /// Where an expression stands, which decides what it can read.
 #[derive(Clone, Copy)]
@@ -72,6 +72,17 @@ impl Plan {
         }
         if step.finally.is_some() && step.on_failure != OnFailure::Continue {
             return wrong("stands in `finally` and stops it by its failure");
+        }
+        if step.probe.iter().map(|probe| &probe.action).chain([&step.action]).any(|action| *action == Action::Restore) {
+            return wrong("restores otherwise than as an undo");
+        }
+        if step.undo == Some(Action::Restore) && !step.action.keeps_backup() {
+            return wrong("restores what it does not keep");
+        }
+        if let Action::WriteFiles { files } = &step.action
+            && (files.is_empty() || files.iter().any(|file| file.mode.is_some_and(|mode| mode > 0o7777)))
+        {
+            return wrong("writes no file, or one with impossible permissions");
         }
         if step.retry.times == 0 || !step.retry.factor.is_finite() || step.retry.factor < 1.0 {
             return wrong("has an impossible retry");
@@ -198,16 +209,24 @@ impl Step {
 
     /// The files of the workflow that the step uses.
     pub fn assets(&self) -> impl Iterator<Item = &str> {
-        self.actions().filter_map(|action| match action {
+        let written = self.actions().flat_map(Action::files).filter_map(|file| match &file.content {
+            FileContent::Jinja { asset, .. } => Some(asset.as_str()),
+            FileContent::Text(_) => None,
+        });
+        let named = self.actions().filter_map(|action| match action {
             Action::Script { asset, .. } | Action::Upload { from: UploadFrom::Asset(asset), .. } => {
                 Some(asset.as_str())
             }
             Action::Run { .. }
             | Action::Shell { .. }
             | Action::Upload { .. }
+            | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
+            | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => None,
-        })
+        });
+        named.chain(written)
     }
 
     fn exprs(&self, visit: &mut Visit<'_>) -> Result<(), String> {
@@ -237,6 +256,18 @@ impl Step {
                     Until::Http { url, .. } => vec![url],
                 },
                 Action::Gate { text, .. } => vec![text],
+                Action::WriteFiles { files } => {
+                    files.iter().try_for_each(|file| content_exprs(&file.content, visit))?;
+                    files.iter().flat_map(|file| [&file.to].into_iter().chain(&file.owner).chain(&file.group)).collect()
+                }
+                Action::PatchFile { path, patch, .. } => {
+                    if let Patch::Json { merge } | Patch::Toml { merge } | Patch::Yaml { merge } = patch {
+                        merge.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit))?;
+                    }
+                    patch.lines().try_for_each(|line| template_exprs(line, visit))?;
+                    vec![path]
+                }
+                Action::Restore => Vec::new(),
             };
             for template in templates {
                 if template.secret {
@@ -246,6 +277,24 @@ impl Step {
             }
         }
         Ok(())
+    }
+}
+
+fn content_exprs(content: &FileContent, visit: &mut Visit<'_>) -> Result<(), String> {
+    match content {
+        FileContent::Text(text) => template_exprs(text, visit),
+        FileContent::Jinja { vars, .. } => vars.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit)),
+    }
+}
+
+/// Its depth is limited by the reader of JSON.
+fn datum_exprs(datum: &Datum, visit: &mut Visit<'_>) -> Result<(), String> {
+    match datum {
+        Datum::Null | Datum::Bool(_) | Datum::Int(_) | Datum::Float(_) => Ok(()),
+        Datum::Text(text) => template_exprs(text, visit),
+        Datum::Value { expr, .. } => walk(expr, visit),
+        Datum::List(list) => list.iter().try_for_each(|datum| datum_exprs(datum, visit)),
+        Datum::Map(map) => map.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit)),
     }
 }
 

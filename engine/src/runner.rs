@@ -23,7 +23,7 @@ mod spawn;
 mod standing;
 mod task;
 
-pub use call::{Call, Ready, Task, UploadSource, Work};
+pub use call::{Call, FileToWrite, Ready, Task, UploadSource, Work};
 pub use clock::now_ms;
 pub use context::Context;
 pub use create::{Create, IfLocked, lock_words};

@@ -11,7 +11,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::host::{Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, SshSpec, Upload};
+use engine::host::{
+    Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, Rules, SshSpec, Upload,
+};
 use host_support::{Folder, PASSWORD, Sshd, eventually, id, keygen, local, secret};
 use russh::server;
 
@@ -29,6 +31,7 @@ fn upload(bytes: Vec<u8>, to: &Path) -> Upload {
         mode: None,
         as_user: None,
         timeout: Duration::from_secs(120),
+        rules: Rules::default(),
     }
 }
 

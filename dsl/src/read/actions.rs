@@ -1,11 +1,16 @@
 //! Actions: what a step does, asks and undoes.
 
+mod files;
+mod patch;
+
+pub(super) use files::check_restore;
+
 use super::fields::{Fields, Shape};
 use super::scalars::Reader;
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, GateDecl, Scalar, UntilDecl};
 use crate::diagnostic::Diagnostic;
-use crate::expression::{TemplateSyntax, template};
+use crate::expression::{PartSyntax, TemplateSyntax, template};
 use crate::limits;
 use crate::plan::Otherwise;
 use crate::source::Spanned;
@@ -21,11 +26,18 @@ const HTTP: Shape = Shape { name: "Http", fields: &["url", "status"], positional
 
 /// Reads what a step does.
 pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
-    let word = reader.variant(node, "an action", &["Run", "Shell", "Script", "Upload", "Wait", "Gate"])?;
+    let known = &["Run", "Shell", "Script", "Upload", "WriteFile", "WriteFiles", "PatchFile", "Wait", "Gate"];
+    let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
 }
 
-/// Reads a probe or an undo, which is a program.
+/// Reads what undoes a step: a program, or `Restore`.
+pub(super) fn undo(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
+    let word = reader.variant(node, "an undo", &["Run", "Shell", "Script", "Restore"])?;
+    read(node, word, reader)
+}
+
+/// Reads a probe, which is a program.
 pub(super) fn command(node: &Node, what: &str, reader: &mut Reader) -> Option<ActionDecl> {
     let word = reader.variant(node, what, &["Run", "Shell", "Script"])?;
     read(node, word, reader)
@@ -37,6 +49,10 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
         "Shell" => shell(node, reader),
         "Script" => script(node, reader),
         "Upload" => upload(node, reader),
+        "WriteFile" => files::write_file(node, reader),
+        "WriteFiles" => files::write_files(node, reader),
+        "PatchFile" => patch::patch_file(node, reader),
+        "Restore" => reader.bare(node).map(|()| ActionKind::Restore),
         "Gate" => gate(node, reader).map(ActionKind::Gate),
         _ => wait(node, reader),
     }?;
@@ -101,15 +117,17 @@ fn script(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
     let mut fields = Fields::open(node, &SCRIPT, "`Script`", reader.sink)?;
     let file = fields.required("file", reader.sink).and_then(|node| reader.some_text(node, "file"));
     let args = fields.optional("args").and_then(|node| templates(node, "args", reader)).unwrap_or_default();
-    Some(ActionKind::Script { file: file.and_then(|text| fixed_path(text, reader)), args })
+    Some(ActionKind::Script { file: file.and_then(|text| fixed_path(text, "script", reader)), args })
 }
 
 /// A path that is known before anything is: no expression stands in it.
-fn fixed_path(text: &Text, reader: &mut Reader) -> Option<Spanned<String>> {
+fn fixed_path(text: &Text, what: &str, reader: &mut Reader) -> Option<Spanned<String>> {
     if let Some(at) = text.value.find("${{") {
-        let diagnostic = Diagnostic::error(Code::Splice, "the path of a script has an expression in it")
-            .at(&text.locate(at..at + 3), "which script runs must be known when the workflow is checked")
-            .help("use two steps with a `when` each, or pass the value by `args`");
+        let (does, by) = if what == "script" { ("runs", "args") } else { ("is used", "vars") };
+        let label = format!("which {what} {does} must be known when the workflow is checked");
+        let diagnostic = Diagnostic::error(Code::Splice, format!("the path of a {what} has an expression in it"))
+            .at(&text.locate(at..at + 3), label)
+            .help(format!("use two steps with a `when` each, or pass the value by `{by}`"));
         reader.sink.push(diagnostic);
         return None;
     }
@@ -120,22 +138,25 @@ fn upload(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
     let mut fields = Fields::open(node, &UPLOAD, "`Upload`", reader.sink)?;
     let from = fields.required("from", reader.sink).and_then(|node| reader.some_text(node, "from"));
     let from = from.and_then(|text| template(text, reader.sink));
-    let to = fields.required("to", reader.sink).and_then(|node| reader.some_text(node, "to"));
-    let to = to.and_then(|text| template(text, reader.sink).map(|template| (text, template)));
-    let to = to.map(|(text, to)| {
-        let begins = match to.parts.first() {
-            Some(crate::expression::PartSyntax::Text(begin)) => begin.starts_with('/'),
-            _ => true,
-        };
-        if !begins {
-            reader.malformed(&text.span, "to", "an absolute path on the host is expected");
-        } else if text.value.ends_with('/') {
-            reader.malformed(&text.span, "to", "the path of the file is expected, not that of a folder");
-        }
-        to
-    });
+    let to = fields.required("to", reader.sink).and_then(|node| host_path(node, "to", reader));
     let mode = fields.optional("mode").and_then(|node| mode(node, reader));
     Some(ActionKind::Upload { from, to, mode })
+}
+
+/// The absolute path of a file on the host.
+fn host_path(node: &Node, field: &str, reader: &mut Reader) -> Option<TemplateSyntax> {
+    let text = reader.some_text(node, field)?;
+    let path = template(text, reader.sink)?;
+    let begins = match path.parts.first() {
+        Some(PartSyntax::Text(begin)) => begin.starts_with('/'),
+        _ => true,
+    };
+    if !begins {
+        reader.malformed(&text.span, field, "an absolute path on the host is expected");
+    } else if text.value.ends_with('/') {
+        reader.malformed(&text.span, field, "the path of the file is expected, not that of a folder");
+    }
+    Some(path)
 }
 
 /// Permission bits, octal: `0o644` or `"0644"`.
@@ -247,7 +268,7 @@ fn until(node: &Node, reader: &mut Reader) -> Option<UntilDecl> {
             let url = fields.required("url", reader.sink).and_then(|node| reader.some_text(node, "url"));
             let url = url.and_then(|text| {
                 let url = template(text, reader.sink)?;
-                if let Some(crate::expression::PartSyntax::Text(begin)) = url.parts.first()
+                if let Some(PartSyntax::Text(begin)) = url.parts.first()
                     && !begin.starts_with("http://")
                 {
                     reader.malformed(&text.span, "url", "a plain `http://…` URL is expected");

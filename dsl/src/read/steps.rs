@@ -5,7 +5,7 @@ use super::inputs::{bad_pattern, out_type};
 use super::scalars::{Reader, name};
 use super::{actions, groups, policies};
 use crate::code::Code;
-use crate::declared::{ActionKind, Declared, EachDecl, StepDecl};
+use crate::declared::{ActionDecl, ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
 use crate::expr::Binary;
 use crate::expression::{Syntax, SyntaxKind, TemplateSyntax, expression, template};
@@ -181,7 +181,7 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
         step.action = actions::action(node, reader);
     }
     if let Some(node) = fields.optional("undo") {
-        step.undo = actions::command(node, "an undo", reader);
+        step.undo = actions::undo(node, reader);
     }
     if let Some(policy) = fields.optional("on_failure").and_then(|node| policies::on_failure(node, reader)) {
         step.on_failure = policy;
@@ -204,6 +204,7 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     step.stdin = text("stdin");
     step.as_user = text("as_user");
     without_effect(&step, &fields, reader);
+    actions::check_restore(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
         step.finally = on_state(node, reader);
     }
@@ -280,7 +281,7 @@ pub(super) fn spanned(text: &Text) -> Spanned<String> {
 fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(action) = &step.action else { return };
     let is_command = action.is_command();
-    let has_command = is_command || step.probe.is_some() || step.undo.is_some();
+    let has_command = is_command || step.probe.is_some() || step.undo.as_ref().is_some_and(ActionDecl::is_command);
     let is_gate = step.is_gate();
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
     let mut refuse = |field: &str, there: bool, why: &str| {

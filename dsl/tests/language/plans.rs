@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use dsl::expr::{Expr, Part, Template};
-use dsl::plan::{Action, EdgeKind, EdgeOrigin, Plan, Until, UploadFrom};
+use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Until, UploadFrom};
 
 use crate::fixture;
 
@@ -67,7 +67,7 @@ fn the_examples_of_the_manual_are_workflows() {
         assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
         found += 1;
     }
-    assert_eq!(found, 6);
+    assert_eq!(found, 7);
 }
 
 /// Plans as former builds wrote them, and one of this format, which must stay readable.
@@ -88,7 +88,7 @@ fn stored_plans_of_both_formats_are_read() {
         let plain = |step: &dsl::plan::Step| step.group.is_none() && step.each.is_none() && step.finally.is_none();
         assert!(plan.groups.is_empty() && plan.instances.is_empty() && plan.steps.iter().all(plain), "{name}");
     }
-    for name in ["rolling", "each"] {
+    for name in ["rolling", "each", "files"] {
         let stored = format!("format2_{name}.json");
         let plan = fixture::run(&fixture::folder().join(format!("plans/{name}.ron"))).compiled.expect("a plan").plan;
         if std::env::var_os("UPDATE").is_some() {
@@ -218,5 +218,19 @@ fn action(action: &Action) -> String {
         Action::Gate { text, approvers, not_requester, within_ms, otherwise } => {
             format!("gate {} {approvers:?} {not_requester} {within_ms:?} {otherwise:?}", template(text))
         }
+        Action::WriteFiles { files } => files.iter().map(file).collect::<Vec<_>>().join(" and "),
+        Action::PatchFile { path, patch, create } => format!("patch {} create {create} {patch:?}", template(path)),
+        Action::Restore => "restore".to_owned(),
     }
+}
+
+fn file(file: &FileSpec) -> String {
+    let content = match &file.content {
+        FileContent::Text(text) => template(text),
+        FileContent::Jinja { asset, vars } => format!("jinja {asset} {vars:?}"),
+    };
+    let of = |name: &Option<Template>| name.as_ref().map_or("-".to_owned(), template);
+    let (owner, group) = (of(&file.owner), of(&file.group));
+    let backup = if file.backup { " backup" } else { "" };
+    format!("write {} mode {:o} {owner}:{group}{backup} {content}", template(&file.to), file.mode())
 }

@@ -153,6 +153,26 @@ fn the_deepest_expression_can_be_stored_and_evaluated() {
     assert_eq!(dsl::eval(when, &crate::values::Scene::default()), Ok(dsl::value::Value::Bool(true)));
 }
 
+/// JSON that is nested too deeply is refused where a plan is read, so no plan may be.
+#[test]
+fn the_deepest_expression_in_the_deepest_data_can_be_stored() {
+    let depth = dsl::limits::EXPRESSION_DEPTH - 2;
+    let expression = format!("${{{{ {}'x'{} }}}}", "basename(".repeat(depth), ")".repeat(depth));
+    let data = |depth: usize| {
+        let (open, close) = ("{ \"name\": ".repeat(depth), " }".repeat(depth));
+        let vars = format!("{open}\"{expression}\"{close}");
+        let file = format!("(to: \"/a\", template: \"templates/name.j2\", vars: {vars})");
+        let step = format!("Step(id: \"a\", on: \"vm\", do: WriteFiles(files: [{file}]))");
+        checked(format!("Workflow(name: \"a\", roles: {{\"vm\": One}}, steps: [{step}])")).1
+    };
+    assert_eq!(codes(&data(dsl::limits::DATA_NESTING + 1)), ["A0116"]);
+    let found = data(dsl::limits::DATA_NESTING);
+    assert_eq!(codes(&found), Vec::<&str>::new());
+    let given = Given { roles: [("vm".to_owned(), vec!["a".to_owned()])].into(), ..Given::default() };
+    let plan = found.workflow.expect("a workflow").compile(&given, &TestFiles).expect("a plan").plan;
+    assert_eq!(dsl::plan::Plan::from_json(&plan.to_json().unwrap()).unwrap(), plan);
+}
+
 #[test]
 fn the_deepest_conditions_of_a_group_and_a_step_in_it_can_be_evaluated_together() {
     let depth = dsl::limits::EXPRESSION_DEPTH - 2;

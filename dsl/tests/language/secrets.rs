@@ -1,5 +1,6 @@
 //! No secret reaches an argument, a URL, an output, a condition, a message or a plan.
 
+use dsl::plan::Action;
 use dsl::{Given, GivenValue, Origin, Source, check};
 
 use crate::fixture::TestFiles;
@@ -76,6 +77,13 @@ fn places(expression: &str) -> Vec<(&'static str, Source)> {
         ("argument of a probe", source(&format!("probe: Run([\"x\", \"{value}\"]), {run}"), "")),
         ("argument of an undo", source(&format!("undo: Run([\"x\", \"{value}\"]), {run}"), "")),
         ("path of an upload", source(&format!("do: Upload(from: \"etc/app.conf\", to: \"/{value}\")"), "")),
+        ("path of a file", source(&format!("do: WriteFile(to: \"/{value}\", content: \"\")"), "")),
+        ("owner", source(&format!("do: WriteFile(to: \"/x\", content: \"\", owner: \"{value}\")"), "")),
+        ("mode of a file", source(&format!("do: WriteFile(to: \"/x\", content: \"\", mode: \"{value}\")"), "")),
+        (
+            "path of a patch",
+            source(&format!("do: PatchFile(path: \"/{value}\", patch: Json(merge: {{ \"a\": 1 }}))"), ""),
+        ),
         ("URL", source(&format!("do: Wait(until: Http(url: \"http://h/{value}\"), within: \"1m\")"), "")),
         ("output", source(run, &value)),
         ("user", source(&format!("{run}, as_user: \"{value}\""), "")),
@@ -131,6 +139,46 @@ fn a_secret_goes_into_the_environment_and_standard_input() {
         let shown: String =
             checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();
         assert!(checked.workflow.is_some(), "{shown}");
+    }
+}
+
+#[test]
+fn a_secret_goes_into_a_file_which_is_for_its_owner_only() {
+    let value = |text: &str| GivenValue { text: text.to_owned(), origin: Origin::Elsewhere };
+    let inputs = [("password", CANARY), ("url", "http://h/"), ("pin", "1"), ("login.token", CANARY)];
+    let given = Given {
+        inputs: inputs.map(|(name, text)| (name.to_owned(), value(text))).into(),
+        roles: [("vm".to_owned(), vec!["a".to_owned()])].into(),
+    };
+    for expression in LEAKS.iter().copied().chain(["inputs.login", "[inputs.login]", "inputs.other"]) {
+        let value = format!("${{{{ {expression} }}}}");
+        let vars = format!("vars: {{ \"name\": \"{value}\", \"port\": 1, \"peers\": [], \"proxy\": None }}");
+        let mut steps = vec![
+            format!("do: WriteFile(to: \"/x\", template: \"templates/app.conf.j2\", {vars})"),
+            format!("do: PatchFile(path: \"/x\", patch: Json(merge: {{ \"a\": [{{ \"b\": \"{value}\" }}] }}))"),
+        ];
+        match LEAKS.contains(&expression) {
+            true => steps.extend([
+                format!("do: WriteFile(to: \"/x\", content: \"x{value}\")"),
+                format!("do: PatchFile(path: \"/x\", patch: Lines(ensure: [\"x{value}\"]))"),
+            ]),
+            // What may be absent removes no key.
+            false if expression == "inputs.other" => drop(steps.pop()),
+            false => {}
+        }
+        for step in steps {
+            let source = source(&step, "");
+            let checked = check(&source, &TestFiles);
+            let shown: String =
+                checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();
+            let workflow = checked.workflow.unwrap_or_else(|| panic!("{shown}"));
+            let compiled = workflow.compile(&given, &TestFiles).expect("a plan");
+            match &compiled.plan.steps[0].action {
+                Action::PatchFile { patch, .. } => assert!(patch.is_secret(), "{step}"),
+                action => assert_eq!(action.files()[0].mode(), 0o600, "{step}"),
+            }
+            assert!(!format!("{:?}", compiled.plan).contains(CANARY));
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::failure::{self, other};
-use crate::host::{Content, Host, Progress, Upload};
+use crate::host::{Content, Host, Progress, Rules, Upload};
 use crate::operation::{Failure, NodeOutcome};
 use crate::runner::{Call, UploadSource};
 
@@ -36,11 +36,9 @@ pub async fn upload(
         as_user: call.as_user.clone(),
         sha256,
         timeout: call.timeout,
+        rules: Rules::default(),
     };
-    match host.upload(&upload, progress).await {
-        Ok(()) => NodeOutcome::Succeeded { out: Default::default(), output: None },
-        Err(error) => NodeOutcome::Failed { failure: failure::of(&error), output: None },
-    }
+    super::write::outcome(host.upload(&upload, progress).await.map_err(|error| failure::of(&error)))
 }
 
 /// A quick look before the long way; the content itself is checked by its digest on the host.

@@ -30,7 +30,7 @@ static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "sl
 static FETCH: LazyLock<String> = script!("prologue", "common", "look", "fetch");
 static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
 static LIST: LazyLock<String> = script!("prologue", "common", "list");
-static UPLOAD: LazyLock<String> = script!("prologue", "common", "upload");
+static UPLOAD: LazyLock<String> = script!("prologue", "common", "sum", "keep", "upload");
 
 /// The programs that we run on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What a host is asked to do, and what it answers: plain values.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -182,13 +183,60 @@ pub struct Upload {
     pub sha256: String,
     /// How long it may take.
     pub timeout: Duration,
+    /// What else is asked of the file.
+    pub rules: Rules,
+}
+
+/// What is asked of a file on a host, besides its content and mode.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Its owner, a name or a number; whoever writes it where absent.
+    pub owner: Option<String>,
+    /// Its group; what the host gives a new file where absent.
+    pub group: Option<String>,
+    /// A file that is there keeps its mode, owner and group.
+    pub same: bool,
+    /// A symbolic link at its place, or something that is no file, is an error. Else a link is replaced.
+    pub strict: bool,
+    /// Keep what was there under this name in the operation's backup folder, unless something is kept there already.
+    pub keep: Option<String>,
+    /// It is replaced only if this is there still.
+    pub was: Option<Was>,
+}
+
+/// What a file was when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Was {
+    /// Not there.
+    Absent,
+    /// A content with this SHA-256, lower-case hex.
+    Sha256(String),
+}
+
+/// What writing a file came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The file was written; or would be, where it was only looked at.
+    Changed,
+    /// It was there as it should be, and nothing was written.
+    AlreadySo,
 }
 
 /// Where the bytes of an upload are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Content {
     /// A file here.
     Path(PathBuf),
     /// In memory.
     Bytes(Vec<u8>),
+}
+
+/// Bytes may be a secret.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+        }
+    }
 }

@@ -23,13 +23,15 @@ use super::exec::Event;
 use super::job_script::{self, Script, file_name, quote};
 use super::job_wire::{End, failure, find, split_end};
 use super::ssh_connection::Want;
-use super::{Content, Host, Killed, Progress, Reach, Stream, Upload, limits};
+use super::{Content, Host, Killed, Progress, Reach, Rules, Stream, Upload, Was, Written, limits};
 
 /// How the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Via {
     Sftp,
     Channel,
+    /// Not at all: it is only looked.
+    Look,
 }
 
 impl Host {
@@ -38,10 +40,27 @@ impl Host {
     ///
     /// # Errors
     /// See [`ErrorKind`]; after any of them the target is the old file or the new one.
-    pub async fn upload(&self, upload: &Upload, progress: &dyn Progress) -> Result<(), Error> {
+    pub async fn upload(&self, upload: &Upload, progress: &dyn Progress) -> Result<Written, Error> {
+        self.within(upload, self.bring(upload, progress)).await
+    }
+
+    /// Looks whether a file is there as it should be, and whether it could be put there, as far as that can be seen without
+    /// writing anything.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn look(&self, upload: &Upload) -> Result<Written, Error> {
+        self.within(upload, self.look_at(upload)).await
+    }
+
+    async fn within(
+        &self,
+        upload: &Upload,
+        work: impl Future<Output = Result<Written, ErrorKind>>,
+    ) -> Result<Written, Error> {
         let deadline = Instant::now() + upload.timeout;
-        let what = format!("uploading {} ({})", upload.to, file_name(&upload.id));
-        let done = match timeout_at(deadline, self.bring(upload, progress)).await {
+        let what = format!("writing {} ({})", upload.to, file_name(&upload.id));
+        let done = match timeout_at(deadline, work).await {
             Ok(done) => done,
             // The channel closes with the future; the script sees its input end and cleans up.
             Err(_) => Err(ErrorKind::TimedOut {
@@ -52,7 +71,20 @@ impl Host {
         done.map_err(|kind| self.error(kind, &what).of_nothing_that_runs_on())
     }
 
-    async fn bring(&self, upload: &Upload, progress: &dyn Progress) -> Result<(), ErrorKind> {
+    async fn look_at(&self, upload: &Upload) -> Result<Written, ErrorKind> {
+        check(upload)?;
+        let size = upload.from.size().await?;
+        let as_user = upload.as_user.as_deref();
+        let orders = orders(upload, size, Via::Look, self.place(as_user)?);
+        let running = self.begin(Script::Upload, as_user, Input::All(orders), Want::InTurn).await?;
+        match running.answer(upload.timeout).await?.end {
+            End::Same => Ok(Written::AlreadySo),
+            End::Done => Ok(Written::Changed),
+            end => Err(meaning(end, upload, size)),
+        }
+    }
+
+    async fn bring(&self, upload: &Upload, progress: &dyn Progress) -> Result<Written, ErrorKind> {
         check(upload)?;
         let size = upload.from.size().await?;
         if size > limits::UPLOAD_BYTES {
@@ -72,7 +104,7 @@ impl Host {
             match self.attempt_upload(upload, size, via, progress).await {
                 Err(Trouble::NoSftp) => via = Via::Channel,
                 Err(Trouble::Kind(kind)) => return Err(kind),
-                Ok(()) => return Ok(()),
+                Ok(written) => return Ok(written),
             }
         }
     }
@@ -83,7 +115,7 @@ impl Host {
         size: u64,
         via: Via,
         progress: &dyn Progress,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Written, Trouble> {
         let as_user = upload.as_user.as_deref();
         let orders = orders(upload, size, via, self.place(as_user)?);
         let mut running = self.begin(Script::Upload, as_user, Input::Open(orders), Want::InTurn).await?;
@@ -91,7 +123,7 @@ impl Host {
             FirstWord::Go(temporary) => temporary,
             FirstWord::End(End::Same) => {
                 progress.sent(size, size);
-                return Ok(());
+                return Ok(Written::AlreadySo);
             }
             FirstWord::End(end) => return Err(Trouble::Kind(meaning(end, upload, size))),
         };
@@ -101,7 +133,7 @@ impl Host {
                 sent = self.by_sftp(upload, &temporary, size, progress) => sent,
                 _ = running.heard() => Err(Trouble::Kind(ErrorKind::Lost { said: "during the transfer".into() })),
             },
-            Via::Channel => by_channel(&mut running, upload, size, progress).await,
+            Via::Channel | Via::Look => by_channel(&mut running, upload, size, progress).await,
         };
         // Also after a failure the script is heard, for it knows best what is wrong; and it removes what came.
         if let Some(mut outgoing) = running.outgoing.take() {
@@ -118,10 +150,10 @@ impl Host {
         let answer = running.answer(upload.timeout).await;
         // The script must have ended before another one uses the same temporary name.
         if matches!(sent, Err(Trouble::NoSftp)) {
-            return sent;
+            return Err(Trouble::NoSftp);
         }
         match (answer, sent) {
-            (Ok(Answer { end: End::Done, .. }), _) => Ok(()),
+            (Ok(Answer { end: End::Done, .. }), _) => Ok(Written::Changed),
             (Ok(answer), sent) => Err(Trouble::Kind(match (meaning(answer.end, upload, size), sent) {
                 (kind @ ErrorKind::DiskFull { .. }, _) | (kind, Ok(()) | Err(Trouble::NoSftp)) => kind,
                 // The script only says why it stopped listening; or it only knows that something is missing.
@@ -327,6 +359,11 @@ fn check(upload: &Upload) -> Result<(), ErrorKind> {
     if upload.sha256.len() != 64 || !upload.sha256.bytes().all(hex) {
         return invalid("sha256 must be 64 lower-case hexadecimal digits");
     }
+    if let Some(name) = upload.rules.owner.iter().chain(&upload.rules.group).find(|name| !is_owner(name)) {
+        return Err(ErrorKind::Invalid {
+            why: format!("{name:?} is neither the name nor the number of a user or group"),
+        });
+    }
     if upload.timeout < Duration::from_millis(1) { invalid("an upload needs a timeout") } else { Ok(()) }
 }
 
@@ -334,15 +371,19 @@ fn orders(upload: &Upload, size: u64, via: Via, place: job_script::Place<'_>) ->
     let via = match via {
         Via::Sftp => "sftp",
         Via::Channel => "stdin",
+        Via::Look => "look",
     };
     // Beside the target, told apart by operation, node and target; the attempt comes last, so that a later one finds it.
     let target = ring::digest::digest(&ring::digest::SHA256, upload.to.as_bytes());
-    let target: String = target.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let (target, key) = (hex(&target.as_ref()[..4]), hex(&target.as_ref()[..16]));
     let part = quote(&format!(".anneal-{}.{}.{target}", upload.id.operation, upload.id.node));
     let (to, mode, sha256, attempt) =
         (quote(&upload.to), upload.mode.unwrap_or(0o644), &upload.sha256, upload.id.attempt);
-    let more =
-        format!("a_to={to} a_mode={mode:o} a_sha={sha256} a_size={size} a_part={part} a_attempt={attempt} a_via={via}");
+    let rules = rules(&upload.rules);
+    let more = format!(
+        "a_to={to} a_mode={mode:o} a_sha={sha256} a_size={size} a_part={part} a_attempt={attempt} a_via={via} a_key={key} {rules}"
+    );
     job_script::plain(&upload.id, place, &more)
 }
 
@@ -359,6 +400,24 @@ fn meaning(end: End, upload: &Upload, size: u64) -> ErrorKind {
         },
         end => ErrorKind::Protocol { said: format!("an upload ended with {end:?}") },
     }
+}
+
+fn rules(rules: &Rules) -> String {
+    let yes = |yes: bool| if yes { "yes" } else { "" };
+    let name = |name: &Option<String>| quote(name.as_deref().unwrap_or_default());
+    let was = match &rules.was {
+        None => "",
+        Some(Was::Absent) => "absent",
+        Some(Was::Sha256(sha256)) => sha256,
+    };
+    let (strict, same) = (yes(rules.strict), yes(rules.same));
+    let (owner, group, keep) = (name(&rules.owner), name(&rules.group), name(&rules.keep));
+    format!("a_strict={strict} a_same={same} a_owner={owner} a_group={group} a_keep={keep} a_was={}", quote(was))
+}
+
+/// Whether a name of a user or a group, or a number, can stand before or behind the colon of `chown`.
+fn is_owner(name: &str) -> bool {
+    job_script::is_user_name(name) || (!name.is_empty() && name.len() < 11 && name.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn folder_of(path: &str) -> &str {

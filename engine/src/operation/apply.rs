@@ -448,6 +448,9 @@ fn gate(action: &Action) -> Gate {
         | Action::Shell { .. }
         | Action::Script { .. }
         | Action::Upload { .. }
+        | Action::WriteFiles { .. }
+        | Action::PatchFile { .. }
+        | Action::Restore
         | Action::Wait { .. } => Gate::No,
         Action::Gate { .. } => Gate::Yes,
     }

@@ -127,12 +127,10 @@ fn answer_by(operation: &Operation, index: usize) -> Option<(u64, Otherwise)> {
 fn pick_up(operation: &Operation, in_flight: &dyn Fn(usize) -> bool, commands: &mut Vec<Command>) {
     for &index in operation.derived.running.iter().filter(|&&index| !in_flight(index)) {
         let node = &operation.nodes[index];
-        match (&node.state, &operation.step_of(node).action) {
-            (NodeState::Running { .. }, Action::Upload { .. } | Action::Wait { .. }) => {
-                commands.push(Command::LostWithEngine(index));
-            }
-            (NodeState::Running { .. }, Action::Run { .. } | Action::Shell { .. } | Action::Script { .. })
-            | (NodeState::Undoing { .. }, _) => commands.push(Command::Reattach(index)),
+        let in_engine = operation.step_of(node).action.is_in_engine();
+        match &node.state {
+            NodeState::Running { .. } if in_engine => commands.push(Command::LostWithEngine(index)),
+            NodeState::Running { .. } | NodeState::Undoing { .. } => commands.push(Command::Reattach(index)),
             _ => {}
         }
     }

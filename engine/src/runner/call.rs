@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
 use dsl::expr::{HostProperty, Template};
-use dsl::plan::{Action, Out, Plan, Step, Until, UploadFrom};
+use dsl::plan::{Action, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
 use dsl::value::{FileRef, SecretRef, Value};
 use store::Secret;
 
 use super::context::Context;
+use crate::action;
+use crate::action::patch::{FileToPatch, Patch as RenderedPatch, lines::Lines};
 use crate::host::{Job, JobId, Program, Supervise};
 use crate::operation::{CoreScope, Effect, Failure, FailureClass, NodeId, Operation};
 use crate::vault::Vault;
@@ -64,6 +67,10 @@ pub enum Work {
         /// Permission bits.
         mode: Option<u32>,
     },
+    /// Files with a given content.
+    Write(Vec<FileToWrite>),
+    /// Some of what is in a file.
+    Patch(FileToPatch),
     /// Waiting.
     Wait {
         /// For what.
@@ -73,6 +80,23 @@ pub enum Work {
         /// How long between two looks.
         every: Duration,
     },
+}
+
+/// A file to be written, rendered.
+#[derive(Debug)]
+pub struct FileToWrite {
+    /// Absolute path.
+    pub to: String,
+    /// What is in it; it may be a secret.
+    pub content: Secret,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub owner: Option<String>,
+    /// Its group.
+    pub group: Option<String>,
+    /// Under which name what was there is kept.
+    pub keep: Option<String>,
 }
 
 /// What an upload brings.
@@ -240,6 +264,59 @@ impl Renderer<'_> {
         }
     }
 
+    /// Under which name a node's backups lie on its host: the same in every attempt, for an undo too.
+    fn keep(&self) -> String {
+        read_file_name(&self.job.node).2.to_owned()
+    }
+
+    fn file(&self, file: &FileSpec) -> Result<FileToWrite, Failure> {
+        let to = self.absolute(&file.to)?;
+        let content = match &file.content {
+            FileContent::Text(text) => self.text(&format!("the content of `{to}`"), text)?,
+            FileContent::Jinja { asset, vars } => self.jinja(asset, vars)?,
+        };
+        let name = |what: &str, name: &Option<Template>| name.as_ref().map(|name| self.text(what, name)).transpose();
+        Ok(FileToWrite {
+            mode: file.mode(),
+            owner: name("`owner`", &file.owner)?,
+            group: name("`group`", &file.group)?,
+            keep: file.backup.then(|| self.keep()),
+            content: Secret::from(content),
+            to,
+        })
+    }
+
+    fn patch(&self, patch: &Patch) -> Result<RenderedPatch, Failure> {
+        Ok(match patch {
+            Patch::Json { merge } => RenderedPatch::Json(self.data(merge)?),
+            Patch::Toml { merge } => RenderedPatch::Toml(self.data(merge)?),
+            Patch::Yaml { merge } => RenderedPatch::Yaml(self.data(merge)?),
+            Patch::Lines { ensure, absent, replace } => RenderedPatch::Lines(Lines {
+                ensure: self.texts("a line", ensure)?,
+                absent: self.texts("a line", absent)?,
+                replace: replace
+                    .iter()
+                    .map(|replace| Ok((replace.pattern.clone(), self.text("a line", &replace.with)?)))
+                    .collect::<Result<_, Failure>>()?,
+            }),
+        })
+    }
+
+    fn data(&self, entries: &[(String, Datum)]) -> Result<Vec<(String, Data)>, Failure> {
+        let entry = |(name, datum): &(String, Datum)| match dsl::data::evaluate(datum, &self.scope) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(error) => Err(other(format!("`{name}` cannot be evaluated: {error}"))),
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    fn jinja(&self, asset: &str, vars: &[(String, Datum)]) -> Result<String, Failure> {
+        let values = self.data(vars)?;
+        let text = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
+        let text = String::from_utf8(text).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
+        dsl::jinja::render(&text, values).map_err(|why| other(format!("the template `{asset}` gives nothing: {why}")))
+    }
+
     fn absolute(&self, to: &Template) -> Result<String, Failure> {
         let path = self.text("`to`", to)?;
         if path.starts_with('/') { Ok(path) } else { Err(other(format!("`to` is not an absolute path: `{path}`"))) }
@@ -254,7 +331,15 @@ impl Renderer<'_> {
                 let text = String::from_utf8(bytes).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
                 Program::Script { text, args: self.texts("an argument", args)? }
             }
-            Action::Upload { .. } | Action::Wait { .. } | Action::Gate { .. } => {
+            Action::Restore => Program::Script {
+                text: action::restore::SCRIPT.to_owned(),
+                args: vec![self.job.operation.to_string(), self.keep()],
+            },
+            Action::Upload { .. }
+            | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
+            | Action::Wait { .. }
+            | Action::Gate { .. } => {
                 return Err(other("this action runs no program".to_owned()));
             }
         })
@@ -282,7 +367,17 @@ impl Renderer<'_> {
 
     fn work(&self, action: &Action, slot: Option<&str>) -> Result<Work, Failure> {
         Ok(match action {
-            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {
+            Action::WriteFiles { files } => {
+                Work::Write(files.iter().map(|file| self.file(file)).collect::<Result<_, _>>()?)
+            }
+            Action::PatchFile { path, patch, create } => Work::Patch(FileToPatch {
+                path: self.absolute(path)?,
+                patch: self.patch(patch)?,
+                create: *create,
+                keep: self.keep(),
+                secret: patch.is_secret(),
+            }),
+            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => {
                 Work::Job(self.job(action, Supervise::Always)?)
             }
             Action::Upload { from, to, mode } => {

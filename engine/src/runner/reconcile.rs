@@ -1,8 +1,8 @@
 //! What was begun on hosts after the backup that a store was restored from: the journals beside the job folders.
 //!
 //! Nothing is changed here, neither in the store nor on a host. A job folder tells which attempts were begun, by the names of
-//! their files; it is gone when its operation has ended for good. Uploads and waits leave nothing there: they are harmless to
-//! repeat.
+//! their files; it is gone when its operation has ended for good. What the engine itself does
+//! (uploads, files, waits) leaves nothing there: it is harmless to repeat.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -153,7 +153,14 @@ impl Places {
 }
 
 fn leaves_jobs(step: &Step) -> bool {
-    let is_job = |action: &Action| matches!(action, Action::Run { .. } | Action::Shell { .. } | Action::Script { .. });
+    let is_job = |action: &Action| match action {
+        Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => true,
+        Action::Upload { .. }
+        | Action::WriteFiles { .. }
+        | Action::PatchFile { .. }
+        | Action::Wait { .. }
+        | Action::Gate { .. } => false,
+    };
     is_job(&step.action) || step.undo.as_ref().is_some_and(is_job)
 }
 

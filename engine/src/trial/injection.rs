@@ -60,8 +60,10 @@ impl Injection {
                 let timeout = Injection::Error { class: FailureClass::Timeout, effect: false };
                 [vec![timeout], crash(&[&ends[..], &[Moment::Running]].concat())].concat()
             }
-            Action::Upload { .. } => [errors(step), crash(&all), reboots.to_vec()].concat(),
-            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } => {
+            Action::Upload { .. } | Action::WriteFiles { .. } | Action::PatchFile { .. } => {
+                [errors(step), crash(&all), reboots.to_vec()].concat()
+            }
+            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => {
                 let mut injections = [errors(step), vec![Injection::Lost], crash(&all), reboots.to_vec()].concat();
                 // Else it is one more error.
                 if step.retry.times > 1 && retries(step, FailureClass::Timeout) {

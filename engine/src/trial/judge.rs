@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dsl::plan::{Action, Interrupted, OnFailure, OnState, Plan, Step};
+use dsl::plan::{Interrupted, OnFailure, OnState, Plan, Step};
 
 use super::injection::Injection;
 use super::report::{Cell, Column, Finding, Report, Row, Unexercised, Verdict};
@@ -253,5 +253,5 @@ impl<'a> Judge<'a> {
 
 /// Whether the step says, or its kind says, that running it over its own effect does no harm.
 fn repeats_without_harm(step: &Step) -> bool {
-    step.interrupted == Interrupted::Rerun || matches!(step.action, Action::Upload { .. } | Action::Wait { .. })
+    step.interrupted == Interrupted::Rerun || step.action.is_in_engine()
 }

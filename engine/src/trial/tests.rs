@@ -121,8 +121,21 @@ fn gates_are_opened_and_uploads_and_waits_come_again() {
     );
     let from = dsl::plan::UploadFrom::Asset("x".to_owned());
     let upload = Action::Upload { from, to: Template::literal("/x"), mode: None };
-    let retried = Step { retry: retry(vec![RetryOn::Connection]), ..Step::new("upload", Some("host"), upload) };
-    assert_eq!(one(retried), ([Cell::Stops, Cell::RunsAgain, Cell::RunsAgain, Cell::RunsAgain], Verdict::Safe, 0));
+    let spec = dsl::plan::FileSpec {
+        to: Template::literal("/x"),
+        content: dsl::plan::FileContent::Text(Template::literal("x")),
+        mode: None,
+        owner: None,
+        group: None,
+        backup: true,
+    };
+    let lines =
+        dsl::plan::Patch::Lines { ensure: vec![Template::literal("x")], absent: Vec::new(), replace: Vec::new() };
+    let patch = Action::PatchFile { path: Template::literal("/x"), patch: lines, create: false };
+    for action in [upload, Action::WriteFiles { files: vec![spec] }, patch] {
+        let retried = Step { retry: retry(vec![RetryOn::Connection]), ..Step::new("file", Some("host"), action) };
+        assert_eq!(one(retried), ([Cell::Stops, Cell::RunsAgain, Cell::RunsAgain, Cell::RunsAgain], Verdict::Safe, 0));
+    }
 }
 
 #[test]

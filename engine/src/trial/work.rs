@@ -20,7 +20,7 @@ impl World<'_> {
             return self.learn(node, attempt, NodeOutcome::AlreadySo);
         }
         let life = self.life;
-        let in_engine = !undo && matches!(step.action, Action::Upload { .. } | Action::Wait { .. });
+        let in_engine = !undo && step.action.is_in_engine();
         if in_engine {
             self.hosts.note(&node, false);
             self.after(1, Happening::Works { node: node.clone(), attempt, life });

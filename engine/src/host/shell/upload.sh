@@ -1,19 +1,49 @@
 # Puts one file in its place: beside it under a temporary name, checked, synced, then renamed over it. A file that is
 # already there as it should be is left alone. What an earlier attempt left behind is removed.
 exec 3>&2 2>/dev/null
-a_sum() {
-    a_x=$(sha256sum <"$1" || openssl dgst -sha256 -r <"$1" || shasum -a 256 <"$1")
-    a_x=${a_x%% *}
-    [ "$a_x" ] || a_end error - 'sha256sum, openssl and shasum are all missing'
-    [ "$a_x" = "$a_sha" ]
-}
 a_space() { df -Pk "$a_dir" | { read -r a_x; read -r a_x a_x a_x a_y a_x; echo "$a_y"; }; }
 a_gone() { rm -f "$a_tmp"; a_end "$@"; }
+# What is there is what is wanted: as many bytes, the mode, whose it is, and then the content.
+a_so() {
+    [ -f "$a_to" ] && [ ! -h "$a_to" ] && [ "$(stat -c '%s %a' "$a_to")" = "$a_size $a_mode" ] || return 1
+    if [ "$a_owner" ]; then
+        case " $(stat -c '%u %U' "$a_to") " in *" $a_owner "*) ;; *) return 1 ;; esac
+    else
+        [ -O "$a_to" ] || return 1
+    fi
+    [ -z "$a_group" ] || case " $(stat -c '%g %G' "$a_to") " in *" $a_group "*) ;; *) return 1 ;; esac
+    a_sum "$a_to" "$a_sha"
+}
+# What was read is what is there still.
+a_still() {
+    case $a_was in
+        '') ;;
+        absent) [ ! -e "$a_to" ] ;;
+        *) [ -f "$a_to" ] && a_sum "$a_to" "$a_was" ;;
+    esac
+}
 a_dir=${a_to%/*}
 a_dir=${a_dir:-/}
 [ -d "$a_to" ] && a_end error - "$a_to is a folder"
-if [ -f "$a_to" ] && [ ! -h "$a_to" ] && [ -O "$a_to" ] && [ "$(stat -c '%s %a' "$a_to")" = "$a_size $a_mode" ]; then
-    a_sum "$a_to" && a_end same
+if [ "$a_strict" ]; then
+    [ -h "$a_to" ] && a_end error - "$a_to is a symbolic link, which is neither followed nor replaced"
+    [ -e "$a_to" ] && [ ! -f "$a_to" ] && a_end error - "$a_to is there and is no file"
+fi
+if [ "$a_same" ] && [ -e "$a_to" ]; then
+    a_x=$(stat -c '%a %u %g' "$a_to") || a_end error - "stat is missing"
+    a_mode=${a_x%% *} a_x=${a_x#* }
+    a_owner=${a_x% *} a_group=${a_x#* }
+fi
+a_so && a_end same
+if [ "$a_via" = look ]; then
+    a_y=$a_dir
+    while [ ! -e "$a_y" ]; do a_y=${a_y%/*} a_y=${a_y:-/}; done
+    [ -d "$a_y" ] && [ -w "$a_y" ] || a_end error - "no file can be made in $a_y"
+    case $a_owner in *[!0-9]*) id -u "$a_owner" >&2 || a_end error - "there is no user $a_owner" ;; esac
+    case $a_group in
+        *[!0-9]*) getent group "$a_group" >&2 || grep -q "^$a_group:" /etc/group || a_end error - "there is no group $a_group" ;;
+    esac
+    a_end done
 fi
 umask 022
 if [ ! -d "$a_dir" ]; then
@@ -27,7 +57,7 @@ case $a_k in
 ''|*[!0-9]*) ;;
     *) [ $((a_k * 1024)) -lt "$a_size" ] && a_end full "$a_k" ;;
 esac
-a_e=$( { : >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
+a_e=$( { set -C; : >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
 printf 'go %s\n' "$a_tmp"
 if [ "$a_via" = stdin ]; then
     a_e=$( { cat >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
@@ -40,8 +70,18 @@ if [ "$a_z" != "$a_size" ]; then
     [ "$a_k" = 0 ] && a_gone full 0
     a_gone error - 'the file was cut off on the way'
 fi
-a_e=$(sync "$a_tmp" 2>&1) || sync
-a_sum "$a_tmp" || a_gone differs "$a_x"
-a_e=$( { chmod "$a_mode" "$a_tmp" && mv -f "$a_tmp" "$a_to"; } 2>&1 ) || a_gone error - "$a_e"
-sync "$a_dir"
+a_sum "$a_tmp" "$a_sha" || a_gone differs "$a_x"
+if [ "$a_owner$a_group" ]; then
+    a_e=$(chown "$a_owner${a_group:+:$a_group}" "$a_tmp" 2>&1) || a_gone error - "$a_e"
+fi
+a_e=$(chmod "$a_mode" "$a_tmp" 2>&1) || a_gone error - "$a_e"
+a_safe "$a_tmp"
+a_moved="$a_to was changed by somebody else meanwhile"
+a_still || a_gone error - "$a_moved"
+if [ "$a_keep" ]; then
+    a_keep "$@" || a_gone error - "what was at $a_to cannot be kept: $a_e"
+    a_still || a_gone error - "$a_moved"
+fi
+a_e=$(mv -f "$a_tmp" "$a_to" 2>&1) || a_gone error - "$a_e"
+a_safe "$a_dir"
 a_end done
