@@ -25,7 +25,7 @@ use crate::index::opening::{fresh, wait_until_released};
 use crate::index::recent::Changes;
 use crate::index::{Index, position::Tally};
 use crate::layout::Layout;
-use crate::limits::{CATCH_UP_BYTES, CATCH_UP_ROUNDS, COMPACT_TIMES};
+use crate::limits::{CATCH_UP_BYTES, CATCH_UP_ROUNDS, COMPACT_TIMES, INDEX_FLUSH_COMMITS};
 use crate::log::copy::{self, Sink, Source};
 use crate::log::generation::{Generation, Kept, Settings, Written};
 use crate::log::recover::Place;
@@ -54,6 +54,8 @@ pub(crate) struct Fresh {
     index: Index,
     /// Up to here the old log was copied.
     pub(crate) copied: Place,
+    /// Commits since the index was flushed.
+    unflushed: u64,
 }
 
 /// A generation that is made.
@@ -72,7 +74,7 @@ pub(crate) struct Retired {
 impl Fresh {
     fn begin(settings: Settings, next: Manifest) -> Result<Fresh, Error> {
         let index = fresh(&settings.layout.index(next.generation), next)?;
-        Ok(Fresh { generation: Generation::begin(settings)?, index, copied: Place::BEGINNING })
+        Ok(Fresh { generation: Generation::begin(settings)?, index, copied: Place::BEGINNING, unflushed: 0 })
     }
 
     /// Copies what was committed up to `to`.
@@ -98,7 +100,14 @@ impl Sink for Fresh {
         let Some(changes) = frame.changes(kept.payload) else {
             return Err(Error::new(ErrorKind::NewDamage { what: "a frame's content cannot be decoded".to_owned() }));
         };
-        self.index.learn(changes, self.generation.end())
+        self.index.learn(changes, self.generation.end())?;
+        // sled uses the room of what it has written anew only after a flush.
+        self.unflushed += 1;
+        if self.unflushed >= INDEX_FLUSH_COMMITS {
+            self.unflushed = 0;
+            self.index.flush()?;
+        }
+        Ok(())
     }
 }
 

@@ -53,6 +53,7 @@ limits! {
     CONSIDER_BYTES = MIB, "bytes", "Whether to compact is considered when this much was appended to the log, and at opening.";
     CATCH_UP_BYTES = MIB, "bytes", "A compaction stops the commits when this much or less of the log is left to copy.";
     CATCH_UP_ROUNDS = 16, "rounds", "A compaction that commits outrun stops them after this many attempts to come near.";
+    INDEX_FLUSH_COMMITS = 1024, "commits", "A compaction flushes the new index after so many, so that sled uses again the room of what it has rewritten.";
     INDEX_CACHE_BYTES = 32 * MIB, "bytes", "Memory that the index may use as its cache.";
     OPEN_SEGMENTS = 64, "files", "Log segments that are kept open for reading.";
     EXPORT_DATA_BYTES = 192 * KIB, "bytes", "Bytes of a blob in one line of an exported file.";
