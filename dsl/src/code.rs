@@ -151,7 +151,8 @@ codes! {
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
     UnknownReference = "A0202", "an expression names something that does not exist",
         "Expressions can name `inputs.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
-         `host.address`, `each`, `operation.id`, in `finally` `operation.state` and `operation.failure`, and the functions `len`, `basename`, `starts_with` and `join`.";
+         `host.address`, `each`, `operation.id`, in `finally` `operation.state` and `operation.failure`, and the functions \
+         `len, basename, starts_with, join, split, sha256, json, seconds, sum, min, max, count, any, all, format`.";
     TypeMismatch = "A0203", "an expression has another type than is needed",
         "Types are checked before any host is touched. The message says which type is there and which is needed.";
     MayBeAbsent = "A0204", "a value is needed, but it may be absent",
@@ -179,7 +180,9 @@ codes! {
          that has one; and how the operation ended, `operation.state` and `operation.failure`, only in `finally`, whose \
          steps in turn can be read by each other only.";
     Arguments = "A0210", "a function is called with the wrong number of arguments",
-        "`len(x)`, `basename(x)`, `starts_with(text, prefix)` and `join(list, separator)` are what there is.";
+        "`len(x)`, `basename(x)`, `starts_with(text, prefix)`, `join(list, separator)`, `split(text, separator)`, `sha256(x)`, \
+         `json(x)`, `seconds(duration)`, `sum`, `min`, `max`, `count`, `any` and `all` of one list or map, and \
+         `format('{} of {}', a, b)`, whose first argument is a text in quotes with a place for each of the others, are what there is.";
     Arithmetic = "A0211", "a calculation has no result",
         "Calculations are checked: a division by zero, or a result that is too large for its type, is an error and never a \
          wrong number.";

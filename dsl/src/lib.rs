@@ -19,6 +19,7 @@ mod declared;
 mod diagnostic;
 mod expression;
 mod fixed;
+mod format;
 mod given;
 mod graph;
 mod kind;

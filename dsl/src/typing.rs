@@ -239,6 +239,8 @@ impl Typing<'_> {
                 diagnostic =
                     diagnostic.help(format!("or run the step only where it is there: `when: \"{path} != none\"`"));
             }
+        } else if let Shape::Of(_) = typed.shape {
+            diagnostic = diagnostic.help(format!("say what it falls back to: `… ?? {fallback}`"));
         }
         self.sink.push(diagnostic);
         Typed::unknown()

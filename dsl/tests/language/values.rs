@@ -140,6 +140,27 @@ fn expressions_give_what_they_say() {
         ("inputs.n in [1, 7]", "true"),
         ("starts_with(inputs.name, 'Ü')", "true"),
         ("basename('/a/b/c/')", "c"),
+        ("join(split('a,b,,c', ','), '|')", "a|b||c"),
+        ("len(split('', ','))", "0"),
+        ("split('k=v=w', '=')[1] ?? ''", "v"),
+        ("sha256('abc')", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ("json(inputs.list)", "[\"a\",\"b\"]"),
+        ("json([0.5, 1])", "[0.5,1]"),
+        ("json('a\\\\'\\\\n')", "\"a'\\n\""),
+        ("json(inputs.wait)", "\"1m30s\""),
+        ("seconds(inputs.wait)", "90"),
+        ("sum([1, 2, inputs.n])", "10"),
+        ("sum([0.5, 1])", "1.5"),
+        ("sum([inputs.wait, inputs.wait])", "3m"),
+        ("min([3, 1, 2])", "1"),
+        ("max([inputs.x, 2])", "2"),
+        ("max([inputs.wait, inputs.wait * 2])", "3m"),
+        ("min(inputs.flag ? [2, 3] : []) ?? 0", "2"),
+        ("max(inputs.flag ? [] : [2, 3]) ?? 9", "9"),
+        ("count([true, inputs.flag, false])", "2"),
+        ("any([false, inputs.flag])", "true"),
+        ("all([true, inputs.flag, false])", "false"),
+        ("format('{}/{} {{{}}}', inputs.n, inputs.wait, inputs.name)", "7/1m30s {Ünïcode}"),
         ("inputs.wait", "1m30s"),
         ("inputs.wait + inputs.wait", "3m"),
         ("inputs.wait * 2", "3m"),
@@ -193,6 +214,8 @@ fn calculations_are_checked() {
         ("inputs.wait / (inputs.n - 7)", EvalError::DivisionByZero),
         ("inputs.wait * 9223372036854775807", EvalError::Overflow("*")),
         ("inputs.wait * -1", EvalError::Overflow("*")),
+        ("sum([9223372036854775807, inputs.n])", EvalError::Overflow("sum")),
+        ("len(split(inputs.name, inputs.opt ?? ''))", EvalError::NoSeparator),
     ];
     for (expression, wanted) in cases {
         // A text beside a duration is one only where they are compared.
@@ -263,7 +286,7 @@ fn an_expression_that_no_compiler_made_is_an_error_and_no_panic() {
     }
     assert_eq!(eval(&deep, &Scene::default()), Err(EvalError::TooDeep));
     let wrong = Expr::Call(dsl::expr::Function::Join, Vec::new());
-    assert_eq!(eval(&wrong, &Scene::default()), Err(EvalError::Unexpected("a list", "none")));
+    assert_eq!(eval(&wrong, &Scene::default()), Err(EvalError::Unexpected("a list or a map", "none")));
     let file = Value::File(FileRef { path: "/a".to_owned(), size_bytes: 1, sha256: String::new() });
     let wrong =
         Expr::Binary(dsl::expr::Binary::Less, Box::new(Expr::Literal(file)), Box::new(Expr::Literal(Value::None)));
