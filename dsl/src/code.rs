@@ -37,6 +37,13 @@ macro_rules! codes {
     };
 }
 
+impl Code {
+    /// Whether it is wrong because of where an expression stands: of a named value, where it is read.
+    pub(crate) fn depends_on_place(self) -> bool {
+        matches!(self, Code::MayBeAbsent | Code::NotOneHost | Code::NotHere)
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id())
@@ -146,11 +153,16 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
+    LetCycle = "A0160", "named values read each other in a circle",
+        "`let.x` stands for its expression, so a named value that reads itself, also by way of others, would have no end. The \
+         whole circle is shown; write one of them without the others.";
+    UnreadLet = "A0161", "a named value is not read",
+        "It is declared under `let`, and nothing reads it. Use it as `let.name`, or remove it.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
     UnknownReference = "A0202", "an expression names something that does not exist",
-        "Expressions can name `inputs.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
+        "Expressions can name `inputs.x`, `let.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
          `host.address`, `each`, `operation.id`, in `finally` `operation.state` and `operation.failure`, and the functions \
          `len, basename, starts_with, join, split, sha256, json, seconds, sum, min, max, count, any, all, format`.";
     TypeMismatch = "A0203", "an expression has another type than is needed",

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
+use crate::lets::LetDecl;
 use crate::plan::{Interrupted, OnFailure, OnState, Otherwise, Out, RetryOn};
 use crate::source::Spanned;
 use crate::value::Value;
@@ -18,6 +19,7 @@ pub(crate) struct Declared {
     pub(crate) about: Option<String>,
     pub(crate) inputs: Named<InputDecl>,
     pub(crate) roles: Named<RoleDecl>,
+    pub(crate) lets: Named<LetDecl>,
     /// The steps of the body, those of groups and the gates of groups among them, then those of `finally`.
     pub(crate) steps: Vec<StepDecl>,
     pub(crate) groups: Vec<GroupDecl>,
@@ -96,7 +98,19 @@ impl<T> Named<T> {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
-        self.by_name.get(name).and_then(|index| self.list.get(*index))
+        self.index(name).map(|index| self.at(index))
+    }
+
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn at(&self, index: usize) -> &T {
+        &self.list[index]
+    }
+
+    pub(crate) fn at_mut(&mut self, index: usize) -> &mut T {
+        &mut self.list[index]
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {

@@ -23,6 +23,7 @@ mod format;
 mod given;
 mod graph;
 mod kind;
+mod lets;
 mod lower;
 mod model;
 mod nearest;

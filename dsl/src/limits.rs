@@ -48,6 +48,12 @@ limits! {
     SLOTS: usize = 1_000;
     /// Bytes of the name of a host.
     SLOT_BYTES: usize = 255;
+    /// Named values of a workflow, under `let`.
+    LETS: usize = 500;
+    /// Operators, calls, names and literals of one named value when those in it are written out.
+    LET_PARTS: usize = 1_000;
+    /// The same of all places in which named values are read, in one workflow.
+    LET_PARTS_ALL: usize = 100_000;
     /// Steps of a workflow.
     STEPS: usize = 10_000;
     /// Outputs of a workflow, and `out` values of a step.

@@ -176,7 +176,7 @@ impl Typing<'_> {
     fn logic(&mut self, op: Binary, left: &Syntax, right: &Syntax) -> Typed {
         let a = self.operand(left);
         // The right side counts only where the left one did not decide.
-        let b = self.operand_with(right, facts(left, op == Binary::And));
+        let b = self.operand_with(right, facts(left, op == Binary::And, self.declared));
         for (typed, syntax) in [(&a, left), (&b, right)] {
             if !matches!(typed.class(), Some(Class::Bool) | None) {
                 let message = format!("`&&` and `||` need a Bool, not {}", typed.show());
@@ -237,7 +237,10 @@ impl Typing<'_> {
 
     pub(super) fn choice(&mut self, condition: &Syntax, yes: &Syntax, no: &Syntax) -> Typed {
         let test = self.operand(condition);
-        let (a, b) = (self.expr_with(yes, facts(condition, true)), self.expr_with(no, facts(condition, false)));
+        let (a, b) = (
+            self.expr_with(yes, facts(condition, true, self.declared)),
+            self.expr_with(no, facts(condition, false, self.declared)),
+        );
         if !matches!(test.class(), Some(Class::Bool) | None) {
             let message = format!("a condition needs a Bool, not {}", test.show());
             return self.mismatch(condition, message, "neither true nor false");

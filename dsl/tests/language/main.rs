@@ -3,6 +3,7 @@
 mod damaged;
 mod diagnostics;
 mod fixture;
+mod lets;
 mod order;
 mod plans;
 mod robustness;

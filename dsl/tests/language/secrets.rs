@@ -25,6 +25,10 @@ const LEAKS: &[&str] = &[
     "inputs.names[len(inputs.password)] ?? 'x'",
     "inputs.opt ?? inputs.password",
     "inputs.url",
+    "let.password",
+    "'x' + let.password",
+    "let.login.token",
+    "let.tells != none",
     "sha256(inputs.password)",
     "json(inputs.password)",
     "json([inputs.login])",
@@ -58,6 +62,8 @@ const PUBLIC: &[&str] = &[
     "inputs.login.user == none ? 'without' : 'with'",
     "inputs.wait != none && inputs.flag",
     "!(inputs.wait == none)",
+    "let.has_user",
+    "let.wait != none",
 ];
 
 fn source(step: &str, output: &str) -> Source {
@@ -69,6 +75,10 @@ fn source(step: &str, output: &str) -> Source {
                 "name": Text(default: "n"), "names": List(of: Text, default: ["a"]), "image": File(optional: true),
                 "other": Record(optional: true, fields: {{ "user": Text(secret: true, optional: true), "token": Text(secret: true) }}),
                 "login": Record(fields: {{ "user": Text(secret: true, optional: true), "token": Text(secret: true) }}),
+            }},
+            let: {{
+                "password": "inputs.password", "login": "inputs.login", "has_user": "inputs.login.user != none",
+                "wait": "inputs.wait", "tells": "let.password == 'x' ? none : inputs.name",
             }},
             steps: [Step(id: "s", on: "vm", {step})],
             outputs: {{ "o": "{output}" }})"#
