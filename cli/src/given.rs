@@ -10,6 +10,7 @@ use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord};
 use zeroize::Zeroizing;
 
 use crate::args::Run;
+use crate::draw;
 use crate::inventory::{Host, Input, Inventory};
 use crate::prompt;
 use crate::report::Problem;
@@ -212,6 +213,10 @@ impl Gathering<'_> {
         for flag in &self.run.inputs {
             let (name, value) = input(flag)?;
             self.everything.given.inputs.insert(name, value);
+        }
+        for (name, length) in workflow.generated_secrets(&self.everything.given) {
+            let text = draw::secret(length).map_err(|why| Problem::failed(format!("input `{name}`: {why}")))?;
+            self.everything.given.inputs.insert(name, elsewhere(text.to_string()));
         }
         for (name, about) in workflow.missing_secrets(&self.everything.given) {
             let what = about.map_or_else(|| format!("input `{name}`"), |about| format!("input `{name}` ({about})"));

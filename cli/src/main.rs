@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod data_dir;
+mod draw;
 mod files;
 mod given;
 mod inventory;

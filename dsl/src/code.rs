@@ -158,6 +158,9 @@ codes! {
          whole circle is shown; write one of them without the others.";
     UnreadLet = "A0161", "a named value is not read",
         "It is declared under `let`, and nothing reads it. Use it as `let.name`, or remove it.";
+    BadGenerate = "A0162", "a secret cannot be drawn like this",
+        "`generate: 32` draws so many random letters and digits where a secret Text is not given, when an operation is created. What \
+         is drawn is secret, is never absent, and keeps to no pattern; its length must fit `min` and `max`.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";

@@ -128,6 +128,8 @@ pub(crate) struct InputDecl {
     pub(crate) optional: bool,
     pub(crate) about: Option<String>,
     pub(crate) secret: bool,
+    /// How many random characters it is where it is not given.
+    pub(crate) generate: Option<u32>,
 }
 
 /// A role.

@@ -22,6 +22,7 @@ mod fixed;
 mod format;
 mod given;
 mod graph;
+mod image;
 mod kind;
 mod lets;
 mod lower;
@@ -33,6 +34,7 @@ mod stored;
 mod syntax;
 mod typing;
 mod validate;
+mod words;
 mod workflow;
 
 pub use code::{Code, CodeInfo, codes, explain};

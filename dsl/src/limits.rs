@@ -90,6 +90,12 @@ limits! {
     TEXT_BYTES: usize = 64 << 10;
     /// Elements of a list that is given.
     ELEMENTS: usize = 10_000;
+    /// Bytes of a key of a map that is given.
+    MAP_KEY_BYTES: usize = 255;
+    /// Fewest characters of a secret that is drawn by `generate`.
+    GENERATE_MIN: u32 = 8;
+    /// Most characters of a secret that is drawn by `generate`.
+    GENERATE_MAX: u32 = 1_024;
     /// Bytes of an expression.
     EXPRESSION_BYTES: usize = 4 << 10;
     /// Operators, calls and fields inside each other in an expression.

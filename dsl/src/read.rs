@@ -5,6 +5,7 @@
 
 mod actions;
 mod fields;
+mod generate;
 mod groups;
 mod inputs;
 mod policies;

@@ -64,7 +64,7 @@ pub(crate) enum Class {
 /// Which class a type is of.
 pub(crate) fn class(ty: &Type) -> Class {
     match ty {
-        Type::Text | Type::Url | Type::Address | Type::Choice(_) => Class::Text,
+        Type::Text | Type::Url | Type::Address | Type::Image | Type::Choice(_) => Class::Text,
         Type::Int | Type::Port | Type::Bytes => Class::Whole,
         Type::Float => Class::Float,
         Type::Bool => Class::Bool,

@@ -9,4 +9,5 @@ mod plans;
 mod robustness;
 mod secrets;
 mod soundness;
+mod types;
 mod values;
