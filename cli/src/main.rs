@@ -6,6 +6,7 @@ mod data_dir;
 mod draw;
 mod files;
 mod given;
+mod inputs_file;
 mod inventory;
 mod outfile;
 mod prompt;

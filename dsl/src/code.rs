@@ -215,8 +215,8 @@ codes! {
         "The value cannot be read as the declared type, or is outside of what `min`, `max`, `pattern` or the choices allow. \
          The value of a secret is not repeated.";
     SecretOnCommandLine = "A0304", "a secret is given on the command line",
-        "Command lines are in the process list and in the shell's history. Put the secret into the inventory by reference \
-         – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])` –, or leave it out and be asked for it.";
+        "Command lines are in the process list and in the shell's history. Give the secret by reference \
+         – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])` – in the inventory or in a file of `--inputs`, or leave it out and be asked for it.";
     UserInfo = "A0305", "a URL has a user or password in it",
         "A URL with user info is a secret, and this input is not declared as one: it would be stored and shown. Declare the \
          input with `secret: true`, or give the URL without the user.";

@@ -35,7 +35,7 @@ pub struct GivenValue {
 /// Where a value was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// In plain text: on the command line, where everybody on the machine sees it, or written into the inventory.
+    /// In plain text: on the command line, where everybody on the machine sees it, or written into a file.
     CommandLine,
     /// In the inventory, the environment, at a prompt.
     Elsewhere,
@@ -221,10 +221,12 @@ impl Reading<'_> {
         let is_file = matches!(input.kind, Some(Kind::SecretFile));
         if given.origin == Origin::CommandLine && !is_file {
             let message =
-                format!("the secret {} is given in plain text, on the command line or in the inventory", quote(path));
+                format!("the secret {} is given in plain text, on the command line or in a file", quote(path));
             let diagnostic = Diagnostic::error(Code::SecretOnCommandLine, message)
                 .at(declared, "declared secret here")
-                .help("put it into the inventory by reference – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])`")
+                .help(
+                    "give it by reference – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])` – in the inventory or in `--inputs`",
+                )
                 .help("or leave it out and be prompted for it; consider this one known to others");
             self.sink.push(diagnostic);
             return Value::None;

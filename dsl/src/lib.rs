@@ -45,6 +45,7 @@ pub use eval::{eval, render};
 pub use given::{Given, GivenValue, Origin, SecretText, Secrets};
 pub use kind::parse_text;
 pub use model::model_value;
+pub use read::{FileValue, ValueSource, read_inputs};
 pub use source::{Files, Source};
 pub use stored::PlanError;
 pub use workflow::{Checked, InputInfo, RoleInfo, Workflow, check};

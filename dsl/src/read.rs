@@ -6,6 +6,7 @@
 mod actions;
 mod fields;
 mod generate;
+mod given_file;
 mod groups;
 mod inputs;
 mod policies;
@@ -22,6 +23,7 @@ use crate::source::{Spanned, count, plain, quote};
 use crate::syntax::{Kind, Node, Text};
 pub(crate) use actions::parse_mode;
 use fields::{Fields, Shape};
+pub use given_file::{FileValue, ValueSource, read_inputs};
 pub(crate) use scalars::within_ms;
 use scalars::{Reader, name};
 

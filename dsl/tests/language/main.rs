@@ -3,6 +3,7 @@
 mod damaged;
 mod diagnostics;
 mod fixture;
+mod inputs_file;
 mod lets;
 mod order;
 mod plans;
