@@ -166,7 +166,7 @@ codes! {
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
     UnknownReference = "A0202", "an expression names something that does not exist",
         "Expressions can name `inputs.x`, `let.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
-         `host.address`, `each`, `operation.id`, in `finally` `operation.state` and `operation.failure`, and the functions \
+         `host.address`, `each`, `operation.id`, `operation.started_at`, in `finally` `operation.state` and `operation.failure`, and the functions \
          `len, basename, starts_with, join, split, sha256, json, seconds, sum, min, max, count, any, all, format`.";
     TypeMismatch = "A0203", "an expression has another type than is needed",
         "Types are checked before any host is touched. The message says which type is there and which is needed.";

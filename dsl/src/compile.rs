@@ -105,6 +105,10 @@ impl Scope for Inputs<'_> {
         Value::None
     }
 
+    fn operation_started_at(&self) -> Value {
+        Value::None
+    }
+
     fn operation_state(&self) -> Value {
         Value::None
     }

@@ -29,6 +29,8 @@ pub trait Scope {
     fn role(&self, role: &str, property: HostProperty) -> Value;
     /// `operation.id`
     fn operation_id(&self) -> Value;
+    /// `operation.started_at`
+    fn operation_started_at(&self) -> Value;
     /// `operation.state`, in a step of `finally`
     fn operation_state(&self) -> Value;
     /// `operation.failure`, in a step of `finally`: [`Value::None`] where there was none
@@ -130,6 +132,7 @@ impl Eval<'_> {
             Expr::Host(property) => Ok(self.scope.host(*property)),
             Expr::Role { role, property } => Ok(self.scope.role(role, *property)),
             Expr::OperationId => Ok(self.scope.operation_id()),
+            Expr::OperationStartedAt => Ok(self.scope.operation_started_at()),
             Expr::OperationState => Ok(self.scope.operation_state()),
             Expr::OperationFailure => Ok(self.scope.operation_failure()),
             Expr::Each => Ok(self.scope.each()),

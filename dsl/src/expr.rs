@@ -35,6 +35,8 @@ pub enum Expr {
     },
     /// `operation.id`.
     OperationId,
+    /// `operation.started_at`: when the operation was created, RFC 3339 in UTC.
+    OperationStartedAt,
     /// `operation.state` in a step of `finally`: how everything else ended, `succeeded`, `failed`, `cancelled` or
     /// `rolled_back`.
     OperationState,

@@ -383,6 +383,9 @@ impl Typing<'_> {
             [id, rest @ ..] if id.value == "id" => {
                 self.fields(Typed::new(Expr::OperationId, Type::Text), String::new(), rest)
             }
+            [name, rest @ ..] if name.value == "started_at" => {
+                self.fields(Typed::new(Expr::OperationStartedAt, Type::Text), String::new(), rest)
+            }
             [name, rest @ ..] if ["state", "failure"].contains(&name.value) => {
                 if !self.is_final() {
                     let message = format!("`operation.{}` is known only when everything else is over", name.value);
@@ -399,7 +402,7 @@ impl Typing<'_> {
                 let typed = self.narrow(typed, &path);
                 self.fields(typed, path, rest)
             }
-            [other, ..] => self.unknown_name(other, "an operation has no", &["id", "state", "failure"]),
+            [other, ..] => self.unknown_name(other, "an operation has no", &["id", "started_at", "state", "failure"]),
         }
     }
 }
