@@ -119,9 +119,12 @@ pub struct Run {
     /// Hosts, roles and inputs, with secrets by reference
     #[arg(long, short, value_name = "INV.ron")]
     pub inventory: Option<PathBuf>,
-    /// An input; `name.field=…` for a field of a record, `name=@FILE` to read a text from a file. Never a secret
+    /// An input; `name.field=…` for a field of a record or a map, `name=@FILE` to read a text from a file. Never a secret
     #[arg(long = "input", value_name = "NAME=VALUE")]
     pub inputs: Vec<String>,
+    /// A file of inputs: { "port": 5001, "token": From(Env("TOKEN")) }. --input counts more, the inventory less
+    #[arg(long = "inputs", value_name = "FILE.ron")]
+    pub inputs_files: Vec<PathBuf>,
     /// A host for a role: `registry=ubuntu@192.0.2.10`, with `:PORT` where it is not 22, or `registry=local`
     #[arg(long = "host", value_name = "ROLE=[USER@]ADDR[:PORT]")]
     pub hosts: Vec<String>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dsl::value::FileRef;
 use dsl::{Files, Source};
+use zeroize::Zeroizing;
 
 use crate::report::Problem;
 
@@ -79,6 +80,10 @@ impl Files for Folder {
     fn file(&self, path: &str) -> Result<FileRef, String> {
         file_ref(path)
     }
+
+    fn secret_file(&self, path: &str) -> Result<String, String> {
+        secret_text(path)
+    }
 }
 
 /// The files of the bundled workflows.
@@ -92,6 +97,25 @@ impl Files for Bundled {
     fn file(&self, path: &str) -> Result<FileRef, String> {
         file_ref(path)
     }
+
+    fn secret_file(&self, path: &str) -> Result<String, String> {
+        secret_text(path)
+    }
+}
+
+/// The text of a secret file of this machine.
+fn secret_text(path: &str) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    if !file.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    let most = dsl::limits::TEXT_BYTES as u64;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > most {
+        return Err(format!("it has more than {most} bytes"));
+    }
+    std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
 /// A file of this machine as it is now.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use dsl::value::SecretRef;
-use dsl::{Given, GivenValue, Origin, RoleKind, Workflow};
+use dsl::{FileValue, Given, GivenValue, Origin, RoleKind, Workflow};
 use engine::HostSpec;
 use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord};
 use zeroize::Zeroizing;
 
 use crate::args::Run;
+use crate::draw;
+use crate::inputs_file;
 use crate::inventory::{Host, Input, Inventory};
 use crate::prompt;
 use crate::report::Problem;
@@ -25,14 +27,20 @@ pub struct Everything {
     pub secrets: BTreeMap<String, Zeroizing<String>>,
 }
 
-/// Gathers everything; asks at the terminal for secrets that are missing.
-pub fn gather(run: &Run, inventory: &Inventory, workflow: &Workflow) -> Result<Everything, Problem> {
+/// Gathers everything; draws secrets that are to be drawn, and asks at the terminal for those that are missing. `file` is what
+/// `--inputs` gives.
+pub fn gather(
+    run: &Run,
+    inventory: &Inventory,
+    file: BTreeMap<String, FileValue>,
+    workflow: &Workflow,
+) -> Result<Everything, Problem> {
     let mut gathering = Gathering {
         run,
         everything: Everything { given: Given::default(), hosts: BTreeMap::new(), secrets: BTreeMap::new() },
     };
     gathering.roles(inventory, workflow)?;
-    gathering.inputs(inventory, workflow)?;
+    gathering.inputs(inventory, file, workflow)?;
     Ok(gathering.everything)
 }
 
@@ -191,7 +199,12 @@ impl Gathering<'_> {
         SecretRef(name)
     }
 
-    fn inputs(&mut self, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
+    fn inputs(
+        &mut self,
+        inventory: &Inventory,
+        file: BTreeMap<String, FileValue>,
+        workflow: &Workflow,
+    ) -> Result<(), Problem> {
         let elsewhere = |text: String| GivenValue { text, origin: Origin::Elsewhere };
         for (name, input) in &inventory.inputs.0 {
             let source = match input {
@@ -209,9 +222,23 @@ impl Gathering<'_> {
             let text = source.resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
             self.everything.given.inputs.insert(name.clone(), elsewhere(text.to_string()));
         }
+        for (name, value) in file {
+            let value = match value {
+                FileValue::Text(text) => GivenValue { text, origin: Origin::CommandLine },
+                FileValue::From(source) => {
+                    let source = inputs_file::source(source);
+                    elsewhere(source.resolve(&format!("input `{name}`")).map_err(Problem::usage)?.to_string())
+                }
+            };
+            self.everything.given.inputs.insert(name, value);
+        }
         for flag in &self.run.inputs {
             let (name, value) = input(flag)?;
             self.everything.given.inputs.insert(name, value);
+        }
+        for (name, length) in workflow.generated_secrets(&self.everything.given) {
+            let text = draw::secret(length).map_err(|why| Problem::failed(format!("input `{name}`: {why}")))?;
+            self.everything.given.inputs.insert(name, elsewhere(text.to_string()));
         }
         for (name, about) in workflow.missing_secrets(&self.everything.given) {
             let what = about.map_or_else(|| format!("input `{name}`"), |about| format!("input `{name}` ({about})"));

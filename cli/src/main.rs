@@ -3,8 +3,10 @@
 mod args;
 mod command;
 mod data_dir;
+mod draw;
 mod files;
 mod given;
+mod inputs_file;
 mod inventory;
 mod outfile;
 mod prompt;

@@ -37,6 +37,13 @@ macro_rules! codes {
     };
 }
 
+impl Code {
+    /// Whether it is wrong because of where an expression stands: of a named value, where it is read.
+    pub(crate) fn depends_on_place(self) -> bool {
+        matches!(self, Code::MayBeAbsent | Code::NotOneHost | Code::NotHere)
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id())
@@ -146,6 +153,14 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
+    LetCycle = "A0160", "named values read each other in a circle",
+        "`let.x` stands for its expression, so a named value that reads itself, also by way of others, would have no end. The \
+         whole circle is shown; write one of them without the others.";
+    UnreadLet = "A0161", "a named value is not read",
+        "It is declared under `let`, and nothing reads it. Use it as `let.name`, or remove it.";
+    BadGenerate = "A0162", "a secret cannot be drawn like this",
+        "`generate: 32` draws so many random letters and digits where a secret Text is not given, when an operation is created. What \
+         is drawn is secret, is never absent, and keeps to no pattern; its length must fit `min` and `max`.";
     BadTemplate = "A0180", "a template cannot be read",
         "A template of `WriteFile` is written in Jinja, in UTF-8. It is read when the workflow is checked, so that no step fails \
          because of a `{% endif %}` that is missing. A template is one file: it includes, extends and imports nothing, and its \
@@ -163,8 +178,9 @@ codes! {
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
     UnknownReference = "A0202", "an expression names something that does not exist",
-        "Expressions can name `inputs.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
-         `host.address`, `each`, `operation.id`, in `finally` `operation.state` and `operation.failure`, and the functions `len`, `basename`, `starts_with` and `join`.";
+        "Expressions can name `inputs.x`, `let.x`, `steps.s.out.y`, `steps.s.state`, `roles.r.name`, `roles.r.address`, `host.name`, \
+         `host.address`, `each`, `operation.id`, `operation.started_at`, in `finally` `operation.state` and `operation.failure`, and the functions \
+         `len, basename, starts_with, join, split, sha256, json, seconds, sum, min, max, count, any, all, format`.";
     TypeMismatch = "A0203", "an expression has another type than is needed",
         "Types are checked before any host is touched. The message says which type is there and which is needed.";
     MayBeAbsent = "A0204", "a value is needed, but it may be absent",
@@ -192,7 +208,9 @@ codes! {
          that has one; and how the operation ended, `operation.state` and `operation.failure`, only in `finally`, whose \
          steps in turn can be read by each other only.";
     Arguments = "A0210", "a function is called with the wrong number of arguments",
-        "`len(x)`, `basename(x)`, `starts_with(text, prefix)` and `join(list, separator)` are what there is.";
+        "`len(x)`, `basename(x)`, `starts_with(text, prefix)`, `join(list, separator)`, `split(text, separator)`, `sha256(x)`, \
+         `json(x)`, `seconds(duration)`, `sum`, `min`, `max`, `count`, `any` and `all` of one list or map, and \
+         `format('{} of {}', a, b)`, whose first argument is a text in quotes with a place for each of the others, are what there is.";
     Arithmetic = "A0211", "a calculation has no result",
         "Calculations are checked: a division by zero, or a result that is too large for its type, is an error and never a \
          wrong number.";
@@ -210,8 +228,8 @@ codes! {
         "The value cannot be read as the declared type, or is outside of what `min`, `max`, `pattern` or the choices allow. \
          The value of a secret is not repeated.";
     SecretOnCommandLine = "A0304", "a secret is given on the command line",
-        "Command lines are in the process list and in the shell's history. Put the secret into the inventory by reference \
-         – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])` –, or leave it out and be asked for it.";
+        "Command lines are in the process list and in the shell's history. Give the secret by reference \
+         – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])` – in the inventory or in a file of `--inputs`, or leave it out and be asked for it.";
     UserInfo = "A0305", "a URL has a user or password in it",
         "A URL with user info is a secret, and this input is not declared as one: it would be stored and shown. Declare the \
          input with `secret: true`, or give the URL without the user.";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::eval::Scope;
+use crate::eval::{Scope, sha256_hex};
 use crate::expr::HostProperty;
 use crate::fixed;
 use crate::given::{Given, Reading, Secrets};
@@ -74,9 +74,7 @@ impl Workflow {
 }
 
 fn asset(bytes: &[u8]) -> Asset {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Asset { sha256, size_bytes: bytes.len() as u64 }
+    Asset { sha256: sha256_hex(bytes), size_bytes: bytes.len() as u64 }
 }
 
 /// What is known before an operation begins: inputs, and nothing else. The compiler has proved that nothing else is asked.
@@ -104,6 +102,10 @@ impl Scope for Inputs<'_> {
     }
 
     fn operation_id(&self) -> Value {
+        Value::None
+    }
+
+    fn operation_started_at(&self) -> Value {
         Value::None
     }
 

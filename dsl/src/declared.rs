@@ -11,6 +11,7 @@ pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
+use crate::lets::LetDecl;
 use crate::plan::{Interrupted, OnFailure, OnState, Otherwise, Out, RetryOn};
 use crate::source::Spanned;
 use crate::value::Value;
@@ -22,6 +23,7 @@ pub(crate) struct Declared {
     pub(crate) about: Option<String>,
     pub(crate) inputs: Named<InputDecl>,
     pub(crate) roles: Named<RoleDecl>,
+    pub(crate) lets: Named<LetDecl>,
     /// The steps of the body, those of groups and the gates of groups among them, then those of `finally`.
     pub(crate) steps: Vec<StepDecl>,
     pub(crate) groups: Vec<GroupDecl>,
@@ -100,7 +102,19 @@ impl<T> Named<T> {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
-        self.by_name.get(name).and_then(|index| self.list.get(*index))
+        self.index(name).map(|index| self.at(index))
+    }
+
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn at(&self, index: usize) -> &T {
+        &self.list[index]
+    }
+
+    pub(crate) fn at_mut(&mut self, index: usize) -> &mut T {
+        &mut self.list[index]
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
@@ -118,6 +132,8 @@ pub(crate) struct InputDecl {
     pub(crate) optional: bool,
     pub(crate) about: Option<String>,
     pub(crate) secret: bool,
+    /// How many random characters it is where it is not given.
+    pub(crate) generate: Option<u32>,
 }
 
 /// A role.

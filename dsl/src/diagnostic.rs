@@ -196,12 +196,17 @@ pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
 pub(crate) struct Sink {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
+    /// Where the named value is read whose expression is checked now.
+    within: Option<Range<usize>>,
     /// How many names were compared with wrong ones.
     compared: Cell<usize>,
 }
 
 impl Sink {
-    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn push(&mut self, mut diagnostic: Diagnostic) {
+        if let Some(place) = self.within.as_ref().filter(|_| diagnostic.code.depends_on_place()) {
+            diagnostic = diagnostic.at(place, "read here");
+        }
         if diagnostic.is_error() {
             self.errors += 1;
         }
@@ -216,6 +221,25 @@ impl Sink {
         {
             *warning = diagnostic;
         }
+    }
+
+    /// What follows is about the expression of a named value that is read at `place`, until [`Sink::leave`]. Gives whether it
+    /// is not inside of another one.
+    pub(crate) fn enter(&mut self, place: &Range<usize>) -> bool {
+        let outermost = self.within.is_none();
+        self.within.get_or_insert_with(|| place.clone());
+        outermost
+    }
+
+    pub(crate) fn leave(&mut self, outermost: bool) {
+        if outermost {
+            self.within = None;
+        }
+    }
+
+    /// Whether the expression of a named value is checked now.
+    pub(crate) fn is_within(&self) -> bool {
+        self.within.is_some()
     }
 
     /// No more are kept: what is costly to word need not be worded.

@@ -4,9 +4,11 @@
 //! is looked up only where the [`Scope`] has it, and only by what needs it. Where the scope has none, a secret can be
 //! passed on, compared with `none` and replaced by `??`, and anything else is [`EvalError::SecretText`].
 
+mod functions;
+
 use std::fmt;
 
-use crate::expr::{Binary, Expr, Function, HostProperty, Part, Template, Unary};
+use crate::expr::{Binary, Expr, HostProperty, Part, Template, Unary};
 use crate::limits;
 use crate::value::{SecretRef, Value};
 
@@ -27,6 +29,8 @@ pub trait Scope {
     fn role(&self, role: &str, property: HostProperty) -> Value;
     /// `operation.id`
     fn operation_id(&self) -> Value;
+    /// `operation.started_at`
+    fn operation_started_at(&self) -> Value;
     /// `operation.state`, in a step of `finally`
     fn operation_state(&self) -> Value;
     /// `operation.failure`, in a step of `finally`: [`Value::None`] where there was none
@@ -55,6 +59,12 @@ pub enum EvalError {
     /// A text grows over its limit.
     #[error("a text has more than {} bytes", limits::RESULT_BYTES)]
     TooLong,
+    /// A list grows over its limit.
+    #[error("a list has more than {} elements", limits::ELEMENTS)]
+    TooMany,
+    /// A text is split by nothing.
+    #[error("a text cannot be split by an empty one")]
+    NoSeparator,
     /// An expression is deeper than any that the compiler makes: the plan was not made by it.
     #[error("the expression is nested too deeply")]
     TooDeep,
@@ -101,6 +111,8 @@ pub fn render(template: &Template, scope: &dyn Scope) -> Result<Rendered, EvalEr
     Ok(Rendered { text, secret })
 }
 
+pub(crate) use functions::sha256_hex;
+
 struct Eval<'a> {
     scope: &'a dyn Scope,
 }
@@ -120,6 +132,7 @@ impl Eval<'_> {
             Expr::Host(property) => Ok(self.scope.host(*property)),
             Expr::Role { role, property } => Ok(self.scope.role(role, *property)),
             Expr::OperationId => Ok(self.scope.operation_id()),
+            Expr::OperationStartedAt => Ok(self.scope.operation_started_at()),
             Expr::OperationState => Ok(self.scope.operation_state()),
             Expr::OperationFailure => Ok(self.scope.operation_failure()),
             Expr::Each => Ok(self.scope.each()),
@@ -201,17 +214,14 @@ impl Eval<'_> {
         match op {
             Binary::Equal => self.equal(a, b).map(Value::Bool),
             Binary::NotEqual => self.equal(a, b).map(|equal| Value::Bool(!equal)),
-            Binary::In => match b {
-                Value::List(list) => {
-                    for element in list {
-                        if self.equal(a.clone(), element)? {
-                            return Ok(Value::Bool(true));
-                        }
+            Binary::In => {
+                for element in functions::elements(b)? {
+                    if self.equal(a.clone(), element)? {
+                        return Ok(Value::Bool(true));
                     }
-                    Ok(Value::Bool(false))
                 }
-                other => Err(unexpected("a list", &other)),
-            },
+                Ok(Value::Bool(false))
+            }
             _ => calculate(op, self.known(a)?, self.known(b)?),
         }
     }
@@ -225,52 +235,6 @@ impl Eval<'_> {
             (Value::Int(a), Value::Float(b)) | (Value::Float(b), Value::Int(a)) => a as f64 == b,
             (a, b) => a == b,
         })
-    }
-
-    fn call(&self, function: Function, arguments: Vec<Value>) -> Result<Value, EvalError> {
-        let mut arguments = arguments.into_iter();
-        let mut next = || arguments.next().unwrap_or(Value::None);
-        match function {
-            Function::Len => {
-                let length = match self.known(next())? {
-                    Value::Text(text) => text.chars().count(),
-                    Value::List(list) => list.len(),
-                    Value::Record(map) => map.len(),
-                    other => return Err(unexpected("a text, a list or a map", &other)),
-                };
-                Ok(Value::Int(length as i64))
-            }
-            Function::Basename => {
-                let path = match self.known(next())? {
-                    Value::File(file) => file.path,
-                    Value::Text(text) => text,
-                    other => return Err(unexpected("a text or a file", &other)),
-                };
-                Ok(Value::Text(path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()))
-            }
-            Function::StartsWith => {
-                let (text, prefix) = (self.text(next())?, self.text(next())?);
-                Ok(Value::Bool(text.starts_with(&prefix)))
-            }
-            Function::Join => {
-                let list = match next() {
-                    Value::List(list) => list,
-                    other => return Err(unexpected("a list", &other)),
-                };
-                let separator = self.text(next())?;
-                let mut joined = String::new();
-                for (i, element) in list.into_iter().enumerate() {
-                    if i > 0 {
-                        joined.push_str(&separator);
-                    }
-                    joined.push_str(&self.text_form(element)?);
-                    if joined.len() > limits::RESULT_BYTES {
-                        return Err(EvalError::TooLong);
-                    }
-                }
-                Ok(Value::Text(joined))
-            }
-        }
     }
 }
 

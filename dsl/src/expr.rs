@@ -35,6 +35,8 @@ pub enum Expr {
     },
     /// `operation.id`.
     OperationId,
+    /// `operation.started_at`: when the operation was created, RFC 3339 in UTC.
+    OperationStartedAt,
     /// `operation.state` in a step of `finally`: how everything else ended, `succeeded`, `failed`, `cancelled` or
     /// `rolled_back`.
     OperationState,
@@ -108,7 +110,7 @@ pub enum Binary {
     Multiply,
     /// `/`, checked.
     Divide,
-    /// `x in list`.
+    /// `x in list`, and among the values of a map.
     In,
 }
 
@@ -122,8 +124,30 @@ pub enum Function {
     Basename,
     /// `starts_with(text, prefix)`
     StartsWith,
-    /// `join(list, separator)`
+    /// `join(list | map, separator)`
     Join,
+    /// `split(text, separator)`; an empty text has no parts
+    Split,
+    /// `sha256(text | file)`, lower-case hex
+    Sha256,
+    /// `json(x)`, without white space, fields and keys sorted
+    Json,
+    /// `seconds(duration)`, rounded down
+    Seconds,
+    /// `sum(list | map)`; in a plan the zero of its type is the second argument
+    Sum,
+    /// `min(list | map)`; `None` of an empty one
+    Min,
+    /// `max(list | map)`; `None` of an empty one
+    Max,
+    /// `count(list | map)` of Bools: how many are true
+    Count,
+    /// `any(list | map)` of Bools; false of an empty one
+    Any,
+    /// `all(list | map)` of Bools; true of an empty one
+    All,
+    /// `format(text, value, …)`: the values in its places `{}`
+    Format,
 }
 
 /// A text with expressions in it: `"${{ host.address }}:${{ inputs.port }}"`.

@@ -35,7 +35,7 @@ pub struct GivenValue {
 /// Where a value was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// In plain text: on the command line, where everybody on the machine sees it, or written into the inventory.
+    /// In plain text: on the command line, where everybody on the machine sees it, or written into a file.
     CommandLine,
     /// In the inventory, the environment, at a prompt.
     Elsewhere,
@@ -88,9 +88,10 @@ impl Reading<'_> {
     }
 
     fn report_unknown(&mut self, workflow: &Workflow) {
-        let mut known = Vec::new();
-        workflow.inputs.iter().for_each(|input| leaves(input, &input.name.value, &mut known));
-        for name in self.given.inputs.keys().filter(|name| !known.contains(name)) {
+        let (mut known, mut maps) = (Vec::new(), Vec::new());
+        workflow.inputs.iter().for_each(|input| leaves(input, &input.name.value, &mut known, &mut maps));
+        let is_entry = |name: &String| maps.iter().any(|map| name.starts_with(map));
+        for name in self.given.inputs.keys().filter(|name| !known.contains(name) && !is_entry(name)) {
             let record = known.iter().any(|known| known.starts_with(&format!("{name}.")));
             let message = match record {
                 true => format!("the input {} is a record: its fields are given", quote(name)),
@@ -111,6 +112,11 @@ impl Reading<'_> {
         if let Some(Kind::Record(fields)) = &input.kind {
             return self.record(input, fields, path);
         }
+        if let Some(Kind::Map(of, _)) = &input.kind
+            && self.is_given(path)
+        {
+            return self.map(input, of, path);
+        }
         let Some(given) = self.given.inputs.get(path) else {
             return match &input.default {
                 Some(default) => default.clone(),
@@ -121,7 +127,31 @@ impl Reading<'_> {
                 }
             };
         };
-        if input.secret { self.secret(input, path, given) } else { self.value(input, path, given) }
+        match &input.kind {
+            _ if input.secret => self.secret(input, path, given),
+            Some(kind) => self.value(input, kind, path, given),
+            None => Value::None,
+        }
+    }
+
+    /// A map of which single entries are given, by `path.key`. They count more than one that is given as a whole.
+    fn map(&mut self, input: &InputDecl, of: &Kind, path: &str) -> Value {
+        let mut map = BTreeMap::new();
+        if let (Some(kind), Some(given)) = (&input.kind, self.given.inputs.get(path))
+            && let Value::Record(whole) = self.value(input, kind, path, given)
+        {
+            map = whole;
+        }
+        let (given, prefix) = (self.given, format!("{path}."));
+        for (name, given) in given.inputs.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix)) {
+            map.insert(name[prefix.len()..].to_owned(), self.value(input, of, name, given));
+        }
+        let map = Value::Record(map);
+        if let Some(Err(reason)) = input.kind.as_ref().map(|kind| kind.check(&map)) {
+            let message = format!("what is given for {} does not fit: {}", quote(path), sentence(&reason));
+            self.sink.push(Diagnostic::error(Code::BadValue, message).at(&input.name.span, "declared here"));
+        }
+        map
     }
 
     fn record(&mut self, input: &InputDecl, fields: &[InputDecl], path: &str) -> Value {
@@ -143,7 +173,7 @@ impl Reading<'_> {
         let message = format!("the input {} is not given", quote(path));
         let diagnostic =
             Diagnostic::error(Code::MissingInput, message).at(&input.name.span, "declared here, without a default");
-        self.sink.push(match input.secret {
+        self.sink.push(match input.secret && !matches!(input.kind, Some(Kind::SecretFile)) {
             true => {
                 diagnostic.help("put the secret into the inventory by reference, or be prompted for it at a terminal")
             }
@@ -151,8 +181,7 @@ impl Reading<'_> {
         });
     }
 
-    fn value(&mut self, input: &InputDecl, path: &str, given: &GivenValue) -> Value {
-        let Some(kind) = &input.kind else { return Value::None };
+    fn value(&mut self, input: &InputDecl, kind: &Kind, path: &str, given: &GivenValue) -> Value {
         if kind.holds_urls() && has_user_info(&given.text) {
             let diagnostic =
                 Diagnostic::error(Code::UserInfo, format!("the URL given for {} has user info in it", quote(path)))
@@ -188,12 +217,16 @@ impl Reading<'_> {
 
     fn secret(&mut self, input: &InputDecl, path: &str, given: &GivenValue) -> Value {
         let declared = &input.name.span;
-        if given.origin == Origin::CommandLine {
+        // The path of a file is no secret.
+        let is_file = matches!(input.kind, Some(Kind::SecretFile));
+        if given.origin == Origin::CommandLine && !is_file {
             let message =
-                format!("the secret {} is given in plain text, on the command line or in the inventory", quote(path));
+                format!("the secret {} is given in plain text, on the command line or in a file", quote(path));
             let diagnostic = Diagnostic::error(Code::SecretOnCommandLine, message)
                 .at(declared, "declared secret here")
-                .help("put it into the inventory by reference – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])`")
+                .help(
+                    "give it by reference – `Env(\"NAME\")`, `File(\"path\")` or `Command([...])` – in the inventory or in `--inputs`",
+                )
                 .help("or leave it out and be prompted for it; consider this one known to others");
             self.sink.push(diagnostic);
             return Value::None;
@@ -201,12 +234,17 @@ impl Reading<'_> {
         // The reason never repeats the value, only what was expected.
         let read = input.kind.as_ref().map(|kind| kind.read(&given.text, true, self.files));
         if let Some(Err(reason)) = read {
-            let message = format!("the value given for the secret {} does not fit: {}", quote(path), sentence(&reason));
-            self.sink.push(Diagnostic::error(Code::BadValue, message).at(declared, "declared secret here"));
+            let (code, what) = match is_file {
+                true => (Code::UnreadableInput, "file given for the secret"),
+                false => (Code::BadValue, "value given for the secret"),
+            };
+            let message = format!("the {what} {} does not fit: {}", quote(path), sentence(&reason));
+            self.sink.push(Diagnostic::error(code, message).at(declared, "declared secret here"));
             return Value::None;
         }
-        let text = match input.kind {
-            Some(Kind::Text(..)) => given.text.clone(),
+        let text = match (&input.kind, read) {
+            (Some(Kind::Text(..)), _) => given.text.clone(),
+            (Some(Kind::SecretFile), Some(Ok(Value::Text(content)))) => content,
             _ => given.text.trim().to_owned(),
         };
         if text.len() < limits::SECRET_FILTER_BYTES {
@@ -280,13 +318,16 @@ impl Reading<'_> {
     }
 }
 
-/// All names by which values can be given for an input.
-fn leaves(input: &InputDecl, path: &str, names: &mut Vec<String>) {
+/// All names by which values can be given for an input, and what names of entries of maps begin with.
+fn leaves(input: &InputDecl, path: &str, names: &mut Vec<String>, maps: &mut Vec<String>) {
     if let Some(Kind::Record(fields)) = &input.kind {
-        fields.iter().for_each(|field| leaves(field, &format!("{path}.{}", field.name.value), names));
-    } else {
-        names.push(path.to_owned());
+        fields.iter().for_each(|field| leaves(field, &format!("{path}.{}", field.name.value), names, maps));
+        return;
     }
+    if let Some(Kind::Map(..)) = &input.kind {
+        maps.push(format!("{path}."));
+    }
+    names.push(path.to_owned());
 }
 
 pub(crate) fn is_given(given: &Given, record: &str) -> bool {
@@ -301,6 +342,23 @@ impl Workflow {
         self.inputs.iter().for_each(|input| missing_in(input, &input.name.value, given, &mut missing));
         missing
     }
+
+    /// The secrets that are to be drawn because they are not given, with how many characters. The compiler draws nothing.
+    pub fn generated_secrets(&self, given: &Given) -> Vec<(String, u32)> {
+        let mut drawn = Vec::new();
+        self.inputs.iter().for_each(|input| generated_in(input, &input.name.value, given, &mut drawn));
+        drawn
+    }
+}
+
+fn generated_in(input: &InputDecl, path: &str, given: &Given, drawn: &mut Vec<(String, u32)>) {
+    if let Some(Kind::Record(fields)) = &input.kind {
+        if !input.optional || is_given(given, path) {
+            fields.iter().for_each(|field| generated_in(field, &format!("{path}.{}", field.name.value), given, drawn));
+        }
+    } else if let Some(length) = input.generate.filter(|_| !given.inputs.contains_key(path)) {
+        drawn.push((path.to_owned(), length));
+    }
 }
 
 fn missing_in(input: &InputDecl, path: &str, given: &Given, missing: &mut Vec<(String, Option<String>)>) {
@@ -309,7 +367,12 @@ fn missing_in(input: &InputDecl, path: &str, given: &Given, missing: &mut Vec<(S
             let path = |field: &InputDecl| format!("{path}.{}", field.name.value);
             fields.iter().for_each(|field| missing_in(field, &path(field), given, missing));
         }
-    } else if input.secret && !input.optional && !given.inputs.contains_key(path) {
+    } else if input.secret
+        && !input.optional
+        && input.generate.is_none()
+        && !matches!(input.kind, Some(Kind::SecretFile))
+        && !given.inputs.contains_key(path)
+    {
         missing.push((path.to_owned(), input.about.clone()));
     }
 }

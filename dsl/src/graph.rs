@@ -20,7 +20,7 @@ use crate::source::{Spanned, quote};
 use crate::{admission, limits};
 
 /// How many edges of a cycle are pointed at; a longer one is cut.
-const CYCLE_SHOWN: usize = 12;
+pub(crate) const CYCLE_SHOWN: usize = 12;
 
 /// The edges and the order. Steps are named by their index in the file.
 #[derive(Debug, Default)]
@@ -43,8 +43,13 @@ pub(crate) struct Edge {
 /// Finds the edges; reports unknown steps in `needs`, and cycles.
 pub(crate) fn build(declared: &Declared, sink: &mut Sink) -> Graph {
     let mut left = Some(limits::EDGES);
-    let edges: Vec<_> =
-        declared.steps.iter().enumerate().map(|(i, step)| edges(i, step, declared, &mut left, sink)).collect();
+    let mut parts = 0;
+    let edges: Vec<_> = declared
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(i, step)| edges(i, step, declared, &mut left, &mut parts, sink))
+        .collect();
     let order = order(&edges);
     if order.len() < edges.len() {
         report_cycles(declared, &edges, sink);
@@ -66,6 +71,8 @@ fn edges(
     declared: &Declared,
     // How many more there may be; nothing after it was said that there are too many.
     left: &mut Option<usize>,
+    // How much was written out of named values. Over its limit none is looked into: that is said when they are checked.
+    parts: &mut usize,
     sink: &mut Sink,
 ) -> BTreeMap<usize, Edge> {
     let mut edges = BTreeMap::new();
@@ -107,18 +114,30 @@ fn edges(
             edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Needs, span: need.span.clone() });
         }
     }
+    let mut read = |id: &str, span: Range<usize>| {
+        if let Some(other) = declared.step_ids.get(id)
+            // A step that reads itself may do so in `undo`, and is told so anywhere else.
+            && *other != index
+            && is_final(*other) == step.finally.is_some()
+        {
+            edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Reference, span });
+        }
+    };
     visit_expressions(step, &mut |syntax| {
         syntax.walk(&mut |syntax| {
             let Some(path) = syntax.path() else { return };
-            if let [root, name, ..] = path.as_slice()
-                && root.value == "steps"
-                && let Some(other) = declared.step_ids.get(name.value)
-                // A step that reads itself may do so in `undo`, and is told so anywhere else.
-                && *other != index
-                && is_final(*other) == step.finally.is_some()
-            {
-                let span = root.span.start..name.span.end.max(root.span.start);
-                edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Reference, span });
+            let [root, name, ..] = path.as_slice() else { return };
+            let span = root.span.start..name.span.end.max(root.span.start);
+            match root.value {
+                "steps" => read(name.value, span),
+                "let" => {
+                    let Some(decl) = declared.lets.get(name.value) else { return };
+                    *parts = parts.saturating_add(decl.size.parts);
+                    if *parts <= limits::LET_PARTS_ALL {
+                        decl.steps.iter().for_each(|id| read(id, span.clone()));
+                    }
+                }
+                _ => {}
             }
         });
     });
@@ -148,7 +167,7 @@ fn report_unknown(step: &StepDecl, need: &Spanned<String>, declared: &Declared, 
 }
 
 /// Kahn's algorithm with the smallest index first. Shorter than `edges` where there is a cycle.
-fn order(edges: &[BTreeMap<usize, Edge>]) -> Vec<usize> {
+pub(crate) fn order(edges: &[BTreeMap<usize, Edge>]) -> Vec<usize> {
     let mut waiting: Vec<usize> = edges.iter().map(BTreeMap::len).collect();
     let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
     for (step, needs) in edges.iter().enumerate() {
@@ -171,6 +190,13 @@ fn order(edges: &[BTreeMap<usize, Edge>]) -> Vec<usize> {
 }
 
 fn report_cycles(declared: &Declared, edges: &[BTreeMap<usize, Edge>], sink: &mut Sink) {
+    for cycle in cycles(edges) {
+        report_cycle(declared, edges, &cycle, sink);
+    }
+}
+
+/// For each knot of edges a shortest cycle in it, its first element repeated at the end.
+pub(crate) fn cycles(edges: &[BTreeMap<usize, Edge>]) -> Vec<Vec<usize>> {
     let mut graph = DiGraph::<(), (), usize>::default();
     for _ in edges {
         graph.add_node(());
@@ -187,9 +213,7 @@ fn report_cycles(declared: &Declared, edges: &[BTreeMap<usize, Edge>], sink: &mu
         .collect();
     knots.iter_mut().for_each(|knot| knot.sort_unstable());
     knots.sort_unstable();
-    for knot in knots {
-        report_cycle(declared, edges, &shortest_cycle(&knot, edges), sink);
-    }
+    knots.iter().map(|knot| shortest_cycle(knot, edges)).collect()
 }
 
 /// The shortest way from the first step of a knot back to it.

@@ -8,7 +8,7 @@ use crate::declared::InputDecl;
 use crate::source::{Files, list_names, plain};
 use crate::types::{Field, Type};
 use crate::value::Value;
-use crate::{duration, limits};
+use crate::{duration, image, limits, words};
 
 /// A type, and what a value of it must satisfy.
 #[derive(Debug, Clone)]
@@ -24,9 +24,14 @@ pub(crate) enum Kind {
     Url(Option<Pattern>),
     Address(Option<Pattern>),
     File,
+    /// A file whose content is a secret text.
+    SecretFile,
+    Image(Option<Pattern>),
     Choice(Vec<String>),
     /// Type of its elements, and how many.
     List(Box<Kind>, Bounds<u64>),
+    /// Type of its values, and how many.
+    Map(Box<Kind>, Bounds<u64>),
     Record(Vec<InputDecl>),
 }
 
@@ -66,7 +71,7 @@ impl Kind {
     /// The type without its constraints.
     pub(crate) fn ty(&self) -> Type {
         match self {
-            Kind::Text(..) => Type::Text,
+            Kind::Text(..) | Kind::SecretFile => Type::Text,
             Kind::Int(_) => Type::Int,
             Kind::Float(_) => Type::Float,
             Kind::Bool => Type::Bool,
@@ -76,8 +81,10 @@ impl Kind {
             Kind::Url(_) => Type::Url,
             Kind::Address(_) => Type::Address,
             Kind::File => Type::File,
+            Kind::Image(_) => Type::Image,
             Kind::Choice(of) => Type::Choice(of.clone()),
             Kind::List(of, _) => Type::List(Box::new(of.ty())),
+            Kind::Map(of, _) => Type::Map(Box::new(of.ty())),
             Kind::Record(fields) => {
                 Type::Record(fields.iter().filter_map(|f| Some((f.name.value.clone(), f.field()?))).collect())
             }
@@ -91,7 +98,9 @@ impl Kind {
                 bounds.check(text.chars().count() as u64, "its length", |n| format!("{n} characters"))?;
                 check_pattern(pattern.as_ref(), text)
             }
-            (Kind::Url(pattern) | Kind::Address(pattern), Value::Text(text)) => check_pattern(pattern.as_ref(), text),
+            (Kind::Url(pattern) | Kind::Address(pattern) | Kind::Image(pattern), Value::Text(text)) => {
+                check_pattern(pattern.as_ref(), text)
+            }
             (Kind::Int(bounds) | Kind::Port(bounds), Value::Int(i)) => bounds.check(*i, "it", |i| i.to_string()),
             (Kind::Float(bounds), Value::Float(x)) => bounds.check(*x, "it", |x| x.to_string()),
             (Kind::Duration(bounds), Value::DurationMs(ms)) => bounds.check(*ms, "it", duration::show),
@@ -102,6 +111,11 @@ impl Kind {
                 bounds.check(list.len() as u64, "its length", |n| format!("{n} elements"))?;
                 list.iter().try_for_each(|element| of.check(element).map_err(|why| format!("of an element, {why}")))
             }
+            (Kind::Map(of, bounds), Value::Record(map)) => {
+                bounds.check(map.len() as u64, "its size", |n| format!("{n} entries"))?;
+                map.keys().try_for_each(|key| words::is_key(key))?;
+                map.values().try_for_each(|value| of.check(value).map_err(|why| format!("of a value, {why}")))
+            }
             _ => Ok(()),
         }
     }
@@ -110,7 +124,7 @@ impl Kind {
     pub(crate) fn holds_urls(&self) -> bool {
         match self {
             Kind::Url(_) => true,
-            Kind::List(of, _) => of.holds_urls(),
+            Kind::List(of, _) | Kind::Map(of, _) => of.holds_urls(),
             _ => false,
         }
     }
@@ -119,9 +133,15 @@ impl Kind {
     pub(crate) fn read(&self, text: &str, secret: bool, files: &dyn Files) -> Result<Value, String> {
         let value = match self {
             Kind::File => Value::File(files.file(text)?),
+            // Its text is as long as a text may be.
+            Kind::SecretFile => parse_any(&Type::Text, &files.secret_file(text)?)?,
             Kind::List(of, _) => {
-                let list = elements(text)?;
+                let list = words::elements(text)?;
                 Value::List(list.iter().map(|text| of.read(text, secret, files)).collect::<Result<_, _>>()?)
+            }
+            Kind::Map(of, _) => {
+                let read = |(key, text): (String, String)| Ok((key, of.read(&text, secret, files)?));
+                Value::Record(words::entries(text)?.into_iter().map(read).collect::<Result<_, String>>()?)
             }
             _ if secret => parse_any(&self.ty(), text)?,
             _ => parse_text(&self.ty(), text)?,
@@ -143,23 +163,6 @@ impl InputDecl {
             Some(Kind::Record(fields)) => fields,
             _ => &[],
         }
-    }
-}
-
-/// The elements of a list that is given as text: `a,b` or `["a", "b"]`.
-fn elements(text: &str) -> Result<Vec<String>, String> {
-    let text = text.trim();
-    let list: Vec<String> = if text.starts_with('[') {
-        let wrong = |_| "a list is written `a,b` or `[\"a\", \"b\"]`".to_owned();
-        crate::syntax::options().from_str(text).map_err(wrong)?
-    } else if text.is_empty() {
-        Vec::new()
-    } else {
-        text.split(',').map(|element| element.trim().to_owned()).collect()
-    };
-    match list.len() <= limits::ELEMENTS {
-        true => Ok(list),
-        false => Err(format!("a list has at most {} elements", limits::ELEMENTS)),
     }
 }
 
@@ -204,6 +207,7 @@ fn parse_any(ty: &Type, text: &str) -> Result<Value, String> {
         Type::Bytes => duration::parse_bytes(trimmed).map(|n| Value::Int(n as i64)),
         Type::Url => url(trimmed).map(|()| Value::Text(trimmed.to_owned())),
         Type::Address => address(trimmed).map(|()| Value::Text(trimmed.to_owned())),
+        Type::Image => image::check(trimmed).map(|()| Value::Text(trimmed.to_owned())),
         Type::Choice(of) if of.iter().any(|choice| choice == trimmed) => Ok(Value::Text(trimmed.to_owned())),
         Type::Choice(of) => Err(format!("one of {} is expected", list_names(of))),
         Type::List(of) => {

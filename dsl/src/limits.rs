@@ -48,6 +48,12 @@ limits! {
     SLOTS: usize = 1_000;
     /// Bytes of the name of a host.
     SLOT_BYTES: usize = 255;
+    /// Named values of a workflow, under `let`.
+    LETS: usize = 500;
+    /// Operators, calls, names and literals of one named value when those in it are written out.
+    LET_PARTS: usize = 1_000;
+    /// The same of all places in which named values are read, in one workflow.
+    LET_PARTS_ALL: usize = 100_000;
     /// Steps of a workflow.
     STEPS: usize = 10_000;
     /// Outputs of a workflow, and `out` values of a step.
@@ -84,6 +90,12 @@ limits! {
     TEXT_BYTES: usize = 64 << 10;
     /// Elements of a list that is given.
     ELEMENTS: usize = 10_000;
+    /// Bytes of a key of a map that is given.
+    MAP_KEY_BYTES: usize = 255;
+    /// Fewest characters of a secret that is drawn by `generate`.
+    GENERATE_MIN: u32 = 8;
+    /// Most characters of a secret that is drawn by `generate`.
+    GENERATE_MAX: u32 = 1_024;
     /// Bytes of an expression.
     EXPRESSION_BYTES: usize = 4 << 10;
     /// Operators, calls and fields inside each other in an expression.

@@ -49,16 +49,7 @@ pub(crate) struct Lowered {
 pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Vec<Lowered> {
     let mut lowered = Vec::new();
     for index in 0..declared.steps.len() {
-        let typing = Typing {
-            declared,
-            position: &graph.position,
-            place: Place::Step { index, undo: false },
-            facts: Vec::new(),
-            each: None,
-            condition: false,
-            used,
-            sink,
-        };
+        let typing = Typing::new(declared, &graph.position, Place::Step { index, undo: false }, used, sink);
         let mut lower = Lower { typing, fixed: Vec::new() };
         lowered.push(lower.step(&declared.steps[index], index, graph));
     }
@@ -77,7 +68,8 @@ impl Lower<'_> {
         self.role(step, index);
         let each = self.each(step, index);
         let parallel = self.parallel(step);
-        let when = step.when.as_ref().map(|when| (self.typing.condition(when), facts(when, true)));
+        let when =
+            step.when.as_ref().map(|when| (self.typing.condition(when), facts(when, true, self.typing.declared)));
         let when = when.map(|(when, facts)| {
             self.typing.facts = facts;
             when

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::declared::InputDecl;
 use crate::duration;
 use crate::given::{Given, is_given};
-use crate::kind::{Kind, parse_text};
+use crate::kind::{Bounds, Kind, parse_text};
 use crate::source::Files;
 use crate::types::Type;
 use crate::value::{FileRef, Value};
@@ -49,6 +49,7 @@ pub fn model_value(ty: &Type, nth: usize) -> Option<Value> {
         Type::Bytes => format!("{n} KiB"),
         Type::Url => format!("http://model-{n}.example/"),
         Type::Address => format!("model-{n}.example"),
+        Type::Image => format!("model.example/image-{n}:1"),
         Type::Choice(of) => of.get(nth % of.len().max(1))?.clone(),
         Type::List(_) | Type::Map(_) | Type::Record(_) => return None,
     };
@@ -117,19 +118,29 @@ fn candidates(kind: &Kind, nth: usize) -> Vec<String> {
             plain(Type::Address).into_iter().chain([address]).collect()
         }
         Kind::File => vec![format!("/model/file-{}", nth + 1)],
+        Kind::SecretFile => vec![format!("/model/secret-{}", nth + 1)],
+        Kind::Image(_) => plain(Type::Image).into_iter().chain([format!("model:{}", nth + 1)]).collect(),
         Kind::Choice(of) => of.get(nth % of.len().max(1)).cloned().into_iter().collect(),
-        Kind::List(of, bounds) => {
-            let most = bounds.max.unwrap_or(u64::MAX);
-            let count = ELEMENTS.max(bounds.min.unwrap_or(0)).min(most).min(crate::limits::ELEMENTS as u64);
-            let element = |nth: u64| {
-                let fits = |text: &String| of.read(text, false, &AnyFile).is_ok();
-                candidates(of, nth as usize).into_iter().find(fits)
+        Kind::List(of, bounds) => several(of, bounds).map(|elements| format!("{elements:?}")).into_iter().collect(),
+        Kind::Map(of, bounds) => {
+            let named = |values: Vec<String>| -> BTreeMap<String, String> {
+                values.into_iter().enumerate().map(|(i, value)| (format!("model-{}", i + 1), value)).collect()
             };
-            let elements: Option<Vec<String>> = (0..count).map(element).collect();
-            elements.map(|elements| format!("{elements:?}")).into_iter().collect()
+            several(of, bounds).map(|values| format!("{:?}", named(values))).into_iter().collect()
         }
         Kind::Record(_) => Vec::new(),
     }
+}
+
+/// As many elements as a list or map of these bounds takes.
+fn several(of: &Kind, bounds: &Bounds<u64>) -> Option<Vec<String>> {
+    let most = bounds.max.unwrap_or(u64::MAX);
+    let count = ELEMENTS.max(bounds.min.unwrap_or(0)).min(most).min(crate::limits::ELEMENTS as u64);
+    let element = |nth: u64| {
+        let fits = |text: &String| of.read(text, false, &AnyFile).is_ok();
+        candidates(of, nth as usize).into_iter().find(fits)
+    };
+    (0..count).map(element).collect()
 }
 
 /// The number itself, or the least or the greatest that is allowed.
@@ -148,6 +159,10 @@ impl Files for AnyFile {
 
     fn file(&self, path: &str) -> Result<FileRef, String> {
         Ok(FileRef { path: path.to_owned(), size_bytes: 0, sha256: String::new() })
+    }
+
+    fn secret_file(&self, _: &str) -> Result<String, String> {
+        Ok("model-secret".to_owned())
     }
 }
 
@@ -182,9 +197,10 @@ mod tests {
             r#""a": Text(), "b": Text(pattern: "^[a-z]+$", max: 5), "c": Int(min: 7), "d": Port(), "e": Duration(max: "10ms"),
             "f": Bytes(min: "1 MiB"), "g": Url(), "h": Address(pattern: "^[0-9.]+$"), "i": Choice(["x", "y"]), "j": Bool(),
             "k": List(of: Text), "l": List(of: Int(min: 3), min: 3), "m": File(), "n": Float(max: 0.5),
-            "o": Text(secret: true), "p": Text(min: 40)"#,
+            "o": Text(secret: true), "p": Text(min: 40), "q": Map(of: Int(max: 2)), "r": SecretFile(), "s": Image(),
+            "t": Login()"#,
         );
-        assert_eq!(texts.len(), 16, "{texts:?}");
+        assert_eq!(texts.len(), 21, "{texts:?}");
         assert_eq!(texts["b"], "model");
         assert_eq!(texts["k"], r#"["model-value", "model-value2"]"#);
     }

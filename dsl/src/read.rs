@@ -5,6 +5,8 @@
 
 mod actions;
 mod fields;
+mod generate;
+mod given_file;
 mod groups;
 mod inputs;
 mod policies;
@@ -14,12 +16,14 @@ mod steps;
 use crate::code::Code;
 use crate::declared::{Declared, RoleDecl, RoleKind};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::expression::template;
+use crate::expression::{expression, template};
+use crate::lets::LetDecl;
 use crate::limits;
 use crate::source::{Spanned, count, plain, quote};
 use crate::syntax::{Kind, Node, Text};
 pub(crate) use actions::parse_mode;
 use fields::{Fields, Shape};
+pub use given_file::{FileValue, ValueSource, read_inputs};
 pub(crate) use scalars::within_ms;
 use scalars::{Reader, name};
 
@@ -30,6 +34,7 @@ const WORKFLOW: Shape = Shape {
         "about",
         "inputs",
         "roles",
+        "let",
         "steps",
         "finally",
         "outputs",
@@ -58,6 +63,9 @@ pub(crate) fn workflow(source: &str, node: &Node, sink: &mut Sink) -> Declared {
     }
     if let Some(node) = fields.optional("roles") {
         roles(node, &mut declared, &mut reader);
+    }
+    if let Some(node) = fields.optional("let") {
+        lets(node, &mut declared, &mut reader);
     }
     if let Some(node) = fields.required("steps", reader.sink) {
         steps::steps(node, &mut declared, &mut reader);
@@ -132,6 +140,16 @@ fn role_kind(node: &Node, reader: &mut Reader) -> Option<RoleKind> {
         }
     }
     Some(RoleKind::Many { min, max })
+}
+
+fn lets(node: &Node, declared: &mut Declared, reader: &mut Reader) {
+    let Some(entries) = reader.map(node, "let", limits::LETS) else { return };
+    for (key, node) in entries {
+        let name = name(key, "value", reader.sink);
+        let text = reader.some_text(node, &name.value);
+        let syntax = text.and_then(|text| expression(text, reader.sink));
+        declared.lets.insert(&name.value.clone(), LetDecl::new(name, syntax));
+    }
 }
 
 fn outputs(node: &Node, declared: &mut Declared, reader: &mut Reader) {

@@ -25,6 +25,9 @@ pub trait Files {
 
     /// A file on the operator's machine, named by an input of type `File`.
     fn file(&self, path: &str) -> Result<FileRef, String>;
+
+    /// The text of a file on the operator's machine, named by an input of type `SecretFile`. An error never repeats it.
+    fn secret_file(&self, path: &str) -> Result<String, String>;
 }
 
 /// Something with the bytes of the source that it was read from.

@@ -29,6 +29,8 @@ pub enum Type {
     Address,
     /// A file on the operator's machine.
     File,
+    /// A reference to an OCI image, such as `registry:2`.
+    Image,
     /// One of these texts.
     Choice(Vec<String>),
     /// A list of one type.
@@ -64,6 +66,7 @@ impl fmt::Display for Type {
             Type::Url => f.write_str("Url"),
             Type::Address => f.write_str("Address"),
             Type::File => f.write_str("File"),
+            Type::Image => f.write_str("Image"),
             Type::Choice(of) => write!(f, "Choice({of:?})"),
             Type::List(of) => write!(f, "List(of: {of})"),
             Type::Map(of) => write!(f, "Map(of: {of})"),

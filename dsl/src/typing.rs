@@ -64,7 +64,7 @@ pub(crate) enum Class {
 /// Which class a type is of.
 pub(crate) fn class(ty: &Type) -> Class {
     match ty {
-        Type::Text | Type::Url | Type::Address | Type::Choice(_) => Class::Text,
+        Type::Text | Type::Url | Type::Address | Type::Image | Type::Choice(_) => Class::Text,
         Type::Int | Type::Port | Type::Bytes => Class::Whole,
         Type::Float => Class::Float,
         Type::Bool => Class::Bool,
@@ -94,6 +94,11 @@ pub(crate) enum Place {
 pub(crate) struct Used {
     pub(crate) inputs: HashSet<String>,
     pub(crate) roles: HashSet<String>,
+    pub(crate) lets: HashSet<String>,
+    /// How much was written out of named values.
+    pub(crate) parts: usize,
+    /// How deep inside an expression the one is that is checked now.
+    pub(crate) depth: usize,
 }
 
 /// What checking an expression needs.
@@ -159,7 +164,17 @@ impl Typed {
     }
 }
 
-impl Typing<'_> {
+impl<'a> Typing<'a> {
+    pub(crate) fn new(
+        declared: &'a Declared,
+        position: &'a [usize],
+        place: Place,
+        used: &'a mut Used,
+        sink: &'a mut Sink,
+    ) -> Typing<'a> {
+        Typing { declared, position, place, facts: Vec::new(), each: None, condition: false, used, sink }
+    }
+
     fn error(&mut self, code: Code, message: impl Into<String>, span: &Range<usize>, label: impl Into<String>) {
         self.sink.push(Diagnostic::error(code, message).at(span, label));
     }
@@ -174,6 +189,13 @@ impl Typing<'_> {
 
     /// Checks an expression.
     pub(crate) fn expr(&mut self, syntax: &Syntax) -> Typed {
+        self.used.depth += 1;
+        let typed = self.kind_of_expr(syntax);
+        self.used.depth -= 1;
+        typed
+    }
+
+    fn kind_of_expr(&mut self, syntax: &Syntax) -> Typed {
         let literal = |value: Value, ty: Type| Typed::new(Expr::Literal(value), ty);
         match &syntax.kind {
             SyntaxKind::None => Typed {
@@ -239,6 +261,8 @@ impl Typing<'_> {
                 diagnostic =
                     diagnostic.help(format!("or run the step only where it is there: `when: \"{path} != none\"`"));
             }
+        } else if let Shape::Of(_) = typed.shape {
+            diagnostic = diagnostic.help(format!("say what it falls back to: `… ?? {fallback}`"));
         }
         self.sink.push(diagnostic);
         Typed::unknown()
@@ -330,23 +354,44 @@ impl Typing<'_> {
 }
 
 /// The paths that are present where the expression is `truth`.
-pub(crate) fn facts(syntax: &Syntax, truth: bool) -> Vec<String> {
+pub(crate) fn facts(syntax: &Syntax, truth: bool, declared: &Declared) -> Vec<String> {
     match (&syntax.kind, truth) {
         (SyntaxKind::Binary(Binary::And, a, b), true) | (SyntaxKind::Binary(Binary::Or, a, b), false) => {
-            let mut all = facts(a, truth);
-            all.extend(facts(b, truth));
+            let mut all = facts(a, truth, declared);
+            all.extend(facts(b, truth, declared));
             all
         }
         (SyntaxKind::Binary(Binary::NotEqual, a, b), true) | (SyntaxKind::Binary(Binary::Equal, a, b), false) => {
-            let compared = if b.kind.is_none() { a } else { b };
-            if !a.kind.is_none() && !b.kind.is_none() {
-                return Vec::new();
+            match (a.kind.is_none(), b.kind.is_none()) {
+                (false, true) => present(a, declared),
+                (true, false) => present(b, declared),
+                _ => Vec::new(),
             }
-            let Some(path) = compared.path() else { return Vec::new() };
-            // What is present is in something that is present.
-            (2..=path.len()).map(|n| path[..n].iter().map(|name| name.value).collect::<Vec<_>>().join(".")).collect()
         }
-        (SyntaxKind::Unary(Unary::Not, operand), truth) => facts(operand, !truth),
+        (SyntaxKind::Unary(Unary::Not, operand), truth) => facts(operand, !truth, declared),
+        (SyntaxKind::Field(..), truth) => {
+            expression_of(syntax, declared).map_or_else(Vec::new, |syntax| facts(syntax, truth, declared))
+        }
         _ => Vec::new(),
+    }
+}
+
+/// The paths that are present where the value at this one is.
+fn present(syntax: &Syntax, declared: &Declared) -> Vec<String> {
+    let Some(path) = syntax.path() else { return Vec::new() };
+    // What is present is in something that is present.
+    let mut all: Vec<String> =
+        (2..=path.len()).map(|n| path[..n].iter().map(|name| name.value).collect::<Vec<_>>().join(".")).collect();
+    if let Some(syntax) = expression_of(syntax, declared) {
+        all.extend(present(syntax, declared));
+    }
+    all
+}
+
+/// The expression of `let.name`.
+fn expression_of<'d>(syntax: &Syntax, declared: &'d Declared) -> Option<&'d Syntax> {
+    match syntax.path()?.as_slice() {
+        [root, name] if root.value == "let" => declared.lets.get(name.value)?.syntax.as_ref(),
+        _ => None,
     }
 }

@@ -194,7 +194,9 @@ impl Plan {
                 Ok(())
             }
             (Expr::OperationState | Expr::OperationFailure, _) => refuse("reads how the operation ended"),
-            (Expr::OperationId | Expr::Role { .. }, Reader::Fixed) => refuse("reads what is not an input"),
+            (Expr::OperationId | Expr::OperationStartedAt | Expr::Role { .. }, Reader::Fixed) => {
+                refuse("reads what is not an input")
+            }
             _ => Ok(()),
         }
     }
@@ -316,6 +318,7 @@ fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::Host(_)
         | Expr::Role { .. }
         | Expr::OperationId
+        | Expr::OperationStartedAt
         | Expr::OperationState
         | Expr::OperationFailure
         | Expr::Each => Ok(()),

@@ -43,7 +43,7 @@ pub enum Value {
     Int(i64),
     /// A finite 64-bit float.
     Float(f64),
-    /// UTF-8 text; also `Url`, `Address` and `Choice`.
+    /// UTF-8 text; also `Url`, `Address`, `Image` and `Choice`.
     Text(String),
     /// A duration in milliseconds.
     DurationMs(u64),

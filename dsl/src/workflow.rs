@@ -8,7 +8,7 @@ use crate::lower::{self, Lowered, Whole};
 use crate::source::{Files, Source, quote};
 use crate::types::Field;
 use crate::typing::Used;
-use crate::{graph, read, syntax};
+use crate::{graph, lets, read, syntax};
 
 /// What [`check`] finds.
 #[derive(Debug, Clone)]
@@ -62,13 +62,15 @@ pub fn check(source: &Source, files: &dyn Files) -> Checked {
 
 fn build(source: &Source, files: &dyn Files, sink: &mut Sink) -> Option<Workflow> {
     let node = syntax::parse(&source.text, sink)?;
-    let declared = read::workflow(&source.text, &node, sink);
+    let mut declared = read::workflow(&source.text, &node, sink);
+    lets::settle(&mut declared, sink);
     let assets = assets::load(&declared, files, sink);
     let graph = graph::build(&declared, sink);
     let mut used = Used::default();
     let steps = lower::steps(&declared, &graph, &mut used, sink);
     debug_assert!(sink.has_errors() || steps.len() == declared.steps.len(), "a step was dropped without a word");
     let whole = lower::whole(&declared, &graph, &mut used, sink);
+    lets::check_unread(&declared, &graph, &mut used, sink);
     if !sink.has_errors() {
         syntax::judge(&source.text, sink);
     }
@@ -95,6 +97,10 @@ fn report_unused(declared: &Declared, used: &Used, sink: &mut Sink) {
     for role in declared.roles.iter().filter(|role| !used.roles.contains(&role.name.value)) {
         let message = format!("the role {} is not used", quote(&role.name.value));
         sink.push(Diagnostic::warning(Code::UnusedRole, message).at(&role.name.span, "no step runs on it"));
+    }
+    for decl in declared.lets.iter().filter(|decl| !used.lets.contains(&decl.name.value)) {
+        let message = format!("the named value {} is not read", quote(&decl.name.value));
+        sink.push(Diagnostic::warning(Code::UnreadLet, message).at(&decl.name.span, "has no effect"));
     }
 }
 

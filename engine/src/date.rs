@@ -7,6 +7,11 @@ pub fn date(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3_600, rest % 3_600 / 60, rest % 60)
 }
 
+/// The same after RFC 3339: `2026-11-23T08:04:41Z`.
+pub fn rfc3339(ms: u64) -> String {
+    date(ms).replace(' ', "T") + "Z"
+}
+
 /// Year, month and day of a day since 1970-01-01, by the proleptic Gregorian calendar (H. Hinnant, `civil_from_days`).
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;

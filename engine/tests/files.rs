@@ -25,6 +25,10 @@ impl Files for Template {
     fn file(&self, _: &str) -> Result<FileRef, String> {
         Err("no such file".to_owned())
     }
+
+    fn secret_file(&self, _: &str) -> Result<String, String> {
+        Err("no such file".to_owned())
+    }
 }
 
 /// A workflow of these steps, with the inputs `folder` and the secret `password`, ready to be run.

@@ -9,7 +9,7 @@ use crate::args::{Global, Run};
 use crate::report::{OK, Problem, USAGE, put, put_json, say};
 use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
-use crate::{files, given, inventory};
+use crate::{files, given, inputs_file, inventory};
 
 pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let opened = files::open_or_bundled(&run.workflow)?;
@@ -23,7 +23,18 @@ pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Resul
         Some(path) => inventory::open(path)?,
         None => inventory::Inventory::default(),
     };
-    let everything = given::gather(run, &inventory, &workflow)?;
+    let mut file = BTreeMap::new();
+    for path in &run.inputs_files {
+        let source = inputs_file::open(path)?;
+        match dsl::read_inputs(&source) {
+            Ok(values) => file.extend(values),
+            Err(diagnostics) => {
+                check::show(&diagnostics, &inputs_file::blanked(&source));
+                return Ok(USAGE);
+            }
+        }
+    }
+    let everything = given::gather(run, &inventory, file, &workflow)?;
     let compiled = match workflow.compile(&everything.given, &*opened.files) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {

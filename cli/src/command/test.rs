@@ -90,6 +90,10 @@ impl Files for ModelFiles<'_> {
     fn file(&self, path: &str) -> Result<FileRef, String> {
         Ok(FileRef { path: path.to_owned(), size_bytes: 0, sha256: "0".repeat(64) })
     }
+
+    fn secret_file(&self, _: &str) -> Result<String, String> {
+        Ok("model-secret".to_owned())
+    }
 }
 
 /// The report for people.

@@ -99,6 +99,7 @@ fn holds_secret(ty: &Type) -> bool {
         | Type::Url
         | Type::Address
         | Type::File
+        | Type::Image
         | Type::Choice(_) => false,
     }
 }

@@ -32,16 +32,7 @@ pub(crate) enum Deadline {
 
 /// Checks it.
 pub(crate) fn whole(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Whole {
-    let mut typing = Typing {
-        declared,
-        position: &graph.position,
-        place: Place::Output,
-        facts: Vec::new(),
-        each: None,
-        condition: false,
-        used,
-        sink,
-    };
+    let mut typing = Typing::new(declared, &graph.position, Place::Output, used, sink);
     let mut outputs = BTreeMap::new();
     for (name, template) in &declared.outputs {
         if let Some(template) = template {

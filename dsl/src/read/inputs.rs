@@ -1,6 +1,7 @@
 //! Inputs: their types, constraints and defaults.
 
 use super::fields::{Fields, Shape};
+use super::generate;
 use super::scalars::{Reader, name};
 use crate::code::Code;
 use crate::declared::InputDecl;
@@ -13,12 +14,31 @@ use crate::value::Value;
 use crate::{duration, limits};
 
 const TYPES: &[&str] = &[
-    "Text", "Int", "Float", "Bool", "Port", "Duration", "Bytes", "Url", "Address", "File", "Choice", "List", "Record",
+    "Text",
+    "Int",
+    "Float",
+    "Bool",
+    "Port",
+    "Duration",
+    "Bytes",
+    "Url",
+    "Address",
+    "Image",
+    "File",
+    "Choice",
+    "List",
+    "Map",
+    "Record",
+    "Login",
+    "SecretFile",
 ];
+/// The types that elements of lists and values of maps can have.
+const ELEMENT_TYPES: &[&str] =
+    &["Text", "Int", "Float", "Bool", "Port", "Duration", "Bytes", "Url", "Address", "Image", "File", "Choice", "List"];
 
 /// The types that a step's `out` can have; the last is a list of the others.
 const OUT_TYPES: &[&str] =
-    &["Text", "Int", "Float", "Bool", "Port", "Duration", "Bytes", "Url", "Address", "Choice", "List"];
+    &["Text", "Int", "Float", "Bool", "Port", "Duration", "Bytes", "Url", "Address", "Image", "Choice", "List"];
 const OUT_LIST: Shape = Shape { name: "List", fields: &["of"], positional: None };
 
 macro_rules! shape {
@@ -27,7 +47,7 @@ macro_rules! shape {
 
 /// Fields of each type. What a type cannot have an effect for is no field of it.
 const SHAPES: &[Shape] = &[
-    shape!("Text", ["default", "optional", "about", "secret", "min", "max", "pattern"]),
+    shape!("Text", ["default", "optional", "about", "secret", "min", "max", "pattern", "generate"]),
     shape!("Int", ["default", "optional", "about", "secret", "min", "max"]),
     shape!("Float", ["default", "optional", "about", "secret", "min", "max"]),
     shape!("Bool", ["default", "optional", "about"]),
@@ -36,9 +56,13 @@ const SHAPES: &[Shape] = &[
     shape!("Bytes", ["default", "optional", "about", "secret", "min", "max"]),
     shape!("Url", ["default", "optional", "about", "secret", "pattern"]),
     shape!("Address", ["default", "optional", "about", "secret", "pattern"]),
+    shape!("Image", ["default", "optional", "about", "pattern"]),
     shape!("File", ["optional", "about"]),
+    shape!("SecretFile", ["optional", "about"]),
+    shape!("Login", ["optional", "about"]),
     shape!("Choice", ["of", "default", "optional", "about", "secret"]),
     shape!("List", ["of", "default", "optional", "about", "min", "max"]),
+    shape!("Map", ["of", "default", "optional", "about", "min", "max"]),
     shape!("Record", ["fields", "optional", "about"]),
 ];
 
@@ -53,6 +77,7 @@ const BARE_SHAPES: &[Shape] = &[
     shape!("Bytes", ["min", "max"]),
     shape!("Url", ["pattern"]),
     shape!("Address", ["pattern"]),
+    shape!("Image", ["pattern"]),
     shape!("File", []),
     shape!("Choice", ["of"]),
     shape!("List", ["of", "min", "max"]),
@@ -70,15 +95,18 @@ pub(super) fn inputs(node: &Node, field: &str, depth: usize, reader: &mut Reader
 }
 
 fn input(name: Spanned<String>, node: &Node, depth: usize, reader: &mut Reader) -> InputDecl {
-    let mut input = InputDecl { name, kind: None, default: None, optional: false, about: None, secret: false };
+    let mut input = undeclared(name);
     let Some(type_name) = reader.variant(node, "a type", TYPES) else { return input };
     let what = format!("input `{}`", input.name.value);
     let Some((kind, fields)) = read_kind(node, type_name, SHAPES, &what, depth, reader) else { return input };
     input.kind = kind;
+    input.secret = matches!(input.kind, Some(Kind::SecretFile));
     let Some(mut fields) = fields else { return input };
     input.about = fields.optional("about").and_then(|node| reader.about(node));
     input.optional = fields.optional("optional").and_then(|node| reader.boolean(node, "optional")).unwrap_or(false);
-    input.secret = fields.optional("secret").and_then(|node| reader.boolean(node, "secret")).unwrap_or(false);
+    let secret = fields.optional("secret").and_then(|node| reader.boolean(node, "secret"));
+    input.secret = secret.unwrap_or(input.secret);
+    generate::generate(&mut fields, &mut input, reader);
     let Some(node) = fields.optional("default") else { return input };
     let place = fields.place("default");
     if input.secret {
@@ -96,6 +124,23 @@ fn input(name: Spanned<String>, node: &Node, depth: usize, reader: &mut Reader) 
         input.kind = None;
     }
     input
+}
+
+/// A declaration of which only the name is known.
+fn undeclared(name: Spanned<String>) -> InputDecl {
+    InputDecl { name, kind: None, default: None, optional: false, about: None, secret: false, generate: None }
+}
+
+/// A user with a password. The user is what HTTP's Basic authentication can carry: no colon (RFC 7617, 2).
+fn login(place: &std::ops::Range<usize>) -> Kind {
+    let field = |name: &str, kind: Kind, secret: bool| InputDecl {
+        kind: Some(kind),
+        secret,
+        ..undeclared(Spanned::new(name.to_owned(), place.clone()))
+    };
+    let user = Kind::Text(Bounds { min: Some(1), max: None }, kind::compile_pattern("^[^:]+$").ok().map(Pattern));
+    let password = Kind::Text(Bounds { min: Some(1), max: None }, None);
+    Kind::Record(vec![field("user", user, false), field("password", password, true)])
 }
 
 type Opened<'t> = (Option<Kind>, Option<Fields<'t>>);
@@ -136,12 +181,18 @@ fn read_kind<'t>(
         "Bytes" => Some(Kind::Bytes(bounds(fields, reader, bytes))),
         "Url" => Some(Kind::Url(pattern(fields, reader))),
         "Address" => Some(Kind::Address(pattern(fields, reader))),
+        "Image" => Some(Kind::Image(pattern(fields, reader))),
         "File" => Some(Kind::File),
+        "SecretFile" => Some(Kind::SecretFile),
+        "Login" => Some(login(&node.head())),
         "Choice" => fields.required("of", reader.sink).and_then(|node| choices(node, reader)),
-        "List" => {
+        "List" | "Map" => {
             let bounds = bounds(fields, reader, |r, node, f| r.integer(node, f, 0, limits::ELEMENTS as i64));
             let of = fields.required("of", reader.sink).and_then(|node| element(node, depth, reader));
-            of.map(|of| Kind::List(Box::new(of), unsigned(bounds)))
+            of.map(|of| match type_name {
+                "List" => Kind::List(Box::new(of), unsigned(bounds)),
+                _ => Kind::Map(Box::new(of), unsigned(bounds)),
+            })
         }
         _ => fields.required("fields", reader.sink).and_then(|node| record(node, depth, reader)),
     };
@@ -160,11 +211,15 @@ fn plain(node: &Node, type_name: &str, what: &str, reader: &mut Reader) -> Optio
         "Bytes" => Kind::Bytes(Bounds::default()),
         "Url" => Kind::Url(None),
         "Address" => Kind::Address(None),
+        "Image" => Kind::Image(None),
         "File" => Kind::File,
+        "SecretFile" => Kind::SecretFile,
+        "Login" => login(&node.head()),
         other => {
             let (field, example) = match other {
                 "Choice" => ("of", "Choice([\"a\", \"b\"])"),
                 "List" => ("of", "List(of: Text)"),
+                "Map" => ("of", "Map(of: Text)"),
                 _ => ("fields", "Record(fields: {\"name\": Text})"),
             };
             let diagnostic = Diagnostic::error(Code::MissingField, format!("{what} has no `{field}`"))
@@ -175,10 +230,10 @@ fn plain(node: &Node, type_name: &str, what: &str, reader: &mut Reader) -> Optio
     })
 }
 
-/// The type of a list's elements.
+/// The type of a list's elements, or of a map's values.
 fn element(node: &Node, depth: usize, reader: &mut Reader) -> Option<Kind> {
     nested(node, depth, reader)?;
-    bare_type(node, "the type of the elements", &TYPES[..TYPES.len() - 1], depth + 1, reader)
+    bare_type(node, "the type of the elements", ELEMENT_TYPES, depth + 1, reader)
 }
 
 /// A type with constraints, but without what only an input can have.
@@ -334,7 +389,14 @@ fn literal(kind: &Kind, node: &Node, reader: &mut Reader) -> Option<Value> {
             let list = reader.list(node, field, limits::ELEMENTS)?;
             list.iter().map(|node| literal(of, node, reader)).collect::<Option<_>>().map(Value::List)
         }
-        Kind::Text(..) | Kind::Duration(_) | Kind::Url(_) | Kind::Address(_) | Kind::Choice(_) => {
+        Kind::Map(of, _) => {
+            let map = reader.map(node, field, limits::ELEMENTS)?;
+            map.iter()
+                .map(|(key, node)| Some((key.value.clone(), literal(of, node, reader)?)))
+                .collect::<Option<_>>()
+                .map(Value::Record)
+        }
+        Kind::Text(..) | Kind::Duration(_) | Kind::Url(_) | Kind::Address(_) | Kind::Image(_) | Kind::Choice(_) => {
             let text = reader.text(node, field)?;
             if text.value.contains("${{") {
                 let message = "`default` has an expression in it, which would not be evaluated";
@@ -357,7 +419,7 @@ fn literal(kind: &Kind, node: &Node, reader: &mut Reader) -> Option<Value> {
             }
         }
         // Neither has a field `default`; an element of a list has.
-        Kind::File | Kind::Record(_) => {
+        Kind::File | Kind::SecretFile | Kind::Record(_) => {
             let message = "a file has no default";
             reader.sink.push(Diagnostic::error(Code::NoEffect, message).at(&node.head(), "remove it"));
             None

@@ -176,7 +176,7 @@ impl Typing<'_> {
     fn logic(&mut self, op: Binary, left: &Syntax, right: &Syntax) -> Typed {
         let a = self.operand(left);
         // The right side counts only where the left one did not decide.
-        let b = self.operand_with(right, facts(left, op == Binary::And));
+        let b = self.operand_with(right, facts(left, op == Binary::And, self.declared));
         for (typed, syntax) in [(&a, left), (&b, right)] {
             if !matches!(typed.class(), Some(Class::Bool) | None) {
                 let message = format!("`&&` and `||` need a Bool, not {}", typed.show());
@@ -195,13 +195,14 @@ impl Typing<'_> {
         if a.is_unknown() || b.is_unknown() {
             return Typed::unknown();
         }
-        let Shape::Of(Type::List(of)) = &b.shape else {
-            let message = format!("`in` needs a list on its right, not {}", b.show());
-            return self.mismatch(right, message, "not a list");
+        let Some(of) = super::calls::element(&b) else {
+            let message = format!("`in` needs a list or a map on its right, not {}", b.show());
+            return self.mismatch(right, message, "neither a list nor a map");
         };
-        let element = Typed::new(Expr::Literal(Value::None), (**of).clone());
+        let element = Typed::new(Expr::Literal(Value::None), of.clone());
         if !comparable(&a, &element) {
-            let message = format!("{} is never in a list of {of}", a.show());
+            let what = if b.class() == Some(Class::Map) { "map" } else { "list" };
+            let message = format!("{} is never in a {what} of {of}", a.show());
             return self.mismatch(left, message, "of another type");
         }
         let secret = a.secret.or(b.secret);
@@ -236,7 +237,10 @@ impl Typing<'_> {
 
     pub(super) fn choice(&mut self, condition: &Syntax, yes: &Syntax, no: &Syntax) -> Typed {
         let test = self.operand(condition);
-        let (a, b) = (self.expr_with(yes, facts(condition, true)), self.expr_with(no, facts(condition, false)));
+        let (a, b) = (
+            self.expr_with(yes, facts(condition, true, self.declared)),
+            self.expr_with(no, facts(condition, false, self.declared)),
+        );
         if !matches!(test.class(), Some(Class::Bool) | None) {
             let message = format!("a condition needs a Bool, not {}", test.show());
             return self.mismatch(condition, message, "neither true nor false");
@@ -260,12 +264,13 @@ impl Typing<'_> {
     }
 
     pub(super) fn list(&mut self, list: &[Syntax]) -> Typed {
-        let (mut exprs, mut of, mut secret) = (Vec::new(), None::<Typed>, None);
+        let (mut exprs, mut of, mut secret, mut presence) = (Vec::new(), None::<Typed>, None, None);
         let mut unknown = false;
         for syntax in list {
             let typed = self.operand(syntax);
             unknown |= typed.is_unknown();
             secret = secret.or(typed.secret.clone());
+            presence = presence.or(typed.presence.clone());
             exprs.push(typed.expr.clone());
             of = match of {
                 None => Some(typed),
@@ -281,7 +286,9 @@ impl Typing<'_> {
         }
         match of.map(|of| of.shape) {
             _ if unknown => Typed::unknown(),
-            Some(Shape::Of(ty)) => Typed { secret, ..Typed::new(Expr::List(exprs), Type::List(Box::new(ty))) },
+            Some(Shape::Of(ty)) => {
+                Typed { secret, presence, ..Typed::new(Expr::List(exprs), Type::List(Box::new(ty))) }
+            }
             _ => Typed::new(Expr::List(exprs), Type::List(Box::new(Type::Text))),
         }
     }
@@ -309,7 +316,7 @@ impl Typing<'_> {
             shape: Shape::Of(element),
             optional: true,
             narrowed: false,
-            presence: b.secret.clone(),
+            presence: b.secret.clone().or(a.presence),
             sealed: a.secret.is_some(),
             secret: a.secret.or(b.secret),
         }

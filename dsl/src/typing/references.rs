@@ -10,7 +10,7 @@ use crate::plan::{OnState, Out};
 use crate::source::{Spanned, list_names, quote, there_are};
 use crate::types::Type;
 
-const ROOTS: [&str; 6] = ["inputs", "steps", "roles", "host", "each", "operation"];
+const ROOTS: [&str; 7] = ["inputs", "let", "steps", "roles", "host", "each", "operation"];
 /// What `steps.s.state` can be.
 const STATES: [&str; 4] = ["succeeded", "skipped", "failed", "not_reached"];
 /// What `operation.state` can be.
@@ -33,6 +33,7 @@ impl Typing<'_> {
         let (root, rest) = (&path[0], &path[1..]);
         match root.value {
             "inputs" => self.input(root, rest),
+            "let" => self.named(root, rest),
             "steps" => self.step(root, rest),
             "roles" => self.role(root, rest),
             "host" => self.host(root, rest),
@@ -45,6 +46,8 @@ impl Typing<'_> {
                     Diagnostic::error(Code::UnknownReference, message).at(&root.span, "not known here");
                 if self.declared.inputs.get(root.value).is_some() {
                     diagnostic = diagnostic.help(format!("an input is called so: `inputs.{}`", root.value));
+                } else if self.declared.lets.get(root.value).is_some() {
+                    diagnostic = diagnostic.help(format!("a named value is called so: `let.{}`", root.value));
                 } else if let Some(nearest) = nearest {
                     diagnostic = diagnostic.help(format!("did you mean `{nearest}`?"));
                 } else {
@@ -141,6 +144,28 @@ impl Typing<'_> {
         let typed = self.fields(typed, path, fields);
         let secret = declared_secret(input, fields);
         Typed { secret: secret.or(typed.secret.clone()), ..typed }
+    }
+
+    /// `let.name`: what its expression would give here.
+    fn named(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        let Some((name, fields)) = rest.split_first() else { return self.incomplete(root, "let.server") };
+        let declared = self.declared;
+        let Some(decl) = declared.lets.get(name.value) else {
+            let known: Vec<&str> = declared.lets.iter().map(|decl| decl.name.value.as_str()).collect();
+            return self.unknown_name(name, "there is no named value", &known);
+        };
+        self.used.lets.insert(name.value.to_owned());
+        let Some(syntax) = &decl.syntax else { return Typed::unknown() };
+        let place = root.span.start..name.span.end;
+        if !self.has_room_for(decl, fields.len(), &place) {
+            return Typed::unknown();
+        }
+        let outermost = self.sink.enter(&place);
+        let typed = self.expr(syntax);
+        self.sink.leave(outermost);
+        let path = format!("let.{}", name.value);
+        let typed = self.narrow(typed, &path);
+        self.fields(typed, path, fields)
     }
 
     fn step(&mut self, root: &Name, rest: &[Name]) -> Typed {
@@ -358,6 +383,9 @@ impl Typing<'_> {
             [id, rest @ ..] if id.value == "id" => {
                 self.fields(Typed::new(Expr::OperationId, Type::Text), String::new(), rest)
             }
+            [name, rest @ ..] if name.value == "started_at" => {
+                self.fields(Typed::new(Expr::OperationStartedAt, Type::Text), String::new(), rest)
+            }
             [name, rest @ ..] if ["state", "failure"].contains(&name.value) => {
                 if !self.is_final() {
                     let message = format!("`operation.{}` is known only when everything else is over", name.value);
@@ -374,7 +402,7 @@ impl Typing<'_> {
                 let typed = self.narrow(typed, &path);
                 self.fields(typed, path, rest)
             }
-            [other, ..] => self.unknown_name(other, "an operation has no", &["id", "state", "failure"]),
+            [other, ..] => self.unknown_name(other, "an operation has no", &["id", "started_at", "state", "failure"]),
         }
     }
 }

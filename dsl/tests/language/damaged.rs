@@ -74,6 +74,7 @@ fn damaged_gates_and_finally_steps_are_refused() {
     let name = |expr: Expr| move |plan: &mut Plan| plan.locks.push(template(expr.clone()));
     assert!(why(&name(Expr::Out { step: 0, name: "n".to_owned() })).contains("known before"));
     assert!(why(&name(Expr::OperationId)).contains("not an input"));
+    assert!(why(&name(Expr::OperationStartedAt)).contains("not an input"));
     assert!(why(&name(Expr::Input("nothing".to_owned()))).contains("unknown input"));
     assert!(why(&|plan| plan.instances[0].secret = true).contains("is secret"));
     assert!(why(&|plan| plan.steps[drain].locks[0].secret = true).contains("a secret in the name of a lock"));

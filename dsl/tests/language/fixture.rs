@@ -13,7 +13,7 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
-/// The files under `tests/files`; on the "operator's machine" there is `/images/registry.tar` only.
+/// The files under `tests/files`; on the "operator's machine" there are `/images/registry.tar` and `/secrets/key`.
 pub struct TestFiles;
 
 impl Files for TestFiles {
@@ -24,6 +24,13 @@ impl Files for TestFiles {
     fn file(&self, path: &str) -> Result<FileRef, String> {
         match path {
             "/images/registry.tar" => Ok(FileRef { path: path.to_owned(), size_bytes: 7, sha256: "ab".repeat(32) }),
+            _ => Err("no such file".to_owned()),
+        }
+    }
+
+    fn secret_file(&self, path: &str) -> Result<String, String> {
+        match path {
+            "/secrets/key" => Ok("-----BEGIN KEY-----\ncanary-4f1d9c\n-----END KEY-----\n".to_owned()),
             _ => Err("no such file".to_owned()),
         }
     }

@@ -3,9 +3,12 @@
 mod damaged;
 mod diagnostics;
 mod fixture;
+mod inputs_file;
+mod lets;
 mod order;
 mod plans;
 mod robustness;
 mod secrets;
 mod soundness;
+mod types;
 mod values;

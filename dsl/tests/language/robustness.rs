@@ -93,6 +93,112 @@ fn mutated_workflows_never_panic() {
     }
 }
 
+/// Pieces of the language, one after the other without any sense, and now and then any byte.
+fn babble(pieces: &[&str], rng: &mut fastrand::Rng) -> String {
+    let mut bytes = Vec::new();
+    for _ in 0..rng.usize(1..40) {
+        match rng.u8(..8) {
+            0 => bytes.push(rng.u8(..)),
+            _ => bytes.extend_from_slice(pieces[rng.usize(..pieces.len())].as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn babble_never_panics() {
+    let expressions = [
+        "(",
+        ")",
+        "[",
+        "]",
+        ", ",
+        ".",
+        " ?? ",
+        " ? ",
+        " : ",
+        "!",
+        "-",
+        " + ",
+        " == ",
+        " in ",
+        "'a'",
+        "'{}'",
+        "''",
+        "1",
+        "0.5",
+        "none",
+        "inputs.list",
+        "inputs.map",
+        "inputs.key",
+        "let.a",
+        "let.b",
+        "steps.s.out.n",
+        "host.name",
+        "each",
+        "operation.started_at",
+        "split(",
+        "sum(",
+        "max(",
+        "json(",
+        "format(",
+        "all(",
+        "count(",
+        "seconds(",
+        "sha256(",
+        "join(",
+        "9223372036854775807",
+    ];
+    let words = [
+        "Workflow(",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        "\"",
+        "name: \"a\", ",
+        "let: { ",
+        "\"b\": \"let.a\", ",
+        "inputs: { ",
+        "\"k\": SecretFile, ",
+        "\"m\": Map(of: Text, default: {}), ",
+        "\"l\": Login, ",
+        "\"t\": Text(secret: true, generate: 9), ",
+        "roles: { \"vm\": Many }, ",
+        "steps: [",
+        "Step(id: \"s\", on: \"vm\", do: Run([\"true\"])), ",
+        "\"${{ let.b }}\"",
+        "//",
+        "/*",
+        "r#",
+    ];
+    let count: u64 = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2_000);
+    for seed in 0..count {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (expression, named) = (babble(&expressions, &mut rng), babble(&expressions, &mut rng));
+        let quoted = |text: &str| text.replace('\\', "/").replace('"', "'");
+        let whole = babble(&words, &mut rng);
+        let workflow = format!(
+            r#"Workflow(name: "a", roles: {{"vm": Many}}, let: {{ "a": "{}", "b": "let.a" }},
+                inputs: {{ "list": List(of: Int, default: []), "map": Map(of: Bool, default: {{}}), "key": Text(secret: true) }},
+                steps: [Step(id: "s", on: "vm", do: Run(["true"]), out: {{ "n": Stdout(type: Int) }}),
+                    Step(id: "t", on: "vm", when: "{}", do: Run(["true"]), stdin: "${{{{ {} }}}}")])"#,
+            quoted(&named),
+            quoted(&expression),
+            quoted(&expression),
+        );
+        let result = std::panic::catch_unwind(|| {
+            checked(workflow.clone());
+            checked(whole.clone());
+        });
+        assert!(result.is_ok(), "seed {seed}:\n{workflow}\n{whole}");
+    }
+}
+
 #[test]
 fn a_large_file_is_refused_unread() {
     let start = Instant::now();

@@ -26,6 +26,21 @@ const LEAKS: &[&str] = &[
     "inputs.names[len(inputs.password)] ?? 'x'",
     "inputs.opt ?? inputs.password",
     "inputs.url",
+    "let.password",
+    "'x' + let.password",
+    "let.login.token",
+    "let.tells != none",
+    "sha256(inputs.password)",
+    "json(inputs.password)",
+    "json([inputs.login])",
+    "json(inputs.login)",
+    "format('{}', inputs.pin)",
+    "split(inputs.password, ',')[0] ?? 'x'",
+    "split(inputs.password, ',')[1] != none",
+    "len(split(inputs.name, inputs.password))",
+    "max(inputs.password == 'x' ? [1] : []) != none",
+    "(inputs.password == 'x' ? inputs.names : [])[0] != none",
+    "any([inputs.password == 'x'])",
     "(inputs.password == 'x' ? none : inputs.name) == none",
     "(inputs.password == 'x' ? none : inputs.name) ?? 'x'",
     "((inputs.password == 'x' ? none : inputs.opt) ?? inputs.opt) != none",
@@ -48,6 +63,8 @@ const PUBLIC: &[&str] = &[
     "inputs.login.user == none ? 'without' : 'with'",
     "inputs.wait != none && inputs.flag",
     "!(inputs.wait == none)",
+    "let.has_user",
+    "let.wait != none",
 ];
 
 fn source(step: &str, output: &str) -> Source {
@@ -59,6 +76,10 @@ fn source(step: &str, output: &str) -> Source {
                 "name": Text(default: "n"), "names": List(of: Text, default: ["a"]), "image": File(optional: true),
                 "other": Record(optional: true, fields: {{ "user": Text(secret: true, optional: true), "token": Text(secret: true) }}),
                 "login": Record(fields: {{ "user": Text(secret: true, optional: true), "token": Text(secret: true) }}),
+            }},
+            let: {{
+                "password": "inputs.password", "login": "inputs.login", "has_user": "inputs.login.user != none",
+                "wait": "inputs.wait", "tells": "let.password == 'x' ? none : inputs.name",
             }},
             steps: [Step(id: "s", on: "vm", {step})],
             outputs: {{ "o": "{output}" }})"#

@@ -69,6 +69,10 @@ fn expression(ty: Ty, depth: usize, rng: &mut fastrand::Rng) -> String {
             format!("({test} ? {text} : {other})"),
             format!("join({list}, {text})"),
             format!("basename({text})"),
+            format!("sha256({text})"),
+            format!("json({other})"),
+            format!("json(inputs.rec ?? {other})"),
+            format!("format('{{}}-{{}}', {int}, {other})"),
             format!("(inputs.opt != none ? inputs.opt : {text})"),
             format!("(inputs.rec == none || inputs.rec.text == none ? {text} : inputs.rec.text)"),
         ],
@@ -81,6 +85,11 @@ fn expression(ty: Ty, depth: usize, rng: &mut fastrand::Rng) -> String {
             format!("len({text})"),
             format!("len({list})"),
             format!("({test} ? {int} : {other})"),
+            format!("sum([{int}, {other}])"),
+            format!("max([{int}, {other}])"),
+            format!("(min({test} ? [{int}] : []) ?? {other})"),
+            format!("count([{test}, {test}])"),
+            format!("seconds({wait})"),
         ],
         Ty::Float => {
             vec![format!("({float} - {int})"), format!("({int} / {float})"), format!("({test} ? {float} : {int})")]
@@ -95,11 +104,15 @@ fn expression(ty: Ty, depth: usize, rng: &mut fastrand::Rng) -> String {
             format!("({text} in {list})"),
             format!("starts_with({text}, {text})"),
             format!("({maybe} == none)"),
+            format!("any([{test}, {test}])"),
+            format!("all([{test}, {test}])"),
             format!("(inputs.opt_n != none && inputs.opt_n > {int})"),
             format!("(!(inputs.rec != none) || inputs.rec.flag)"),
         ],
         Ty::Duration => vec![
             format!("({wait} + {other})"),
+            format!("sum([{wait}, {other}])"),
+            format!("max([{wait}, {other}])"),
             format!("({wait} - {other})"),
             format!("({int} * {wait})"),
             format!("({wait} / {int})"),
@@ -109,6 +122,8 @@ fn expression(ty: Ty, depth: usize, rng: &mut fastrand::Rng) -> String {
         Ty::List => vec![
             format!("[{text}, {other}[0] ?? 'x']"),
             format!("[{text}, {text}]"),
+            format!("split({text}, {text})"),
+            format!("split({text}, ',')"),
             format!("({test} ? {list} : {other})"),
         ],
         Ty::OptionalText => vec![
@@ -180,12 +195,14 @@ fn an_accepted_expression_has_a_value() {
                 scene.outs.insert((0, "text".to_owned()), Value::Text("out".to_owned()));
             }
             match render(template, &scene) {
-                Ok(_) | Err(EvalError::Overflow(_) | EvalError::DivisionByZero) => {}
+                Ok(_) => {}
+                Err(EvalError::Overflow(_) | EvalError::DivisionByZero | EvalError::NoSeparator) => {}
                 Err(error) => panic!("seed {seed}: {expression}: {error}"),
             }
             scene.secrets.clear();
             match render(template, &scene) {
-                Ok(_) | Err(EvalError::Overflow(_) | EvalError::DivisionByZero) => {}
+                Ok(_) => {}
+                Err(EvalError::Overflow(_) | EvalError::DivisionByZero | EvalError::NoSeparator) => {}
                 Err(EvalError::SecretText(_)) if template.secret => secret += 1,
                 Err(error) => panic!("seed {seed}: {expression}: {error}"),
             }

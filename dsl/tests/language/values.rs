@@ -46,6 +46,10 @@ impl Scope for Scene {
         text("op")
     }
 
+    fn operation_started_at(&self) -> Value {
+        text("2026-11-23T08:04:41Z")
+    }
+
     fn operation_state(&self) -> Value {
         text("x")
     }
@@ -140,6 +144,27 @@ fn expressions_give_what_they_say() {
         ("inputs.n in [1, 7]", "true"),
         ("starts_with(inputs.name, 'Ü')", "true"),
         ("basename('/a/b/c/')", "c"),
+        ("join(split('a,b,,c', ','), '|')", "a|b||c"),
+        ("len(split('', ','))", "0"),
+        ("split('k=v=w', '=')[1] ?? ''", "v"),
+        ("sha256('abc')", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ("json(inputs.list)", "[\"a\",\"b\"]"),
+        ("json([0.5, 1])", "[0.5,1]"),
+        ("json('a\\\\'\\\\n')", "\"a'\\n\""),
+        ("json(inputs.wait)", "\"1m30s\""),
+        ("seconds(inputs.wait)", "90"),
+        ("sum([1, 2, inputs.n])", "10"),
+        ("sum([0.5, 1])", "1.5"),
+        ("sum([inputs.wait, inputs.wait])", "3m"),
+        ("min([3, 1, 2])", "1"),
+        ("max([inputs.x, 2])", "2"),
+        ("max([inputs.wait, inputs.wait * 2])", "3m"),
+        ("min(inputs.flag ? [2, 3] : []) ?? 0", "2"),
+        ("max(inputs.flag ? [] : [2, 3]) ?? 9", "9"),
+        ("count([true, inputs.flag, false])", "2"),
+        ("any([false, inputs.flag])", "true"),
+        ("all([true, inputs.flag, false])", "false"),
+        ("format('{}/{} {{{}}}', inputs.n, inputs.wait, inputs.name)", "7/1m30s {Ünïcode}"),
         ("inputs.wait", "1m30s"),
         ("inputs.wait + inputs.wait", "3m"),
         ("inputs.wait * 2", "3m"),
@@ -167,6 +192,7 @@ fn expressions_give_what_they_say() {
         ("host.name + '/' + host.address", "vm1/10.0.0.7"),
         ("roles.vm.address", "vm Address"),
         ("operation.id", "op"),
+        ("operation.started_at", "2026-11-23T08:04:41Z"),
         ("'}}' + '\\\\'\\\\\\\\'", "}}'\\"),
         ("9223372036854775807", "9223372036854775807"),
         ("1.0", "1"),
@@ -193,6 +219,8 @@ fn calculations_are_checked() {
         ("inputs.wait / (inputs.n - 7)", EvalError::DivisionByZero),
         ("inputs.wait * 9223372036854775807", EvalError::Overflow("*")),
         ("inputs.wait * -1", EvalError::Overflow("*")),
+        ("sum([9223372036854775807, inputs.n])", EvalError::Overflow("sum")),
+        ("len(split(inputs.name, inputs.opt ?? ''))", EvalError::NoSeparator),
     ];
     for (expression, wanted) in cases {
         // A text beside a duration is one only where they are compared.
@@ -263,7 +291,7 @@ fn an_expression_that_no_compiler_made_is_an_error_and_no_panic() {
     }
     assert_eq!(eval(&deep, &Scene::default()), Err(EvalError::TooDeep));
     let wrong = Expr::Call(dsl::expr::Function::Join, Vec::new());
-    assert_eq!(eval(&wrong, &Scene::default()), Err(EvalError::Unexpected("a list", "none")));
+    assert_eq!(eval(&wrong, &Scene::default()), Err(EvalError::Unexpected("a list or a map", "none")));
     let file = Value::File(FileRef { path: "/a".to_owned(), size_bytes: 1, sha256: String::new() });
     let wrong =
         Expr::Binary(dsl::expr::Binary::Less, Box::new(Expr::Literal(file)), Box::new(Expr::Literal(Value::None)));
@@ -293,4 +321,42 @@ fn values_from_inputs_are_fixed_in_the_plan() {
     assert_eq!((*mode, b.timeout_ms), (Some(0o755), 180_000));
     assert_eq!((b.retry.times, b.retry.wait_ms, b.retry.factor, b.retry.cap_ms), (4, 180_000, 2.0, 540_000));
     assert_eq!(b.retry.on, [dsl::plan::RetryOn::Connection, dsl::plan::RetryOn::Timeout]);
+}
+
+#[test]
+fn what_several_hosts_put_out_is_a_map_whose_values_can_be_computed_with() {
+    let cases = [
+        ("count(steps.look.out.up)", "2"),
+        ("any(steps.look.out.up)", "true"),
+        ("all(steps.look.out.up)", "false"),
+        ("len(steps.look.out.up)", "3"),
+        ("sum(steps.look.out.n)", "9"),
+        ("min(steps.look.out.n) ?? 0", "2"),
+        ("max(steps.look.out.n) ?? 0", "4"),
+        ("4 in steps.look.out.n", "true"),
+        ("join(steps.look.out.n, '+')", "3+4+2"),
+        ("steps.look.out.n['b'] ?? 0", "4"),
+        ("json(steps.look.out.n)", "{\"a\":3,\"b\":4,\"c\":2}"),
+    ];
+    let outputs: String = cases
+        .iter()
+        .enumerate()
+        .map(|(i, (expression, _))| format!("\"o{i}\": \"${{{{ {expression} }}}}\", "))
+        .collect();
+    let text = format!(
+        r#"Workflow(name: "test", roles: {{"node": Many}}, outputs: {{ {outputs} }}, steps: [
+            Step(id: "look", on: "node", do: Run(["true"]), out: {{ "up": Stdout(type: Bool), "n": Stdout(type: Int) }})])"#
+    );
+    let workflow = check(&Source { name: "test".to_owned(), text }, &TestFiles).workflow.expect("a workflow");
+    let slots = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let given = Given { roles: [("node".to_owned(), slots.clone())].into(), ..Given::default() };
+    let plan = workflow.compile(&given, &TestFiles).expect("a plan").plan;
+    let map = |values: [Value; 3]| Value::Record(slots.iter().cloned().zip(values).collect());
+    let up = map([true, false, true].map(Value::Bool));
+    let outs = [((0, "up".to_owned()), up), ((0, "n".to_owned()), map([3, 4, 2].map(Value::Int)))];
+    let scene = Scene { outs: outs.into(), ..Scene::default() };
+    for (i, (expression, wanted)) in cases.iter().enumerate() {
+        let found = render(&plan.outputs[&format!("o{i}")], &scene).map(|rendered| rendered.text);
+        assert_eq!(found.as_deref(), Ok(*wanted), "{expression}");
+    }
 }

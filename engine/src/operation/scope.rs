@@ -103,6 +103,10 @@ impl Scope for CoreScope<'_> {
         Value::Text(self.operation.id.to_string())
     }
 
+    fn operation_started_at(&self) -> Value {
+        Value::Text(crate::date::rfc3339(self.operation.created_at_ms))
+    }
+
     fn operation_state(&self) -> Value {
         let Life::Finishing { outcome, .. } = &self.operation.life else { return Value::None };
         let word = match outcome {

@@ -159,6 +159,9 @@ impl Scope for EdgeScope<'_> {
     fn operation_id(&self) -> Value {
         self.core.operation_id()
     }
+    fn operation_started_at(&self) -> Value {
+        self.core.operation_started_at()
+    }
     fn operation_state(&self) -> Value {
         self.core.operation_state()
     }

@@ -27,6 +27,9 @@ impl Scope for InputScope<'_> {
     fn operation_id(&self) -> Value {
         Value::None
     }
+    fn operation_started_at(&self) -> Value {
+        Value::None
+    }
     fn operation_state(&self) -> Value {
         Value::None
     }
