@@ -171,6 +171,9 @@ pub(crate) struct StepDecl {
     pub(crate) env: Vec<(Spanned<String>, TemplateSyntax)>,
     pub(crate) stdin: Option<TemplateSyntax>,
     pub(crate) as_user: Option<TemplateSyntax>,
+    pub(crate) cwd: Option<TemplateSyntax>,
+    pub(crate) ok_exit: Vec<i32>,
+    pub(crate) idle_timeout: Option<Scalar<u64>>,
     /// It has a `when` or a `probe`, even one that could not be read, so it may be skipped.
     pub(crate) may_be_skipped: bool,
     /// Its group has a `when`: it may be skipped, and every other step of the group with it.
@@ -209,6 +212,9 @@ impl StepDecl {
             env: Vec::new(),
             stdin: None,
             as_user: None,
+            cwd: None,
+            ok_exit: Vec::new(),
+            idle_timeout: None,
             may_be_skipped: false,
             group_may_be_skipped: false,
             broken: false,

@@ -246,7 +246,7 @@ fn report_cycle(declared: &Declared, edges: &[BTreeMap<usize, Edge>], cycle: &[u
 pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'a Syntax)) {
     step.when.iter().chain(step.each.as_ref().map(|each| &each.syntax)).for_each(&mut *visit);
     let templates = step.env.iter().map(|(_, template)| template).chain(&step.stdin).chain(&step.as_user);
-    let templates = templates.chain(&step.locks);
+    let templates = templates.chain(&step.cwd).chain(&step.locks);
     templates.flat_map(TemplateSyntax::expressions).for_each(&mut *visit);
     for action in [&step.probe, &step.action, &step.undo].into_iter().flatten() {
         visit_action(action, visit);

@@ -17,6 +17,7 @@ mod code;
 mod compile;
 mod declared;
 mod diagnostic;
+mod environment;
 mod expression;
 mod fixed;
 mod given;

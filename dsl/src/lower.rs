@@ -17,6 +17,7 @@ use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
+use crate::limits;
 use crate::plan::{Action, Edge, EdgeKind, Interrupted, Probe, Retry, RetryOn, Step, Until, UploadFrom};
 use crate::source::quote;
 use crate::typing::{Class, Place, Typing, Used, facts};
@@ -40,6 +41,8 @@ pub(crate) struct Lowered {
     pub(crate) fixed: Vec<Fixed>,
     /// Where its `timeout` stands, if it has one.
     pub(crate) timeout: Option<Range<usize>>,
+    /// Where its `idle_timeout` stands, if it has one.
+    pub(crate) idle_timeout: Option<Range<usize>>,
     /// Where the `cap` of its retry stands, if it has one.
     pub(crate) cap: Option<Range<usize>>,
 }
@@ -91,9 +94,14 @@ impl Lower<'_> {
             step.env.iter().map(|(name, value)| (name.value.clone(), self.typing.template(value, None))).collect();
         let stdin = step.stdin.as_ref().map(|stdin| self.typing.template(stdin, None));
         let as_user = step.as_user.as_ref().map(|user| self.typing.template(user, Some("be the name of a user")));
+        let cwd = step.cwd.as_ref().map(|cwd| self.typing.template(cwd, Some("be the name of a folder")));
         let locks = step.locks.iter().map(|lock| self.typing.template(lock, Some("be the name of a lock"))).collect();
         let retry = self.retry(step);
         let timeout_ms = self.scalar(step.timeout.as_ref(), Field::Timeout).unwrap_or(TIMEOUT_MS);
+        let idle = step.idle_timeout.as_ref();
+        let idle_timeout_ms =
+            idle.map(|idle| self.scalar(Some(idle), Field::IdleTimeout).unwrap_or(limits::TIMEOUT_MIN_MS));
+        let idle_timeout = idle.map(Scalar::span);
         let timeout = step.timeout.as_ref().map(Scalar::span);
         let cap = step.retry.as_ref().and_then(|retry| retry.cap.as_ref()).map(Scalar::span);
         let out = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), out.clone()?))).collect();
@@ -124,6 +132,9 @@ impl Lower<'_> {
             env,
             stdin,
             as_user,
+            cwd,
+            ok_exit: step.ok_exit.clone(),
+            idle_timeout_ms,
             each: match each {
                 Some(each) => Some(each?),
                 None => None,
@@ -134,7 +145,7 @@ impl Lower<'_> {
             finally: step.finally,
         };
         let at = declared_at?;
-        let mut lowered = Lowered { step, at, fixed: std::mem::take(&mut self.fixed), timeout, cap };
+        let mut lowered = Lowered { step, at, fixed: std::mem::take(&mut self.fixed), timeout, idle_timeout, cap };
         if lowered.fixed.is_empty()
             && let Err(diagnostic) = fixed::settle(&mut lowered)
         {
@@ -219,7 +230,7 @@ impl Lower<'_> {
     fn fixed(&mut self, syntax: &Syntax, field: Field) {
         let place = std::mem::replace(&mut self.typing.place, Place::Fixed);
         let (classes, needed): (&[Class], _) = match field {
-            Field::Timeout | Field::Within | Field::Every | Field::RetryWait | Field::RetryCap => {
+            Field::Timeout | Field::IdleTimeout | Field::Within | Field::Every | Field::RetryWait | Field::RetryCap => {
                 (&[Class::Duration], "Duration")
             }
             Field::RetryTimes => (&[Class::Whole], "Int"),

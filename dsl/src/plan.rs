@@ -137,6 +137,15 @@ pub struct Step {
     pub stdin: Option<Template>,
     /// The user that the program runs as, by sudo; the login user where absent.
     pub as_user: Option<Template>,
+    /// The folder that its programs start in: an absolute path, never secret. That of the login where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<Template>,
+    /// Exit codes of `do` that are success; empty: 0 alone. Those that an [`Out::ExitIs`] names are success too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ok_exit: Vec<i32>,
+    /// How long its program may write nothing before the attempt is ended, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
     /// A list: one node for each of its elements, on the one host of its role. Known when the steps it reads are over (D2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Expr>,
@@ -398,12 +407,22 @@ impl Step {
             env: BTreeMap::new(),
             stdin: None,
             as_user: None,
+            cwd: None,
+            ok_exit: Vec::new(),
+            idle_timeout_ms: None,
             each: None,
             parallel: None,
             locks: Vec::new(),
             group: None,
             finally: None,
         }
+    }
+}
+
+impl Step {
+    /// The exit codes of `do` that are success.
+    pub fn success(&self) -> Vec<i32> {
+        if self.ok_exit.is_empty() { vec![0] } else { self.ok_exit.clone() }
     }
 }
 

@@ -8,6 +8,7 @@ mod fields;
 mod groups;
 mod inputs;
 mod policies;
+mod run;
 mod scalars;
 mod steps;
 

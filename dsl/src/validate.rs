@@ -76,6 +76,12 @@ impl Plan {
         if step.retry.times == 0 || !step.retry.factor.is_finite() || step.retry.factor < 1.0 {
             return wrong("has an impossible retry");
         }
+        if step.ok_exit.iter().any(|code| !(0..=255).contains(code)) {
+            return wrong("counts as success what is no exit code");
+        }
+        if step.idle_timeout_ms == Some(0) {
+            return wrong("may not even begin before it is idle for too long");
+        }
         if step.parallel == Some(0) {
             return wrong("may run nowhere");
         }
@@ -215,11 +221,11 @@ impl Step {
         for template in self.env.values().chain(&self.stdin).chain(&self.as_user) {
             template_exprs(template, visit)?;
         }
-        for lock in &self.locks {
-            if lock.secret {
-                return Err("has a secret in the name of a lock".to_owned());
+        for name in self.locks.iter().chain(&self.cwd) {
+            if name.secret {
+                return Err("has a secret in the name of a lock or a folder".to_owned());
             }
-            template_exprs(lock, visit)?;
+            template_exprs(name, visit)?;
         }
         for action in self.actions() {
             let templates: Vec<&Template> = match action {

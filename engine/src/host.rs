@@ -16,6 +16,7 @@ mod begin;
 mod error;
 mod exec;
 mod handle;
+mod idle;
 mod job_script;
 mod job_wire;
 mod jobs;

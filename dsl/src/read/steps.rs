@@ -3,7 +3,7 @@
 use super::fields::{Fields, Shape};
 use super::inputs::{bad_pattern, out_type};
 use super::scalars::{Reader, name};
-use super::{actions, groups, policies};
+use super::{actions, groups, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -33,6 +33,9 @@ const STEP: Shape = Shape {
         "env",
         "stdin",
         "as_user",
+        "cwd",
+        "ok_exit",
+        "idle_timeout",
         "each",
         "parallel",
         "locks",
@@ -42,7 +45,7 @@ const STEP: Shape = Shape {
     positional: None,
 };
 /// What has no effect in a gate, and why.
-const NOT_IN_A_GATE: [(&str, &str); 10] = [
+const NOT_IN_A_GATE: [(&str, &str); 11] = [
     ("on", "a gate runs on no host"),
     ("batch", "a gate runs on no host"),
     ("probe", "there is nothing to ask a host"),
@@ -50,6 +53,7 @@ const NOT_IN_A_GATE: [(&str, &str); 10] = [
     ("interrupted", "a person's answer is known or it is not"),
     ("retry", "a person is asked once"),
     ("timeout", "how long a gate waits is said by its `within`"),
+    ("idle_timeout", "how long a gate waits is said by its `within`"),
     ("each", "a gate is one question"),
     ("parallel", "a gate is one question"),
     ("locks", "nothing is held while a person is waited for"),
@@ -190,7 +194,7 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
         step.out = outs(node, reader);
     }
     if let Some(node) = fields.optional("env") {
-        step.env = env(node, reader);
+        step.env = run::env(node, reader);
     }
     let mut text = |field: &str| {
         let text = fields.optional(field).and_then(|node| reader.text(node, field))?;
@@ -203,6 +207,8 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     };
     step.stdin = text("stdin");
     step.as_user = text("as_user");
+    step.cwd = text("cwd");
+    run::fields(&mut step, &mut fields, reader);
     without_effect(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
         step.finally = on_state(node, reader);
@@ -292,6 +298,9 @@ fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     NOT_IN_A_GATE.iter().for_each(|(field, why)| refuse(field, is_gate && fields.has(field), why));
     let no_program = "no program runs in this step";
     refuse("env", !has_command && !step.env.is_empty(), no_program);
+    refuse("cwd", !has_command && step.cwd.is_some(), no_program);
+    refuse("ok_exit", !is_command && !step.ok_exit.is_empty(), "the action is no program");
+    refuse("idle_timeout", !is_command && step.undo.is_none() && !is_gate && step.idle_timeout.is_some(), no_program);
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");
     refuse("out", !is_command && !step.out.is_empty(), "the action is no program, so it writes nothing");
     refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
@@ -339,24 +348,4 @@ fn out(node: &Node, reader: &mut Reader) -> Option<Out> {
         return None;
     }
     Some(Out::Regex { pattern: pattern.value.clone(), ty: ty? })
-}
-
-fn env(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, crate::expression::TemplateSyntax)> {
-    let mut env = Vec::new();
-    for (key, node) in reader.map(node, "env", limits::ENV).unwrap_or_default() {
-        let name = key.value.as_str();
-        let ok = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let good = name.chars().all(ok) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
-        if !good || name.len() > limits::NAME_BYTES || name.starts_with("ANNEAL_") {
-            let message = format!("{} is no name of a variable", quote(name));
-            let why =
-                if good { "names that begin with `ANNEAL_` are the engine's own" } else { "letters, digits and `_`" };
-            reader.sink.push(Diagnostic::error(Code::BadName, message).at(&key.span, why));
-        }
-        let value = reader.text(node, name).and_then(|text| template(text, reader.sink));
-        if let Some(value) = value {
-            env.push((spanned(key), value));
-        }
-    }
-    env
 }

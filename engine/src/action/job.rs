@@ -26,7 +26,7 @@ pub async fn run(
 ) -> NodeOutcome {
     match host.run(job, live).await {
         Ok(end) => judge(context, call, end).await,
-        Err(error) if matches!(error.kind, ErrorKind::TimedOut { .. }) || error.nothing_began() => {
+        Err(error) if error.ended_it() || error.nothing_began() => {
             NodeOutcome::Failed { failure: failure::of(&error), output: None }
         }
         // It may be running: only the host can say.
@@ -55,7 +55,7 @@ pub async fn reattach(
     let mut pause = FIRST_PAUSE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match host.reattach(&call.job, call.as_user.as_deref(), left, live).await {
+        match host.reattach_or_idle(&call.job, call.as_user.as_deref(), left, call.idle, live).await {
             Ok(Found::Ended(end)) => {
                 reporter.reattached().await;
                 return judge(context, call, end).await;
@@ -63,7 +63,7 @@ pub async fn reattach(
             Ok(Found::NeverBegan) => return NodeOutcome::Unknown(Unknown::NeverBegan),
             Ok(Found::Rebooted) => return NodeOutcome::Unknown(Unknown::Rebooted),
             Ok(Found::Vanished) => return NodeOutcome::Unknown(Unknown::Vanished),
-            Err(error) if matches!(error.kind, ErrorKind::TimedOut { .. }) => {
+            Err(error) if error.ended_it() => {
                 return NodeOutcome::Failed { failure: failure::of(&error), output: None };
             }
             Err(error) if may_pass(&error) && left > pause => {
@@ -98,6 +98,8 @@ fn may_pass(error: &host::Error) -> bool {
         | ErrorKind::NoSuchUser { .. }
         | ErrorKind::NoShell { .. }
         | ErrorKind::TimedOut { .. }
+        | ErrorKind::Idle { .. }
+        | ErrorKind::NoFolder { .. }
         | ErrorKind::Fenced
         | ErrorKind::Invalid { .. }
         | ErrorKind::Differs { .. } => false,
@@ -141,7 +143,7 @@ async fn judge(context: &Context, call: &Call, end: JobEnd) -> NodeOutcome {
             return NodeOutcome::Failed { failure, output: None };
         }
     };
-    if end.exit != 0 {
+    if !call.ok_exit.contains(&end.exit) {
         let failure = exit_failure(call, end.exit, &stdout, &stderr);
         return NodeOutcome::Failed { failure, output: kept };
     }

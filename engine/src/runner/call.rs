@@ -44,6 +44,10 @@ pub struct Call {
     pub as_user: Option<String>,
     /// How long it may take.
     pub timeout: Duration,
+    /// How long its program may write nothing.
+    pub idle: Option<Duration>,
+    /// Exit codes that are success.
+    pub ok_exit: Vec<i32>,
     /// When that is over, for an attempt that began earlier too (D6).
     pub deadline: Instant,
     /// What later steps read of it.
@@ -207,6 +211,8 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
             .collect(),
         as_user: renderer.as_user()?,
         timeout,
+        idle: step.idle_timeout_ms.map(Duration::from_millis),
+        ok_exit: if undo { vec![0] } else { step.success() },
         deadline: Instant::now() + timeout.saturating_sub(gone),
         out: if undo { BTreeMap::new() } else { step.out.clone() },
         job: renderer.job,
@@ -237,6 +243,13 @@ impl Renderer<'_> {
         match self.step.as_user.as_ref().map(|user| self.text("`as_user`", user)).transpose()? {
             Some(user) if user.is_empty() => Err(other("`as_user` is empty here".to_owned())),
             user => Ok(user),
+        }
+    }
+
+    fn cwd(&self) -> Result<Option<String>, Failure> {
+        match self.step.cwd.as_ref().map(|cwd| self.text("`cwd`", cwd)).transpose()? {
+            Some(cwd) if !cwd.starts_with('/') => Err(other(format!("`cwd` is not an absolute path: `{cwd}`"))),
+            cwd => Ok(cwd),
         }
     }
 
@@ -275,7 +288,9 @@ impl Renderer<'_> {
             env,
             stdin,
             as_user: self.as_user()?,
+            cwd: self.cwd()?,
             timeout: Duration::from_millis(self.step.timeout_ms),
+            idle: self.step.idle_timeout_ms.map(Duration::from_millis),
             supervise,
         })
     }
