@@ -85,7 +85,8 @@ codes! {
          of them.";
     BadName = "A0111", "a name is not written as names are",
         "Steps, inputs, outputs and roles are called in `snake_case` (small letters, digits, `_`, beginning with a letter), \
-         so that `-` can be minus in expressions; workflows are called in `kebab-case`.";
+         so that `-` can be minus in expressions; workflows are called in `kebab-case`. Variables in `env` are called as shells allow it, \
+         but not as one that a shell sets itself, whose value would not arrive, nor `ANNEAL_...` or `a_...`, which are the engine's.";
     DuplicateStep = "A0112", "two steps have the same id",
         "An id is how `needs`, expressions, the journal and people name a step, so it is unique in its workflow.";
     UnknownRole = "A0113", "a role is named that does not exist",
@@ -146,6 +147,10 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
+    JsonPath = "A0175", "a path in JSON cannot be read",
+        "`Json(path: ...)` names a value in what the program writes: `.` is the whole, `.items[0].name` goes by names and \
+         positions, and a name with other characters than letters, digits, `_` and `-` stands in brackets and single quotes: \
+         `.labels['app.kubernetes.io/name']`. There are no filters and no wildcards: let the program choose, or use `jq` in it.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
-use crate::plan::{Interrupted, OnFailure, OnState, Otherwise, Out, RetryOn};
+use crate::plan::{Interrupted, OnFailure, OnState, Otherwise, RetryOn};
 use crate::source::Spanned;
+use crate::types::Type;
 use crate::value::Value;
 
 /// A workflow.
@@ -140,6 +141,25 @@ pub enum RoleKind {
     },
 }
 
+/// A value that a step puts out.
+#[derive(Debug, Clone)]
+pub(crate) struct OutDecl {
+    pub(crate) from: OutFrom,
+    pub(crate) ty: Type,
+    /// `type: Secret`
+    pub(crate) secret: bool,
+}
+
+/// What it is taken from.
+#[derive(Debug, Clone)]
+pub(crate) enum OutFrom {
+    Stdout,
+    Regex(String),
+    Json(String),
+    File(TemplateSyntax),
+    ExitIs { true_on: Vec<i32>, false_on: Vec<i32> },
+}
+
 /// A step.
 #[derive(Debug, Clone)]
 pub(crate) struct StepDecl {
@@ -167,7 +187,7 @@ pub(crate) struct StepDecl {
     pub(crate) retry: Option<RetryDecl>,
     pub(crate) timeout: Option<Scalar<u64>>,
     pub(crate) on_failure: OnFailure,
-    pub(crate) out: Vec<(Spanned<String>, Option<Out>)>,
+    pub(crate) out: Vec<(Spanned<String>, Option<OutDecl>)>,
     pub(crate) env: Vec<(Spanned<String>, TemplateSyntax)>,
     pub(crate) stdin: Option<TemplateSyntax>,
     pub(crate) as_user: Option<TemplateSyntax>,

@@ -6,6 +6,7 @@
 pub mod duration;
 pub mod eval;
 pub mod expr;
+pub mod json;
 pub mod limits;
 pub mod plan;
 pub mod types;

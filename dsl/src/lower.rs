@@ -11,14 +11,14 @@ use std::ops::Range;
 
 use crate::assets::normal_path;
 use crate::code::Code;
-use crate::declared::{ActionDecl, ActionKind, Declared, Scalar, StepDecl, UntilDecl};
+use crate::declared::{ActionDecl, ActionKind, Declared, OutDecl, OutFrom, Scalar, StepDecl, UntilDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
 use crate::limits;
-use crate::plan::{Action, Edge, EdgeKind, Interrupted, Probe, Retry, RetryOn, Step, Until, UploadFrom};
+use crate::plan::{Action, Edge, EdgeKind, Interrupted, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
 use crate::source::quote;
 use crate::typing::{Class, Place, Typing, Used, facts};
 
@@ -104,7 +104,8 @@ impl Lower<'_> {
         let idle_timeout = idle.map(Scalar::span);
         let timeout = step.timeout.as_ref().map(Scalar::span);
         let cap = step.retry.as_ref().and_then(|retry| retry.cap.as_ref()).map(Scalar::span);
-        let out = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), out.clone()?))).collect();
+        let outs = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), self.out(out.as_ref()?))));
+        let out = outs.collect();
         let declared_at = step.id.as_ref().map(|id| id.span.clone());
         let step = Step {
             id: step.id.as_ref()?.value.clone(),
@@ -307,6 +308,20 @@ impl Lower<'_> {
                 }
             }
         })
+    }
+
+    fn out(&mut self, out: &OutDecl) -> Out {
+        let ty = out.ty.clone();
+        let taken = match &out.from {
+            OutFrom::Stdout => Out::Stdout { ty },
+            OutFrom::Regex(pattern) => Out::Regex { pattern: pattern.clone(), ty },
+            OutFrom::Json(path) => Out::Json { path: path.clone(), ty },
+            OutFrom::File(path) => Out::File { path: self.typing.template(path, Some("be the path of a file")), ty },
+            OutFrom::ExitIs { true_on, false_on } => {
+                Out::ExitIs { true_on: true_on.clone(), false_on: false_on.clone() }
+            }
+        };
+        if out.secret { Out::Secret(Box::new(taken)) } else { taken }
     }
 
     fn until(&mut self, until: &UntilDecl) -> Option<Until> {

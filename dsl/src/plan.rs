@@ -369,7 +369,7 @@ pub enum RetryOn {
     Any,
 }
 
-/// How a step's output value is taken from what the program wrote.
+/// How a step's output value is taken from what its program did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Out {
@@ -385,6 +385,53 @@ pub enum Out {
         /// Type that the text is parsed as.
         ty: Type,
     },
+    /// A value in standard output, which is JSON.
+    Json {
+        /// Where in it, as [`crate::json`] describes.
+        path: String,
+        /// Its type.
+        ty: Type,
+    },
+    /// The content of a file on the host when the program has succeeded, without line ends at its end.
+    File {
+        /// Absolute path; never secret.
+        path: Template,
+        /// Type that the text is parsed as.
+        ty: Type,
+    },
+    /// What the exit code says. Each of these codes is success.
+    ExitIs {
+        /// Codes that mean `true`.
+        true_on: Vec<i32>,
+        /// Codes that mean `false`.
+        false_on: Vec<i32>,
+    },
+    /// What another way takes is a secret text: it is sealed, and what the program wrote is not kept (D9).
+    Secret(Box<Out>),
+}
+
+impl Out {
+    /// The type of the value.
+    pub fn ty(&self) -> Type {
+        match self {
+            Out::Stdout { ty } | Out::Regex { ty, .. } | Out::Json { ty, .. } | Out::File { ty, .. } => ty.clone(),
+            Out::ExitIs { .. } => Type::Bool,
+            Out::Secret(_) => Type::Text,
+        }
+    }
+
+    /// Whether the value is a secret.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Out::Secret(_))
+    }
+
+    /// How it is taken, whether it is secret or not.
+    pub fn way(&self) -> &Out {
+        match self {
+            Out::Secret(way) => way,
+            way => way,
+        }
+    }
 }
 
 impl Step {
@@ -422,7 +469,18 @@ impl Step {
 impl Step {
     /// The exit codes of `do` that are success.
     pub fn success(&self) -> Vec<i32> {
-        if self.ok_exit.is_empty() { vec![0] } else { self.ok_exit.clone() }
+        let mut codes = if self.ok_exit.is_empty() { vec![0] } else { self.ok_exit.clone() };
+        for out in self.out.values() {
+            if let Out::ExitIs { true_on, false_on } = out {
+                codes.extend(true_on.iter().chain(false_on));
+            }
+        }
+        codes
+    }
+
+    /// Whether it puts out a secret: then nothing of what its program writes is shown or kept.
+    pub fn is_silent(&self) -> bool {
+        self.out.values().any(Out::is_secret)
     }
 }
 

@@ -7,6 +7,7 @@ mod actions;
 mod fields;
 mod groups;
 mod inputs;
+mod outs;
 mod policies;
 mod run;
 mod scalars;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
-use engine::host::{ErrorKind, Found, Host, Program, Supervise};
+use engine::host::{ErrorKind, FileContent, Found, Host, Program, Supervise};
 use host_support::{Folder, Sshd, argv, job, job_folder, local, processes_with, secret, shell, shells, text};
 
 /// Every way of running: three shells over SSH, three here.
@@ -163,7 +163,7 @@ const VARIABLES: [&str; 50] = [
     "BASH_REMATCH",
     "COPROC",
     "MAPFILE",
-    "PIPESTATUS",
+    "FUNCNEST",
     "READLINE_LINE",
     "HISTFILE",
     "IGNOREEOF",
@@ -244,6 +244,60 @@ async fn an_engine_that_attaches_counts_from_what_was_written_last() {
         // Its end is on record: whoever asks again is told the same.
         let found = host.reattach_or_idle(&job.id, None, Duration::from_secs(50), Some(short), &()).await.unwrap();
         assert!(matches!(found, Found::Ended(end) if end.exit != 0), "{name}");
+        host.sweep(job.id.operation, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_read_as_it_is_or_it_is_said_why_not() {
+    let (sshd, folder) = (Sshd::with_users(""), Folder::new("read"));
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let all: Vec<u8> = (0..65_536u32).map(|n| (n * 7919 % 256) as u8).collect();
+    for (name, host) in everywhere(&sshd, &folder) {
+        for called in FOLDERS {
+            let path = folder.path(&format!("file {called}"));
+            let text = path.to_str().unwrap();
+            for content in [&b""[..], b"\0\n\xff\n\n", &all] {
+                std::fs::write(&path, content).unwrap();
+                let read = host.read_file(&host_support::id("read"), text, None, all.len()).await.unwrap();
+                assert!(read == FileContent::Bytes(content.to_vec()), "{name}: {text:?}");
+            }
+            let read = host.read_file(&host_support::id("read"), text, None, all.len() - 1).await.unwrap();
+            assert_eq!(read, FileContent::TooLarge, "{name}: {text:?}");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if name.contains("ssh") {
+                let read = host.read_file(&host_support::id("read"), text, Some("other"), 10).await.unwrap();
+                assert_eq!(read, FileContent::Unreadable, "{name}: {text:?}");
+            }
+            std::fs::remove_file(&path).unwrap();
+            let read = host.read_file(&host_support::id("read"), text, None, 10).await.unwrap();
+            assert_eq!(read, FileContent::Missing, "{name}: {text:?}");
+        }
+        let read = host.read_file(&host_support::id("read"), folder.0.to_str().unwrap(), None, 10).await.unwrap();
+        assert_eq!(read, FileContent::Missing, "{name}: a folder is no file");
+    }
+}
+
+#[tokio::test]
+async fn what_a_job_wrote_is_forgotten_and_how_it_ended_is_not() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("forget"));
+    for (name, host) in everywhere(&sshd, &folder) {
+        let job = shell("echo canary-4711; echo canary-4711 >&2; exit 3");
+        assert_eq!(text(&host.run(&job, &()).await.unwrap()), (3, "canary-4711\n".into(), "canary-4711\n".into()));
+        for _ in 0..2 {
+            host.forget_output(&job.id, None).await.unwrap();
+            if name.contains("ssh") {
+                for file in std::fs::read_dir(job_folder(job.id.operation)).unwrap().flatten() {
+                    let bytes = std::fs::read(file.path()).unwrap();
+                    assert!(!bytes.windows(6).any(|part| part == b"canary"), "{name}: {:?}", file.path());
+                }
+            }
+            let found = host.reattach(&job.id, None, Duration::from_secs(10), &()).await.unwrap();
+            assert!(
+                matches!(&found, Found::Ended(end) if text(end) == (3, String::new(), String::new())),
+                "{name}: {found:?}"
+            );
+        }
         host.sweep(job.id.operation, None).await.unwrap();
     }
 }

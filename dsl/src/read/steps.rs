@@ -1,18 +1,17 @@
 //! Steps: each is read by itself, so that a broken one does not hide what is wrong with the others.
 
 use super::fields::{Fields, Shape};
-use super::inputs::{bad_pattern, out_type};
 use super::scalars::{Reader, name};
-use super::{actions, groups, policies, run};
+use super::{actions, groups, outs, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
 use crate::expr::Binary;
 use crate::expression::{Syntax, SyntaxKind, TemplateSyntax, expression, template};
-use crate::plan::{OnFailure, OnState, Out};
+use crate::limits;
+use crate::plan::{OnFailure, OnState};
 use crate::source::{Spanned, quote};
 use crate::syntax::{Kind, Node, Text};
-use crate::{kind, limits};
 
 const STEP: Shape = Shape {
     name: "Step",
@@ -58,8 +57,6 @@ const NOT_IN_A_GATE: [(&str, &str); 11] = [
     ("parallel", "a gate is one question"),
     ("locks", "nothing is held while a person is waited for"),
 ];
-const STDOUT: Shape = Shape { name: "Stdout", fields: &["type"], positional: None };
-const REGEX: Shape = Shape { name: "Regex", fields: &["pattern", "type"], positional: None };
 
 /// Where a step stands.
 pub(super) enum Within<'a> {
@@ -191,7 +188,7 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
         step.on_failure = policy;
     }
     if let Some(node) = fields.optional("out") {
-        step.out = outs(node, reader);
+        step.out = outs::outs(node, reader);
     }
     if let Some(node) = fields.optional("env") {
         step.env = run::env(node, reader);
@@ -321,31 +318,4 @@ fn needs(node: &Node, reader: &mut Reader) -> Vec<Spanned<String>> {
         needs.push(spanned(text));
     }
     needs
-}
-
-fn outs(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, Option<Out>)> {
-    let mut outs = Vec::new();
-    for (key, node) in reader.map(node, "out", limits::OUTPUTS).unwrap_or_default() {
-        let name = name(key, "output", reader.sink);
-        let value = out(node, reader);
-        outs.push((name, value));
-    }
-    outs
-}
-
-fn out(node: &Node, reader: &mut Reader) -> Option<Out> {
-    if reader.variant(node, "a way to take an output", &["Stdout", "Regex"])? == "Stdout" {
-        let mut fields = Fields::open(node, &STDOUT, "`Stdout`", reader.sink)?;
-        let ty = fields.required("type", reader.sink).and_then(|node| out_type(node, reader))?;
-        return Some(Out::Stdout { ty });
-    }
-    let mut fields = Fields::open(node, &REGEX, "`Regex`", reader.sink)?;
-    let pattern = fields.required("pattern", reader.sink).and_then(|node| reader.some_text(node, "pattern"));
-    let ty = fields.required("type", reader.sink).and_then(|node| out_type(node, reader));
-    let pattern = pattern?;
-    if let Err(reason) = kind::compile_pattern(&pattern.value) {
-        bad_pattern(&pattern.span, &reason, reader);
-        return None;
-    }
-    Some(Out::Regex { pattern: pattern.value.clone(), ty: ty? })
 }

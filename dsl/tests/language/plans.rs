@@ -67,7 +67,7 @@ fn the_examples_of_the_manual_are_workflows() {
         assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
         found += 1;
     }
-    assert_eq!(found, 6);
+    assert_eq!(found, 7);
 }
 
 /// Plans as former builds wrote them, and one of this format, which must stay readable.

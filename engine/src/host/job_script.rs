@@ -32,6 +32,7 @@ static REATTACH: LazyLock<String> = script!("prologue", "common", "nap", "look",
 static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "slay", "kill");
 static FETCH: LazyLock<String> = script!("prologue", "common", "look", "fetch");
 static QUIET: LazyLock<String> = script!("prologue", "common", "look", "quiet");
+static FORGET: LazyLock<String> = script!("prologue", "common", "look", "forget");
 static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
 static LIST: LazyLock<String> = script!("prologue", "common", "list");
 static UPLOAD: LazyLock<String> = script!("prologue", "common", "upload");
@@ -48,6 +49,7 @@ pub(super) enum Script {
     Kill,
     Fetch,
     Quiet,
+    Forget,
     Sweep,
     List,
     Upload,
@@ -63,6 +65,7 @@ impl Script {
             Self::Kill => &KILL,
             Self::Fetch => &FETCH,
             Self::Quiet => &QUIET,
+            Self::Forget => &FORGET,
             Self::Sweep => &SWEEP,
             Self::List => &LIST,
             Self::Upload => &UPLOAD,
@@ -435,6 +438,7 @@ mod tests {
             Script::Kill,
             Script::Fetch,
             Script::Quiet,
+            Script::Forget,
             Script::Sweep,
             Script::List,
             Script::Upload,

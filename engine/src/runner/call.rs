@@ -52,6 +52,10 @@ pub struct Call {
     pub deadline: Instant,
     /// What later steps read of it.
     pub out: BTreeMap<String, Out>,
+    /// The paths of the files that values are taken from, by the name of the output.
+    pub files: BTreeMap<String, Result<String, Failure>>,
+    /// It puts out a secret, so nothing of what it writes is shown or kept.
+    pub silent: bool,
 }
 
 /// What is done.
@@ -215,6 +219,8 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
         ok_exit: if undo { vec![0] } else { step.success() },
         deadline: Instant::now() + timeout.saturating_sub(gone),
         out: if undo { BTreeMap::new() } else { step.out.clone() },
+        files: if undo { BTreeMap::new() } else { renderer.files() },
+        silent: step.is_silent(),
         job: renderer.job,
     })
 }
@@ -246,16 +252,21 @@ impl Renderer<'_> {
         }
     }
 
-    fn cwd(&self) -> Result<Option<String>, Failure> {
-        match self.step.cwd.as_ref().map(|cwd| self.text("`cwd`", cwd)).transpose()? {
-            Some(cwd) if !cwd.starts_with('/') => Err(other(format!("`cwd` is not an absolute path: `{cwd}`"))),
-            cwd => Ok(cwd),
-        }
+    fn files(&self) -> BTreeMap<String, Result<String, Failure>> {
+        let files = self.step.out.iter().filter_map(|(name, out)| match out.way() {
+            Out::File { path, .. } => Some((name.clone(), self.absolute(&format!("`path` of `out` {name}"), path))),
+            _ => None,
+        });
+        files.collect()
     }
 
-    fn absolute(&self, to: &Template) -> Result<String, Failure> {
-        let path = self.text("`to`", to)?;
-        if path.starts_with('/') { Ok(path) } else { Err(other(format!("`to` is not an absolute path: `{path}`"))) }
+    fn cwd(&self) -> Result<Option<String>, Failure> {
+        self.step.cwd.as_ref().map(|cwd| self.absolute("`cwd`", cwd)).transpose()
+    }
+
+    fn absolute(&self, what: &str, path: &Template) -> Result<String, Failure> {
+        let path = self.text(what, path)?;
+        if path.starts_with('/') { Ok(path) } else { Err(other(format!("{what} is not an absolute path: `{path}`"))) }
     }
 
     fn program(&self, action: &Action) -> Result<Program, Failure> {
@@ -301,7 +312,7 @@ impl Renderer<'_> {
                 Work::Job(self.job(action, Supervise::Always)?)
             }
             Action::Upload { from, to, mode } => {
-                Work::Upload { from: self.upload(from)?, to: self.absolute(to)?, mode: *mode }
+                Work::Upload { from: self.upload(from)?, to: self.absolute("`to`", to)?, mode: *mode }
             }
             Action::Wait { until, within_ms, every_ms } => Work::Wait {
                 until: self.until(until, slot)?,
