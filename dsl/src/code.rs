@@ -92,7 +92,8 @@ codes! {
          of them.";
     BadName = "A0111", "a name is not written as names are",
         "Steps, inputs, outputs and roles are called in `snake_case` (small letters, digits, `_`, beginning with a letter), \
-         so that `-` can be minus in expressions; workflows are called in `kebab-case`.";
+         so that `-` can be minus in expressions; workflows are called in `kebab-case`. Variables in `env` are called as shells allow it, \
+         but not as one that a shell sets itself, whose value would not arrive, nor `ANNEAL_...` or `a_...`, which are the engine's.";
     DuplicateStep = "A0112", "two steps have the same id",
         "An id is how `needs`, expressions, the journal and people name a step, so it is unique in its workflow.";
     UnknownRole = "A0113", "a role is named that does not exist",
@@ -161,6 +162,10 @@ codes! {
     BadGenerate = "A0162", "a secret cannot be drawn like this",
         "`generate: 32` draws so many random letters and digits where a secret Text is not given, when an operation is created. What \
          is drawn is secret, is never absent, and keeps to no pattern; its length must fit `min` and `max`.";
+    JsonPath = "A0175", "a path in JSON cannot be read",
+        "`Json(path: ...)` names a value in what the program writes: `.` is the whole, `.items[0].name` goes by names and \
+         positions, and a name with other characters than letters, digits, `_` and `-` stands in brackets and single quotes: \
+         `.labels['app.kubernetes.io/name']`. There are no filters and no wildcards: let the program choose, or use `jq` in it.";
     BadTemplate = "A0180", "a template cannot be read",
         "A template of `WriteFile` is written in Jinja, in UTF-8. It is read when the workflow is checked, so that no step fails \
          because of a `{% endif %}` that is missing. A template is one file: it includes, extends and imports nothing, and its \

@@ -12,8 +12,9 @@ pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
 use crate::lets::LetDecl;
-use crate::plan::{Interrupted, OnFailure, OnState, Otherwise, Out, RetryOn};
+use crate::plan::{Interrupted, OnFailure, OnState, Otherwise, RetryOn};
 use crate::source::Spanned;
+use crate::types::Type;
 use crate::value::Value;
 
 /// A workflow.
@@ -160,6 +161,25 @@ pub enum RoleKind {
     },
 }
 
+/// A value that a step puts out.
+#[derive(Debug, Clone)]
+pub(crate) struct OutDecl {
+    pub(crate) from: OutFrom,
+    pub(crate) ty: Type,
+    /// `type: Secret`
+    pub(crate) secret: bool,
+}
+
+/// What it is taken from.
+#[derive(Debug, Clone)]
+pub(crate) enum OutFrom {
+    Stdout,
+    Regex(String),
+    Json(String),
+    File(TemplateSyntax),
+    ExitIs { true_on: Vec<i32>, false_on: Vec<i32> },
+}
+
 /// A step.
 #[derive(Debug, Clone)]
 pub(crate) struct StepDecl {
@@ -187,10 +207,13 @@ pub(crate) struct StepDecl {
     pub(crate) retry: Option<RetryDecl>,
     pub(crate) timeout: Option<Scalar<u64>>,
     pub(crate) on_failure: OnFailure,
-    pub(crate) out: Vec<(Spanned<String>, Option<Out>)>,
+    pub(crate) out: Vec<(Spanned<String>, Option<OutDecl>)>,
     pub(crate) env: Vec<(Spanned<String>, TemplateSyntax)>,
     pub(crate) stdin: Option<TemplateSyntax>,
     pub(crate) as_user: Option<TemplateSyntax>,
+    pub(crate) cwd: Option<TemplateSyntax>,
+    pub(crate) ok_exit: Vec<i32>,
+    pub(crate) idle_timeout: Option<Scalar<u64>>,
     /// It has a `when` or a `probe`, even one that could not be read, so it may be skipped.
     pub(crate) may_be_skipped: bool,
     /// Its group has a `when`: it may be skipped, and every other step of the group with it.
@@ -229,6 +252,9 @@ impl StepDecl {
             env: Vec::new(),
             stdin: None,
             as_user: None,
+            cwd: None,
+            ok_exit: Vec::new(),
+            idle_timeout: None,
             may_be_skipped: false,
             group_may_be_skipped: false,
             broken: false,

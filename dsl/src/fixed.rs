@@ -22,6 +22,7 @@ const WAIT_GRACE_MS: u64 = 30_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
     Timeout,
+    IdleTimeout,
     Within,
     Every,
     RetryTimes,
@@ -39,6 +40,7 @@ impl Field {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Field::Timeout => "timeout",
+            Field::IdleTimeout => "idle_timeout",
             Field::Within => "within",
             Field::Every => "every",
             Field::RetryTimes => "times",
@@ -123,6 +125,9 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
     let step = &mut lowered.step;
     match field {
         Field::Timeout => step.timeout_ms = duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?,
+        Field::IdleTimeout => {
+            step.idle_timeout_ms = Some(duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?);
+        }
         Field::RetryWait => step.retry.wait_ms = duration(0, limits::RETRY_WAIT_MAX_MS)?,
         Field::RetryCap => step.retry.cap_ms = duration(0, limits::RETRY_WAIT_MAX_MS)?,
         Field::RetryTimes => step.retry.times = whole(1, i64::from(limits::RETRY_TIMES))?.unsigned_abs() as u32,
@@ -186,6 +191,13 @@ pub(crate) fn settle(lowered: &mut Lowered) -> Result<(), Diagnostic> {
     }
     if step.retry.times == 1 {
         step.retry.on.clear();
+    }
+    if let (Some(span), Some(idle_ms)) = (&lowered.idle_timeout, step.idle_timeout_ms)
+        && idle_ms >= step.timeout_ms
+    {
+        let (idle, timeout) = (duration::show(idle_ms), duration::show(step.timeout_ms));
+        let message = format!("`idle_timeout` is {idle}, but after {timeout} `timeout` ends the attempt anyway");
+        return Err(Diagnostic::error(Code::OutOfLimits, message).at(span, "never reached"));
     }
     let Action::Wait { within_ms, .. } = step.action else { return Ok(()) };
     match &lowered.timeout {

@@ -12,7 +12,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::code::Code;
-use crate::declared::{ActionDecl, ActionKind, Declared, StepDecl, UntilDecl};
+use crate::declared::{ActionDecl, ActionKind, Declared, OutFrom, StepDecl, UntilDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::plan::EdgeOrigin;
@@ -270,7 +270,11 @@ fn report_cycle(declared: &Declared, edges: &[BTreeMap<usize, Edge>], cycle: &[u
 pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'a Syntax)) {
     step.when.iter().chain(step.each.as_ref().map(|each| &each.syntax)).for_each(&mut *visit);
     let templates = step.env.iter().map(|(_, template)| template).chain(&step.stdin).chain(&step.as_user);
-    let templates = templates.chain(&step.locks);
+    let files = step.out.iter().filter_map(|(_, out)| match &out.as_ref()?.from {
+        OutFrom::File(path) => Some(path),
+        OutFrom::Stdout | OutFrom::Regex(_) | OutFrom::Json(_) | OutFrom::ExitIs { .. } => None,
+    });
+    let templates = templates.chain(&step.cwd).chain(files).chain(&step.locks);
     templates.flat_map(TemplateSyntax::expressions).for_each(&mut *visit);
     for action in [&step.probe, &step.action, &step.undo].into_iter().flatten() {
         visit_action(action, visit);

@@ -12,13 +12,14 @@ use std::ops::Range;
 
 use crate::assets::normal_path;
 use crate::code::Code;
-use crate::declared::{ActionDecl, ActionKind, Declared, Scalar, StepDecl, UntilDecl};
+use crate::declared::{ActionDecl, ActionKind, Declared, OutDecl, OutFrom, Scalar, StepDecl, UntilDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
-use crate::plan::{Action, Edge, EdgeKind, Interrupted, Probe, Retry, RetryOn, Step, Until, UploadFrom};
+use crate::limits;
+use crate::plan::{Action, Edge, EdgeKind, Interrupted, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
 use crate::source::quote;
 use crate::typing::{Class, Place, Typing, Used, facts};
 
@@ -41,6 +42,8 @@ pub(crate) struct Lowered {
     pub(crate) fixed: Vec<Fixed>,
     /// Where its `timeout` stands, if it has one.
     pub(crate) timeout: Option<Range<usize>>,
+    /// Where its `idle_timeout` stands, if it has one.
+    pub(crate) idle_timeout: Option<Range<usize>>,
     /// Where the `cap` of its retry stands, if it has one.
     pub(crate) cap: Option<Range<usize>>,
 }
@@ -84,12 +87,18 @@ impl Lower<'_> {
             step.env.iter().map(|(name, value)| (name.value.clone(), self.typing.template(value, None))).collect();
         let stdin = step.stdin.as_ref().map(|stdin| self.typing.template(stdin, None));
         let as_user = step.as_user.as_ref().map(|user| self.typing.template(user, Some("be the name of a user")));
+        let cwd = step.cwd.as_ref().map(|cwd| self.typing.template(cwd, Some("be the name of a folder")));
         let locks = step.locks.iter().map(|lock| self.typing.template(lock, Some("be the name of a lock"))).collect();
         let retry = self.retry(step);
         let timeout_ms = self.scalar(step.timeout.as_ref(), Field::Timeout).unwrap_or(TIMEOUT_MS);
+        let idle = step.idle_timeout.as_ref();
+        let idle_timeout_ms =
+            idle.map(|idle| self.scalar(Some(idle), Field::IdleTimeout).unwrap_or(limits::TIMEOUT_MIN_MS));
+        let idle_timeout = idle.map(Scalar::span);
         let timeout = step.timeout.as_ref().map(Scalar::span);
         let cap = step.retry.as_ref().and_then(|retry| retry.cap.as_ref()).map(Scalar::span);
-        let out = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), out.clone()?))).collect();
+        let outs = step.out.iter().filter_map(|(name, out)| Some((name.value.clone(), self.out(out.as_ref()?))));
+        let out = outs.collect();
         let declared_at = step.id.as_ref().map(|id| id.span.clone());
         let step = Step {
             id: step.id.as_ref()?.value.clone(),
@@ -124,6 +133,9 @@ impl Lower<'_> {
             env,
             stdin,
             as_user,
+            cwd,
+            ok_exit: step.ok_exit.clone(),
+            idle_timeout_ms,
             each: match each {
                 Some(each) => Some(each?),
                 None => None,
@@ -134,7 +146,7 @@ impl Lower<'_> {
             finally: step.finally,
         };
         let at = declared_at?;
-        let mut lowered = Lowered { step, at, fixed: std::mem::take(&mut self.fixed), timeout, cap };
+        let mut lowered = Lowered { step, at, fixed: std::mem::take(&mut self.fixed), timeout, idle_timeout, cap };
         if lowered.fixed.is_empty()
             && let Err(diagnostic) = fixed::settle(&mut lowered)
         {
@@ -219,7 +231,7 @@ impl Lower<'_> {
     fn fixed(&mut self, syntax: &Syntax, field: Field) {
         let place = std::mem::replace(&mut self.typing.place, Place::Fixed);
         let (classes, needed): (&[Class], _) = match field {
-            Field::Timeout | Field::Within | Field::Every | Field::RetryWait | Field::RetryCap => {
+            Field::Timeout | Field::IdleTimeout | Field::Within | Field::Every | Field::RetryWait | Field::RetryCap => {
                 (&[Class::Duration], "Duration")
             }
             Field::RetryTimes => (&[Class::Whole], "Int"),
@@ -299,6 +311,20 @@ impl Lower<'_> {
                 }
             }
         })
+    }
+
+    fn out(&mut self, out: &OutDecl) -> Out {
+        let ty = out.ty.clone();
+        let taken = match &out.from {
+            OutFrom::Stdout => Out::Stdout { ty },
+            OutFrom::Regex(pattern) => Out::Regex { pattern: pattern.clone(), ty },
+            OutFrom::Json(path) => Out::Json { path: path.clone(), ty },
+            OutFrom::File(path) => Out::File { path: self.typing.template(path, Some("be the path of a file")), ty },
+            OutFrom::ExitIs { true_on, false_on } => {
+                Out::ExitIs { true_on: true_on.clone(), false_on: false_on.clone() }
+            }
+        };
+        if out.secret { Out::Secret(Box::new(taken)) } else { taken }
     }
 
     fn until(&mut self, until: &UntilDecl) -> Option<Until> {

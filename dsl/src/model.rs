@@ -11,7 +11,7 @@ use crate::duration;
 use crate::given::{Given, is_given};
 use crate::kind::{Bounds, Kind, parse_text};
 use crate::source::Files;
-use crate::types::Type;
+use crate::types::{Field, Type};
 use crate::value::{FileRef, Value};
 use crate::workflow::Workflow;
 
@@ -39,6 +39,14 @@ const ELEMENTS: u64 = 2;
 pub fn model_value(ty: &Type, nth: usize) -> Option<Value> {
     if let Type::List(of) = ty {
         return (0..ELEMENTS as usize).map(|nth| model_value(of, nth)).collect::<Option<Vec<_>>>().map(Value::List);
+    }
+    if let Type::Map(of) = ty {
+        let entry = |nth: usize| Some((format!("model-{}", nth + 1), model_value(of, nth)?));
+        return (0..ELEMENTS as usize).map(entry).collect::<Option<_>>().map(Value::Record);
+    }
+    if let Type::Record(fields) = ty {
+        let field = |(name, field): (&String, &Field)| Some((name.clone(), model_value(&field.ty, nth)?));
+        return fields.iter().map(field).collect::<Option<_>>().map(Value::Record);
     }
     let n = nth + 1;
     let text = match ty {
@@ -219,6 +227,7 @@ mod tests {
         assert_eq!(model_value(&Type::Int, 0), Some(Value::Int(1)));
         let list = model_value(&Type::List(Box::new(Type::Text)), 0);
         assert_eq!(list, Some(Value::List(["model-1", "model-2"].map(|text| Value::Text(text.to_owned())).into())));
-        assert_eq!(model_value(&Type::Map(Box::new(Type::Int)), 0), None);
+        let map = model_value(&Type::Map(Box::new(Type::Int)), 0);
+        assert!(matches!(map, Some(Value::Record(map)) if map.len() == 2), "one entry shows less than two");
     }
 }

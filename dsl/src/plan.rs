@@ -141,6 +141,15 @@ pub struct Step {
     pub stdin: Option<Template>,
     /// The user that the program runs as, by sudo; the login user where absent.
     pub as_user: Option<Template>,
+    /// The folder that its programs start in: an absolute path, never secret. That of the login where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<Template>,
+    /// Exit codes of `do` that are success; empty: 0 alone. Those that an [`Out::ExitIs`] names are success too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ok_exit: Vec<i32>,
+    /// How long its program may write nothing before the attempt is ended, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
     /// A list: one node for each of its elements, on the one host of its role. Known when the steps it reads are over (D2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Expr>,
@@ -381,7 +390,7 @@ pub enum RetryOn {
     Any,
 }
 
-/// How a step's output value is taken from what the program wrote.
+/// How a step's output value is taken from what its program did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Out {
@@ -397,6 +406,53 @@ pub enum Out {
         /// Type that the text is parsed as.
         ty: Type,
     },
+    /// A value in standard output, which is JSON.
+    Json {
+        /// Where in it, as [`crate::json`] describes.
+        path: String,
+        /// Its type.
+        ty: Type,
+    },
+    /// The content of a file on the host when the program has succeeded, without line ends at its end.
+    File {
+        /// Absolute path; never secret.
+        path: Template,
+        /// Type that the text is parsed as.
+        ty: Type,
+    },
+    /// What the exit code says. Each of these codes is success.
+    ExitIs {
+        /// Codes that mean `true`.
+        true_on: Vec<i32>,
+        /// Codes that mean `false`.
+        false_on: Vec<i32>,
+    },
+    /// What another way takes is a secret text: it is sealed, and what the program wrote is not kept (D9).
+    Secret(Box<Out>),
+}
+
+impl Out {
+    /// The type of the value.
+    pub fn ty(&self) -> Type {
+        match self {
+            Out::Stdout { ty } | Out::Regex { ty, .. } | Out::Json { ty, .. } | Out::File { ty, .. } => ty.clone(),
+            Out::ExitIs { .. } => Type::Bool,
+            Out::Secret(_) => Type::Text,
+        }
+    }
+
+    /// Whether the value is a secret.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Out::Secret(_))
+    }
+
+    /// How it is taken, whether it is secret or not.
+    pub fn way(&self) -> &Out {
+        match self {
+            Out::Secret(way) => way,
+            way => way,
+        }
+    }
 }
 
 impl Step {
@@ -419,12 +475,33 @@ impl Step {
             env: BTreeMap::new(),
             stdin: None,
             as_user: None,
+            cwd: None,
+            ok_exit: Vec::new(),
+            idle_timeout_ms: None,
             each: None,
             parallel: None,
             locks: Vec::new(),
             group: None,
             finally: None,
         }
+    }
+}
+
+impl Step {
+    /// The exit codes of `do` that are success.
+    pub fn success(&self) -> Vec<i32> {
+        let mut codes = if self.ok_exit.is_empty() { vec![0] } else { self.ok_exit.clone() };
+        for out in self.out.values() {
+            if let Out::ExitIs { true_on, false_on } = out {
+                codes.extend(true_on.iter().chain(false_on));
+            }
+        }
+        codes
+    }
+
+    /// Whether it puts out a secret: then nothing of what its program writes is shown or kept.
+    pub fn is_silent(&self) -> bool {
+        self.out.values().any(Out::is_secret)
     }
 }
 

@@ -9,7 +9,9 @@ mod generate;
 mod given_file;
 mod groups;
 mod inputs;
+mod outs;
 mod policies;
+mod run;
 mod scalars;
 mod steps;
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use crate::expr::{Expr, Part, Template};
-use crate::plan::{Action, Datum, Edge, EdgeKind, FileContent, OnFailure, Patch, Plan, Step, Until, UploadFrom};
+use crate::json;
+use crate::plan::{Action, Datum, Edge, EdgeKind, FileContent, OnFailure, Out, Patch, Plan, Step, Until, UploadFrom};
+use crate::types::Type;
 
 /// Where an expression stands, which decides what it can read.
 #[derive(Clone, Copy)]
@@ -86,6 +88,15 @@ impl Plan {
         }
         if step.retry.times == 0 || !step.retry.factor.is_finite() || step.retry.factor < 1.0 {
             return wrong("has an impossible retry");
+        }
+        if step.ok_exit.iter().any(|code| !(0..=255).contains(code)) {
+            return wrong("counts as success what is no exit code");
+        }
+        for (name, out) in &step.out {
+            validate_out(out).map_err(|what| format!("has an output `{name}` that {what}"))?;
+        }
+        if step.idle_timeout_ms == Some(0) {
+            return wrong("may not even begin before it is idle for too long");
         }
         if step.parallel == Some(0) {
             return wrong("may run nowhere");
@@ -202,6 +213,27 @@ impl Plan {
     }
 }
 
+fn validate_out(out: &Out) -> Result<(), String> {
+    let refuse = |what: &str| Err(what.to_owned());
+    match out {
+        Out::Stdout { .. } | Out::Regex { .. } | Out::File { .. } => Ok(()),
+        Out::Json { path, .. } => json::check_path(path).map_err(|why| format!("has a wrong path: {why}")),
+        Out::ExitIs { true_on, false_on } if true_on.iter().any(|code| false_on.contains(code)) => {
+            refuse("is true and false by the same exit code")
+        }
+        Out::ExitIs { true_on, false_on } => {
+            match true_on.iter().chain(false_on).all(|code| (0..=255).contains(code)) {
+                true => Ok(()),
+                false => refuse("depends on what is no exit code"),
+            }
+        }
+        Out::Secret(way) if matches!(**way, Out::Secret(_) | Out::ExitIs { .. }) || way.ty() != Type::Text => {
+            refuse("is a secret, but no text")
+        }
+        Out::Secret(way) => validate_out(way),
+    }
+}
+
 type Visit<'v> = dyn FnMut(&Expr) -> Result<(), String> + 'v;
 
 impl Step {
@@ -236,11 +268,15 @@ impl Step {
         for template in self.env.values().chain(&self.stdin).chain(&self.as_user) {
             template_exprs(template, visit)?;
         }
-        for lock in &self.locks {
-            if lock.secret {
-                return Err("has a secret in the name of a lock".to_owned());
+        let files = self.out.values().filter_map(|out| match out.way() {
+            Out::File { path, .. } => Some(path),
+            _ => None,
+        });
+        for name in self.locks.iter().chain(&self.cwd).chain(files) {
+            if name.secret {
+                return Err("has a secret in the name of a lock, a folder or a file".to_owned());
             }
-            template_exprs(lock, visit)?;
+            template_exprs(name, visit)?;
         }
         for action in self.actions() {
             let templates: Vec<&Template> = match action {

@@ -6,7 +6,11 @@
 //!
 //! Invariant: a secret that comes in pieces is found too; [`Stream`] holds back what might be the beginning of one.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use aho_corasick::{AhoCorasick, MatchKind};
+use store::Secret;
 
 use crate::host::Output;
 use crate::limits::FILTERED_SECRET_BYTES;
@@ -15,41 +19,43 @@ use crate::vault::Vault;
 /// What stands in place of a secret.
 pub const MASK: &str = "<secret>";
 
-/// A filter for the secrets of one operation.
-#[derive(Debug, Clone, Default)]
-pub struct Redactor {
+/// A filter for the secrets of one operation. Clones, and streams that were begun before, know what it learns later.
+#[derive(Clone, Default)]
+pub struct Redactor(Arc<RwLock<Known>>);
+
+#[derive(Default)]
+struct Known {
+    public: Vec<String>,
+    patterns: BTreeSet<Vec<u8>>,
+    filter: Arc<Filter>,
+}
+
+/// What is looked for at a time.
+#[derive(Debug, Default)]
+struct Filter {
     automaton: Option<AhoCorasick>,
     longest: usize,
     hides_all: bool,
 }
 
-impl Redactor {
-    /// A filter for the secrets of `vault` that are no public value.
-    pub fn new(vault: &Vault, public: &[String]) -> Redactor {
-        let mut patterns: Vec<Vec<u8>> = vault
-            .iter()
-            .flat_map(|(_, secret)| parts(secret.expose()))
-            .filter(|text| text.len() >= FILTERED_SECRET_BYTES && !public.contains(text))
-            .flat_map(|text| spellings(&text))
-            .collect();
-        patterns.sort();
-        patterns.dedup();
+impl Filter {
+    fn new(patterns: &BTreeSet<Vec<u8>>) -> Filter {
         if patterns.is_empty() {
-            return Redactor::default();
+            return Filter::default();
         }
         let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
         // Patterns are bounded by the size of a sealed secret, far below what the automaton can hold.
-        match AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&patterns) {
-            Ok(automaton) => Redactor { automaton: Some(automaton), longest, hides_all: false },
+        match AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns) {
+            Ok(automaton) => Filter { automaton: Some(automaton), longest, hides_all: false },
             Err(error) => {
                 tracing::error!(%error, "secrets too large to filter for: all output of this operation is hidden");
-                Redactor { automaton: None, longest: 0, hides_all: true }
+                Filter { automaton: None, longest: 0, hides_all: true }
             }
         }
     }
 
     /// The bytes with every secret masked.
-    pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+    fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
         match &self.automaton {
             None if self.hides_all && !bytes.is_empty() => MASK.as_bytes().to_vec(),
             None => bytes.to_vec(),
@@ -66,6 +72,41 @@ impl Redactor {
             }
         }
     }
+}
+
+impl Redactor {
+    /// A filter for the secrets of `vault` that are no public value.
+    pub fn new(vault: &Vault, public: &[String]) -> Redactor {
+        let redactor = Redactor(Arc::new(RwLock::new(Known { public: public.to_vec(), ..Known::default() })));
+        redactor.learn(&vault.secrets());
+        redactor
+    }
+
+    /// Filters for these from now on, too.
+    pub fn learn(&self, secrets: &[Secret]) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<Vec<u8>> = secrets
+            .iter()
+            .flat_map(|secret| parts(secret.expose()))
+            .filter(|text| text.len() >= FILTERED_SECRET_BYTES && !known.public.contains(text))
+            .flat_map(|text| spellings(&text))
+            .collect();
+        let before = known.patterns.len();
+        known.patterns.extend(new);
+        if known.patterns.len() > before {
+            known.filter = Arc::new(Filter::new(&known.patterns));
+        }
+    }
+
+    fn filter(&self) -> Arc<Filter> {
+        // Whole after every statement that changes it.
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).filter)
+    }
+
+    /// The bytes with every secret masked.
+    pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        self.filter().bytes(bytes)
+    }
 
     /// The text with every secret masked.
     pub fn text(&self, text: &str) -> String {
@@ -75,16 +116,17 @@ impl Redactor {
     /// Output as text: lossy UTF-8, the dropped middle named. Where the middle is missing, so is as much at both edges as a
     /// secret that was cut there could show.
     pub fn output(&self, output: &Output) -> String {
+        let filter = self.filter();
         if output.dropped_bytes == 0 {
             let whole = [output.head.as_slice(), output.tail.as_slice()].concat();
-            return String::from_utf8_lossy(&self.bytes(&whole)).into_owned();
+            return String::from_utf8_lossy(&filter.bytes(&whole)).into_owned();
         }
-        let edge = self.longest.saturating_sub(1);
+        let edge = filter.longest.saturating_sub(1);
         let head = &output.head[..output.head.len().saturating_sub(edge)];
         let tail = &output.tail[edge.min(output.tail.len())..];
         let kept = head.len() + tail.len();
         let dropped = output.dropped_bytes + (output.head.len() + output.tail.len() - kept) as u64;
-        let (head, tail) = (self.bytes(head), self.bytes(tail));
+        let (head, tail) = (filter.bytes(head), filter.bytes(tail));
         format!(
             "{}\n[… {dropped} bytes left out …]\n{}",
             String::from_utf8_lossy(&head),
@@ -98,6 +140,12 @@ impl Redactor {
     }
 }
 
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive() // I8
+    }
+}
+
 /// A filter for output that comes in pieces.
 #[derive(Debug)]
 pub struct Stream {
@@ -108,9 +156,10 @@ pub struct Stream {
 impl Stream {
     /// Takes a piece and gives what can be shown of all pieces so far.
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
-        let Some(automaton) = &self.redactor.automaton else { return self.redactor.bytes(piece) };
+        let filter = self.redactor.filter();
+        let Some(automaton) = &filter.automaton else { return filter.bytes(piece) };
         self.held.extend_from_slice(piece);
-        let hold = self.redactor.longest.saturating_sub(1);
+        let hold = filter.longest.saturating_sub(1);
         let mut safe = self.held.len().saturating_sub(hold);
         // A match that reaches into what is held back is let through whole.
         for found in automaton.find_iter(&self.held) {
@@ -120,7 +169,7 @@ impl Stream {
         }
         let rest = self.held.split_off(safe);
         let shown = std::mem::replace(&mut self.held, rest);
-        self.redactor.bytes(&shown)
+        filter.bytes(&shown)
     }
 
     /// What was held back, at the end.
@@ -130,9 +179,13 @@ impl Stream {
     }
 }
 
-/// What of a secret is secret by itself: the whole, and of a URL its user info and its password, as they stand and decoded.
+/// What of a secret is secret by itself: the whole; of several lines each, which may be written apart, behind a prefix; and of a URL
+/// its user info and its password, as they stand and decoded.
 fn parts(secret: &str) -> Vec<String> {
     let mut parts = vec![secret.to_owned()];
+    if secret.contains('\n') {
+        parts.extend(secret.lines().map(|line| line.trim().to_owned()));
+    }
     let user_info = secret.split_once("://").and_then(|(_, rest)| {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         authority.rsplit_once('@').map(|(user_info, _)| user_info)
@@ -179,6 +232,7 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
     spellings.push(secret.replace('\'', "'\\''").into_bytes());
     spellings.push(backslashed(secret));
     spellings.extend(base64(secret.as_bytes()));
+    spellings.extend(wrapped(secret.as_bytes()));
     spellings.retain(|spelling| spelling.len() >= FILTERED_SECRET_BYTES);
     spellings
 }
@@ -223,6 +277,13 @@ fn base64(secret: &[u8]) -> Vec<Vec<u8>> {
             (from < to).then(|| text[from..to].to_vec())
         })
         .collect()
+}
+
+/// The lines of the secret's base64 where it is longer than a line: as `base64`, and as PEM, break it.
+fn wrapped(secret: &[u8]) -> Vec<Vec<u8>> {
+    let text = data_encoding::BASE64.encode(secret).into_bytes();
+    let lines = [76, 64].into_iter().filter(|width| text.len() > *width);
+    lines.flat_map(|width| text.chunks(width).map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
 }
 
 #[cfg(test)]
@@ -295,6 +356,34 @@ mod tests {
         let output = Output { head: b"head canary-".to_vec(), tail: b"4711 tail".to_vec(), dropped_bytes: 5 };
         let text = redactor("canary-4711").output(&output);
         assert!(!text.contains("canary") && !text.contains("4711"), "{text}");
+    }
+
+    #[test]
+    fn what_is_learnt_later_is_masked_in_streams_that_were_begun_before() {
+        let redactor = redactor("canary-4711");
+        let mut stream = redactor.stream();
+        let mut shown = stream.push(b"canary-4711 now and canary-");
+        redactor.learn(&[Secret::from("canary-0815 is longer")]);
+        shown.extend(stream.push(b"0815 is longer"));
+        shown.extend(stream.finish());
+        assert_eq!(String::from_utf8(shown).unwrap(), "<secret> now and <secret>");
+        assert_eq!(redactor.clone().text("canary-4711, canary-0815 is longer"), "<secret>, <secret>");
+    }
+
+    #[test]
+    fn lines_of_a_secret_and_of_its_base64_are_masked_by_themselves() {
+        let key = format!("-----BEGIN KEY-----\n{}\n{}\n-----END KEY-----", "aB3".repeat(21), "xYz".repeat(15));
+        let redactor = redactor(&key);
+        for line in key.lines() {
+            assert_eq!(redactor.text(&format!("> {line} <")), "> <secret> <");
+        }
+        let base64 = data_encoding::BASE64.encode(key.as_bytes());
+        for width in [64, 76] {
+            for line in base64.as_bytes().chunks(width).filter(|line| line.len() >= FILTERED_SECRET_BYTES) {
+                let line = String::from_utf8_lossy(line);
+                assert_eq!(redactor.text(&format!("| {line} |")), "| <secret> |", "{width}");
+            }
+        }
     }
 
     #[test]

@@ -14,5 +14,6 @@ pub mod registry;
 pub mod running;
 pub mod sim;
 pub mod snapshot;
+pub mod sshd;
 pub mod testbed;
 pub mod until;

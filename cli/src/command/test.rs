@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dsl::plan::{Out, Plan};
+use dsl::plan::Plan;
 use dsl::value::{FileRef, Value};
 use dsl::{Files, Given, GivenValue, Origin, RoleKind, Source, Workflow};
 use engine::trial::{Finding, Report, Trial, Verdict};
@@ -70,10 +70,15 @@ fn outs(test: &Test, plan: &Plan) -> Result<BTreeMap<(String, String), Value>, P
                 .hint("write --out STEP.NAME=VALUE"));
         };
         let out = plan.steps.iter().find(|known| known.id == step).and_then(|step| step.out.get(name));
-        let Some(Out::Stdout { ty } | Out::Regex { ty, .. }) = out else {
+        let Some(out) = out else {
             return Err(Problem::usage(format!("--out {flag}: there is no `steps.{step}.out.{name}`")));
         };
-        let value = dsl::parse_text(ty, text).map_err(|why| Problem::usage(format!("--out {step}.{name}: {why}")))?;
+        if out.is_secret() {
+            return Err(Problem::usage(format!(
+                "--out {step}.{name}: it is a secret, of which only the name is known here"
+            )));
+        }
+        let value = dsl::json::given(out, text).map_err(|why| Problem::usage(format!("--out {step}.{name}: {why}")))?;
         outs.insert((step.to_owned(), name.to_owned()), value);
     }
     Ok(outs)

@@ -1,18 +1,17 @@
 //! Steps: each is read by itself, so that a broken one does not hide what is wrong with the others.
 
 use super::fields::{Fields, Shape};
-use super::inputs::{bad_pattern, out_type};
 use super::scalars::{Reader, name};
-use super::{actions, groups, policies};
+use super::{actions, groups, outs, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
 use crate::expr::Binary;
 use crate::expression::{Syntax, SyntaxKind, TemplateSyntax, expression, template};
-use crate::plan::{OnFailure, OnState, Out};
+use crate::limits;
+use crate::plan::{OnFailure, OnState};
 use crate::source::{Spanned, quote};
 use crate::syntax::{Kind, Node, Text};
-use crate::{kind, limits};
 
 const STEP: Shape = Shape {
     name: "Step",
@@ -33,6 +32,9 @@ const STEP: Shape = Shape {
         "env",
         "stdin",
         "as_user",
+        "cwd",
+        "ok_exit",
+        "idle_timeout",
         "each",
         "parallel",
         "locks",
@@ -42,7 +44,7 @@ const STEP: Shape = Shape {
     positional: None,
 };
 /// What has no effect in a gate, and why.
-const NOT_IN_A_GATE: [(&str, &str); 10] = [
+const NOT_IN_A_GATE: [(&str, &str); 11] = [
     ("on", "a gate runs on no host"),
     ("batch", "a gate runs on no host"),
     ("probe", "there is nothing to ask a host"),
@@ -50,12 +52,11 @@ const NOT_IN_A_GATE: [(&str, &str); 10] = [
     ("interrupted", "a person's answer is known or it is not"),
     ("retry", "a person is asked once"),
     ("timeout", "how long a gate waits is said by its `within`"),
+    ("idle_timeout", "how long a gate waits is said by its `within`"),
     ("each", "a gate is one question"),
     ("parallel", "a gate is one question"),
     ("locks", "nothing is held while a person is waited for"),
 ];
-const STDOUT: Shape = Shape { name: "Stdout", fields: &["type"], positional: None };
-const REGEX: Shape = Shape { name: "Regex", fields: &["pattern", "type"], positional: None };
 
 /// Where a step stands.
 pub(super) enum Within<'a> {
@@ -187,10 +188,10 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
         step.on_failure = policy;
     }
     if let Some(node) = fields.optional("out") {
-        step.out = outs(node, reader);
+        step.out = outs::outs(node, reader);
     }
     if let Some(node) = fields.optional("env") {
-        step.env = env(node, reader);
+        step.env = run::env(node, reader);
     }
     let mut text = |field: &str| {
         let text = fields.optional(field).and_then(|node| reader.text(node, field))?;
@@ -203,6 +204,8 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     };
     step.stdin = text("stdin");
     step.as_user = text("as_user");
+    step.cwd = text("cwd");
+    run::fields(&mut step, &mut fields, reader);
     without_effect(&step, &fields, reader);
     actions::check_restore(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
@@ -293,6 +296,9 @@ fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     NOT_IN_A_GATE.iter().for_each(|(field, why)| refuse(field, is_gate && fields.has(field), why));
     let no_program = "no program runs in this step";
     refuse("env", !has_command && !step.env.is_empty(), no_program);
+    refuse("cwd", !has_command && step.cwd.is_some(), no_program);
+    refuse("ok_exit", !is_command && !step.ok_exit.is_empty(), "the action is no program");
+    refuse("idle_timeout", !is_command && step.undo.is_none() && !is_gate && step.idle_timeout.is_some(), no_program);
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");
     refuse("out", !is_command && !step.out.is_empty(), "the action is no program, so it writes nothing");
     refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
@@ -313,51 +319,4 @@ fn needs(node: &Node, reader: &mut Reader) -> Vec<Spanned<String>> {
         needs.push(spanned(text));
     }
     needs
-}
-
-fn outs(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, Option<Out>)> {
-    let mut outs = Vec::new();
-    for (key, node) in reader.map(node, "out", limits::OUTPUTS).unwrap_or_default() {
-        let name = name(key, "output", reader.sink);
-        let value = out(node, reader);
-        outs.push((name, value));
-    }
-    outs
-}
-
-fn out(node: &Node, reader: &mut Reader) -> Option<Out> {
-    if reader.variant(node, "a way to take an output", &["Stdout", "Regex"])? == "Stdout" {
-        let mut fields = Fields::open(node, &STDOUT, "`Stdout`", reader.sink)?;
-        let ty = fields.required("type", reader.sink).and_then(|node| out_type(node, reader))?;
-        return Some(Out::Stdout { ty });
-    }
-    let mut fields = Fields::open(node, &REGEX, "`Regex`", reader.sink)?;
-    let pattern = fields.required("pattern", reader.sink).and_then(|node| reader.some_text(node, "pattern"));
-    let ty = fields.required("type", reader.sink).and_then(|node| out_type(node, reader));
-    let pattern = pattern?;
-    if let Err(reason) = kind::compile_pattern(&pattern.value) {
-        bad_pattern(&pattern.span, &reason, reader);
-        return None;
-    }
-    Some(Out::Regex { pattern: pattern.value.clone(), ty: ty? })
-}
-
-fn env(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, crate::expression::TemplateSyntax)> {
-    let mut env = Vec::new();
-    for (key, node) in reader.map(node, "env", limits::ENV).unwrap_or_default() {
-        let name = key.value.as_str();
-        let ok = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let good = name.chars().all(ok) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
-        if !good || name.len() > limits::NAME_BYTES || name.starts_with("ANNEAL_") {
-            let message = format!("{} is no name of a variable", quote(name));
-            let why =
-                if good { "names that begin with `ANNEAL_` are the engine's own" } else { "letters, digits and `_`" };
-            reader.sink.push(Diagnostic::error(Code::BadName, message).at(&key.span, why));
-        }
-        let value = reader.text(node, name).and_then(|text| template(text, reader.sink));
-        if let Some(value) = value {
-            env.push((spanned(key), value));
-        }
-    }
-    env
 }

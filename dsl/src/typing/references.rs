@@ -2,11 +2,11 @@
 
 use super::{Place, Shape, Typed, Typing};
 use crate::code::Code;
-use crate::declared::{InputDecl, RoleKind};
+use crate::declared::{InputDecl, OutDecl, RoleKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Expr, HostProperty};
 use crate::expression::{Syntax, SyntaxKind};
-use crate::plan::{OnState, Out};
+use crate::plan::OnState;
 use crate::source::{Spanned, list_names, quote, there_are};
 use crate::types::Type;
 
@@ -193,18 +193,20 @@ impl Typing<'_> {
                 self.fields(typed, String::new(), rest)
             }
             ("out", [out, rest @ ..]) => {
-                let Some((_, value)) = step.out.iter().find(|(name, _)| name.value == out.value) else {
+                let Some((declared_name, value)) = step.out.iter().find(|(name, _)| name.value == out.value) else {
                     let known: Vec<&str> = step.out.iter().map(|(name, _)| name.value.as_str()).collect();
                     return self.unknown_name(out, &format!("step `{}` puts out no", name.value), &known);
                 };
-                let Some(Out::Stdout { ty } | Out::Regex { ty, .. }) = value else { return Typed::unknown() };
+                let Some(OutDecl { ty, secret, .. }) = value else { return Typed::unknown() };
+                let secret = secret.then(|| declared_name.span.clone());
                 let path = format!("steps.{}.out.{}", name.value, out.value);
                 let expr = Expr::Out { step: position, name: out.value.to_owned() };
                 let typed = if several {
-                    Typed::new(expr, Type::Map(Box::new(ty.clone())))
+                    Typed { secret, ..Typed::new(expr, Type::Map(Box::new(ty.clone()))) }
                 } else {
                     let optional = self.may_be_absent(index);
-                    self.narrow(Typed { optional, ..Typed::new(expr, ty.clone()) }, &path)
+                    let typed = Typed { optional, sealed: secret.is_some(), secret, ..Typed::new(expr, ty.clone()) };
+                    self.narrow(typed, &path)
                 };
                 self.fields(typed, path, rest)
             }

@@ -7,7 +7,7 @@ use crate::operation::{Failure, FailureClass};
 pub fn of(error: &host::Error) -> Failure {
     let class = match error.kind {
         _ if error.is_connection() => FailureClass::Connection,
-        host::ErrorKind::TimedOut { .. } => FailureClass::Timeout,
+        _ if error.ended_it() => FailureClass::Timeout,
         _ => FailureClass::Other,
     };
     let (message, hint) = (error.to_string(), error.hint());

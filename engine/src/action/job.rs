@@ -1,13 +1,19 @@
 //! `Run`, `Shell` and `Script`: a program on a host. Exit codes are the only truth.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dsl::value::{SecretRef, Value};
+use store::Secret;
 use tokio::time::Instant;
 
-use super::{failure, out, output};
-use crate::host::{self, ErrorKind, Found, Host, Job, JobEnd, Live};
-use crate::operation::{Failure, FailureClass, NodeOutcome, Unknown};
+use super::out::{self, Missing};
+use super::{failure, output};
+use crate::host::{self, ErrorKind, FileContent, Found, Host, Job, JobEnd, Live};
+use crate::limits::OUT_BYTES;
+use crate::operation::{Failure, FailureClass, NodeOutcome, OutputRef, Unknown};
 use crate::runner::{Call, Context, Reporter};
+use crate::vault::out_name;
 
 /// How long the first wait for a host to come back is; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -25,8 +31,8 @@ pub async fn run(
     reporter: &Reporter,
 ) -> NodeOutcome {
     match host.run(job, live).await {
-        Ok(end) => judge(context, call, end).await,
-        Err(error) if matches!(error.kind, ErrorKind::TimedOut { .. }) || error.nothing_began() => {
+        Ok(end) => judge(context, host, call, end).await,
+        Err(error) if error.ended_it() || error.nothing_began() => {
             NodeOutcome::Failed { failure: failure::of(&error), output: None }
         }
         // It may be running: only the host can say.
@@ -55,15 +61,15 @@ pub async fn reattach(
     let mut pause = FIRST_PAUSE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match host.reattach(&call.job, call.as_user.as_deref(), left, live).await {
+        match host.reattach_or_idle(&call.job, call.as_user.as_deref(), left, call.idle, live).await {
             Ok(Found::Ended(end)) => {
                 reporter.reattached().await;
-                return judge(context, call, end).await;
+                return judge(context, host, call, end).await;
             }
             Ok(Found::NeverBegan) => return NodeOutcome::Unknown(Unknown::NeverBegan),
             Ok(Found::Rebooted) => return NodeOutcome::Unknown(Unknown::Rebooted),
             Ok(Found::Vanished) => return NodeOutcome::Unknown(Unknown::Vanished),
-            Err(error) if matches!(error.kind, ErrorKind::TimedOut { .. }) => {
+            Err(error) if error.ended_it() => {
                 return NodeOutcome::Failed { failure: failure::of(&error), output: None };
             }
             Err(error) if may_pass(&error) && left > pause => {
@@ -98,6 +104,8 @@ fn may_pass(error: &host::Error) -> bool {
         | ErrorKind::NoSuchUser { .. }
         | ErrorKind::NoShell { .. }
         | ErrorKind::TimedOut { .. }
+        | ErrorKind::Idle { .. }
+        | ErrorKind::NoFolder { .. }
         | ErrorKind::Fenced
         | ErrorKind::Invalid { .. }
         | ErrorKind::Differs { .. } => false,
@@ -131,28 +139,116 @@ pub async fn kill(host: &Host, call: &Call) {
     }
 }
 
-async fn judge(context: &Context, call: &Call, end: JobEnd) -> NodeOutcome {
-    let stdout = context.redactor.output(&end.stdout);
-    let stderr = context.redactor.output(&end.stderr);
-    let kept = match output::keep(context, &stdout, &stderr).await {
+async fn judge(context: &Context, host: &Host, call: &Call, end: JobEnd) -> NodeOutcome {
+    let kept = match kept(context, call, &end).await {
         Ok(kept) => kept,
-        Err(error) => {
-            let failure = failure::other(format!("its output could not be kept: {error}"));
-            return NodeOutcome::Failed { failure, output: None };
-        }
+        Err(failure) => return NodeOutcome::Failed { failure, output: None },
     };
-    if end.exit != 0 {
-        let failure = exit_failure(call, end.exit, &stdout, &stderr);
-        return NodeOutcome::Failed { failure, output: kept };
+    if !call.ok_exit.contains(&end.exit) {
+        return NodeOutcome::Failed { failure: exit_failure(context, call, &end), output: kept };
     }
-    match out::take(&call.out, &stdout, end.stdout.dropped_bytes) {
+    match values(context, host, call, &end).await {
         Ok(out) => NodeOutcome::Succeeded { out, output: kept },
-        Err(why) => NodeOutcome::Failed { failure: failure::other(why), output: kept },
+        Err(None) => NodeOutcome::Unknown(Unknown::Unreachable),
+        Err(Some(failure)) => NodeOutcome::Failed { failure, output: kept },
     }
 }
 
-fn exit_failure(call: &Call, exit: i32, stdout: &str, stderr: &str) -> Failure {
-    let said = [stderr, stdout].into_iter().find_map(output::last_line);
+/// What later steps read. Where it is missing without a failure nobody knows, for the host cannot be asked.
+async fn values(
+    context: &Context,
+    host: &Host,
+    call: &Call,
+    end: &JobEnd,
+) -> Result<BTreeMap<String, Value>, Option<Failure>> {
+    let taken = out::Taken { end, files: files(host, call).await? };
+    // First the secrets: from here on the filter knows them.
+    let secrets = sealed(context, call, &taken).await?;
+    let mut out = out::public(&call.out, &taken, &context.redactor).map_err(|why| missing_value(why, end.exit))?;
+    out.extend(secrets);
+    Ok(out)
+}
+
+fn missing_value(missing: Missing, exit: i32) -> Failure {
+    match missing {
+        Missing::Why(why) => failure::other(why),
+        Missing::Exit(message) => Failure { class: FailureClass::Exit(exit), message, hint: None },
+    }
+}
+
+/// What the program wrote, filtered and kept; nothing of a step that puts out a secret.
+async fn kept(context: &Context, call: &Call, end: &JobEnd) -> Result<Option<OutputRef>, Failure> {
+    if call.silent {
+        return Ok(None);
+    }
+    let (stdout, stderr) = (context.redactor.output(&end.stdout), context.redactor.output(&end.stderr));
+    let kept = output::keep(context, &stdout, &stderr).await;
+    kept.map_err(|error| failure::other(format!("its output could not be kept: {error}")))
+}
+
+/// The secret outputs: sealed, known to the filter, and by name.
+async fn sealed(context: &Context, call: &Call, taken: &out::Taken<'_>) -> Result<BTreeMap<String, Value>, Failure> {
+    let secrets = out::secrets(&call.out, taken).map_err(|missing| missing_value(missing, taken.end.exit))?;
+    if secrets.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    context.redactor.learn(&secrets.values().cloned().collect::<Vec<_>>());
+    let named = |(name, secret)| (out_name(&call.node, call.attempt, name), secret);
+    let new: BTreeMap<SecretRef, Secret> = secrets.iter().map(|(name, secret)| named((name, secret.clone()))).collect();
+    let (vault, store, id) = (context.vault.clone(), context.store.clone(), context.id);
+    let sealed = tokio::task::spawn_blocking(move || vault.seal(&store, id, new)).await;
+    let sealed = sealed.map_err(|error| failure::other(format!("a secret could not be sealed: {error}")))?;
+    sealed.map_err(|error| failure::other(format!("a secret could not be sealed: {error}")))?;
+    let refs = secrets.into_keys().map(|name| {
+        let secret = Value::Secret(out_name(&call.node, call.attempt, &name));
+        (name, secret)
+    });
+    Ok(refs.collect())
+}
+
+/// The content of the files that outputs are taken from. A lost connection is waited for as that of a job is; where it does not
+/// come back there is no failure to tell.
+async fn files(host: &Host, call: &Call) -> Result<BTreeMap<String, Vec<u8>>, Option<Failure>> {
+    let deadline = Instant::from_std(call.deadline) + GRACE;
+    let mut files = BTreeMap::new();
+    for (name, path) in &call.files {
+        let failed = |why: String| Some(failure::other(format!("`out` {name}: {why}")));
+        let path = path.as_ref().map_err(|failure| Some(failure.clone()))?;
+        let mut pause = FIRST_PAUSE;
+        let content = loop {
+            match host.read_file(&call.job, path, call.as_user.as_deref(), OUT_BYTES).await {
+                Ok(content) => break content,
+                Err(error) if matches!(error.kind, ErrorKind::Invalid { .. }) => return Err(failed(error.to_string())),
+                Err(error) if may_pass(&error) && deadline.saturating_duration_since(Instant::now()) > pause => {
+                    tracing::debug!(node = %call.node, error = error.code(), "a file cannot be read yet, trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(error) => {
+                    tracing::warn!(node = %call.node, error = error.code(), "a file cannot be read, for nobody answers");
+                    return Err(None);
+                }
+            }
+        };
+        match content {
+            FileContent::Bytes(bytes) => drop(files.insert(name.clone(), bytes)),
+            FileContent::Missing => return Err(failed(format!("there is no file {path}"))),
+            FileContent::Unreadable => return Err(failed(format!("the user may not read {path}"))),
+            FileContent::TooLarge => return Err(failed(format!("{path} has more than {OUT_BYTES} bytes"))),
+        }
+    }
+    Ok(files)
+}
+
+fn exit_failure(context: &Context, call: &Call, end: &JobEnd) -> Failure {
+    let exit = end.exit;
+    let class = FailureClass::Exit(exit);
+    if call.silent {
+        let message = format!("the program ended with exit code {exit}");
+        let hint = "what it wrote is not kept, for the step puts out a secret".to_owned();
+        return Failure { class, message, hint: Some(hint) };
+    }
+    let said = [&end.stderr, &end.stdout].into_iter().find_map(|of| output::last_line(&context.redactor.output(of)));
     let wrote = said.is_some();
     let message = match (exit, said) {
         (137, None) => "the program was killed (exit code 137)".to_owned(),
@@ -160,7 +256,7 @@ fn exit_failure(call: &Call, exit: i32, stdout: &str, stderr: &str) -> Failure {
         (exit, Some(line)) => format!("the program ended with exit code {exit}: {line}"),
     };
     let hint = format!("its whole output: anneal logs {} {}", short(&call.job.operation.to_string()), call.node.step);
-    Failure { class: FailureClass::Exit(exit), message, hint: wrote.then_some(hint) }
+    Failure { class, message, hint: wrote.then_some(hint) }
 }
 
 /// The end of an id: UUIDs of version 7 that were made close together begin alike, and end differently.

@@ -159,6 +159,8 @@ async fn read(host: &Host, call: &Call, file: &FileToPatch) -> Result<Option<Vec
         as_user: call.as_user.clone(),
         timeout: call.timeout,
         supervise: Supervise::Never,
+        cwd: None,
+        idle: None,
     };
     let JobEnd { exit, stdout, stderr } = host.run(&job, &()).await.map_err(|error| failure::of(&error))?;
     match exit {

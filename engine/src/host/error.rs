@@ -102,6 +102,18 @@ pub enum ErrorKind {
         /// What the kill came to.
         killed: Killed,
     },
+    /// The job wrote nothing for too long; it was killed.
+    Idle {
+        /// For how long it might.
+        after: Duration,
+        /// What the kill came to.
+        killed: Killed,
+    },
+    /// The folder that a job is to start in is missing, or its user may not enter it. Nothing was begun.
+    NoFolder {
+        /// The folder.
+        path: String,
+    },
     /// This attempt's name is taken on the host: another engine, or an earlier question, owns it (I4). Nothing was begun.
     Fenced,
     /// What was asked cannot be asked: a limit, or a text that has no place there. Nothing was sent.
@@ -147,7 +159,12 @@ impl Error {
 
     /// Whether it is certain that the job of a failed [`run`](super::Host::run) neither ran nor will run.
     pub fn nothing_began(&self) -> bool {
-        !matches!(self.kind, ErrorKind::Lost { .. } | ErrorKind::TimedOut { .. } | ErrorKind::Protocol { .. })
+        !self.ended_it() && !matches!(self.kind, ErrorKind::Lost { .. } | ErrorKind::Protocol { .. })
+    }
+
+    /// Whether the job had begun and was ended for taking too long, or writing nothing for too long.
+    pub fn ended_it(&self) -> bool {
+        matches!(self.kind, ErrorKind::TimedOut { .. } | ErrorKind::Idle { .. })
     }
 
     /// The kind as one stable word, for logs and the API.
@@ -166,6 +183,8 @@ impl Error {
             K::NoSuchUser { .. } => "no-such-user",
             K::DiskFull { .. } => "disk-full",
             K::TimedOut { .. } => "timed-out",
+            K::Idle { .. } => "idle",
+            K::NoFolder { .. } => "no-folder",
             K::Fenced => "fenced",
             K::Invalid { .. } => "invalid",
             K::Differs { .. } => "differs",
@@ -204,8 +223,12 @@ impl Error {
             }
             K::NoSuchUser { user } => format!("create {user} on the machine, or run the step as another user"),
             K::DiskFull { .. } => "make room there and try again; nothing was begun".into(),
-            K::TimedOut { killed, .. } if !killed.survivors.is_empty() => "look at the processes that are left".into(),
+            K::TimedOut { killed, .. } | K::Idle { killed, .. } if !killed.survivors.is_empty() => {
+                "look at the processes that are left".into()
+            }
             K::TimedOut { .. } => "give the step more time, or find out what it waits for".into(),
+            K::Idle { .. } => "find out what it waits for, or let it say now and then that it goes on".into(),
+            K::NoFolder { .. } => "make the folder in a step before, or correct `cwd`; nothing was begun".into(),
             K::Differs { .. } => "the file was changed while it was read, or damaged on the way; try again".into(),
             K::Fenced | K::Invalid { .. } | K::Io { .. } | K::Protocol { .. } => return None,
         };
@@ -257,11 +280,14 @@ impl fmt::Display for Error {
             }
             K::TimedOut { after, killed } => {
                 write!(f, "{what} on {host} did not end within {} and was killed", seconds(*after))?;
-                match (killed.survivors.as_slice(), killed.saw_all) {
-                    ([], true) => f.write_str("; nothing of it is left")?,
-                    ([], false) => f.write_str("; nothing of it is left among the processes that we may see")?,
-                    (left, _) => write!(f, "; still there: {}", left.join(", "))?,
-                }
+                left(f, killed)?;
+            }
+            K::Idle { after, killed } => {
+                write!(f, "{what} on {host} wrote nothing for {} and was killed", seconds(*after))?;
+                left(f, killed)?;
+            }
+            K::NoFolder { path } => {
+                write!(f, "{what} on {host}: there is no folder {path} to start in, or the user may not enter it")?;
             }
             K::Fenced => write!(f, "{what} on {host} was not begun: the name of this attempt is taken there already")?,
             K::Invalid { why } => write!(f, "{what} on {host}: {why}")?,
@@ -282,6 +308,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What a kill left.
+fn left(f: &mut fmt::Formatter<'_>, killed: &Killed) -> fmt::Result {
+    match (killed.survivors.as_slice(), killed.saw_all) {
+        ([], true) => f.write_str("; nothing of it is left"),
+        ([], false) => f.write_str("; nothing of it is left among the processes that we may see"),
+        (left, _) => write!(f, "; still there: {}", left.join(", ")),
+    }
+}
 
 fn seconds(duration: Duration) -> String {
     if duration.as_millis().is_multiple_of(1000) {
@@ -337,6 +372,8 @@ mod tests {
             ErrorKind::DiskFull { path: "/srv".into(), free: Some(1024), needed: Some(5_000_000) },
             ErrorKind::TimedOut { after, killed: killed(&[], true) },
             ErrorKind::TimedOut { after: Duration::from_millis(1500), killed: killed(&["7 dd"], false) },
+            ErrorKind::Idle { after, killed: killed(&[], true) },
+            ErrorKind::NoFolder { path: "/srv/app".into() },
             ErrorKind::Fenced,
         ];
         let said: Vec<String> =
@@ -357,6 +394,10 @@ mod tests {
              step more time, or find out what it waits for",
             "running fetch.1 on web (u@h:22) did not end within 1.5 s and was killed; still there: 7 dd; look at the \
              processes that are left",
+            "running fetch.1 on web (u@h:22) wrote nothing for 30 s and was killed; nothing of it is left; find out what \
+             it waits for, or let it say now and then that it goes on",
+            "running fetch.1 on web (u@h:22): there is no folder /srv/app to start in, or the user may not enter it; make \
+             the folder in a step before, or correct `cwd`; nothing was begun",
             "running fetch.1 on web (u@h:22) was not begun: the name of this attempt is taken there already",
         ];
         assert_eq!(said, expected);

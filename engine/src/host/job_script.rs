@@ -16,6 +16,9 @@ use super::{Job, JobId, Program, Supervise, limits};
 /// Runs text that was handed over in the environment, and hands it no further.
 const RUN_TEXT: &str = r#"'set -- "$ANNEAL_TEXT"; unset ANNEAL_TEXT; eval "shift; $1"'"#;
 
+/// What a program without files says where it cannot enter its folder.
+const NO_FOLDER: &str = "the folder of `cwd` does not exist, or this user may not enter it";
+
 macro_rules! script {
     ($($part:literal),+) => {
         LazyLock::new(|| compact(concat!($(include_str!(concat!("shell/", $part, ".sh"))),+)))
@@ -28,6 +31,8 @@ static BARE: LazyLock<String> = script!("prologue", "bare");
 static REATTACH: LazyLock<String> = script!("prologue", "common", "nap", "look", "trim", "reattach");
 static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "slay", "kill");
 static FETCH: LazyLock<String> = script!("prologue", "common", "look", "fetch");
+static QUIET: LazyLock<String> = script!("prologue", "common", "look", "quiet");
+static FORGET: LazyLock<String> = script!("prologue", "common", "look", "forget");
 static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
 static LIST: LazyLock<String> = script!("prologue", "common", "list");
 static UPLOAD: LazyLock<String> = script!("prologue", "common", "sum", "keep", "upload");
@@ -43,6 +48,8 @@ pub(super) enum Script {
     Reattach,
     Kill,
     Fetch,
+    Quiet,
+    Forget,
     Sweep,
     List,
     Upload,
@@ -57,6 +64,8 @@ impl Script {
             Self::Reattach => &REATTACH,
             Self::Kill => &KILL,
             Self::Fetch => &FETCH,
+            Self::Quiet => &QUIET,
+            Self::Forget => &FORGET,
             Self::Sweep => &SWEEP,
             Self::List => &LIST,
             Self::Upload => &UPLOAD,
@@ -159,6 +168,17 @@ pub(super) fn job(job: &Job, place: Place<'_>, watchdog: bool) -> Result<Orders,
     let mut files = Line::default();
     let mut text = Line::default();
     let mut bulk = Bulk::default();
+    if let Some(cwd) = &job.cwd {
+        // Before anything is claimed: a folder that is missing means that nothing began. What a probe says to that is no answer.
+        match bare {
+            true => text.push(&["cd ", &quote(cwd), " 2>/dev/null || { echo '", NO_FOLDER, "' >&2; exit 97; }; "]),
+            false => files.push(&[
+                "cd ",
+                &quote(cwd),
+                " || { [ -e \"$a_f.pid\" ] || rm -f \"$a_f.in\" \"$a_f.sh\"; a_end folder; }; ",
+            ]),
+        }
+    }
     for (name, value) in &job.env {
         text.push(&["export ", name, "=", &quote(value.expose()), "; "]);
     }
@@ -336,6 +356,21 @@ fn check(job: &Job) -> Result<(), String> {
             limits::ARGUMENT_BYTES
         ));
     }
+    if let Some(cwd) = &job.cwd {
+        if !cwd.starts_with('/') {
+            return Err("the folder to start in is no absolute path".into());
+        }
+        if cwd.contains('\0') {
+            return Err("the name of the folder to start in has a NUL in it".into());
+        }
+        if cwd.len() > limits::PATH_BYTES {
+            return Err(format!(
+                "a path of {} bytes as the folder to start in; at most {} are allowed",
+                cwd.len(),
+                limits::PATH_BYTES
+            ));
+        }
+    }
     match &job.stdin {
         Some(stdin) if stdin.expose().len() > limits::STDIN_BYTES => Err(format!(
             "{} bytes of standard input; at most {} are allowed",
@@ -402,6 +437,8 @@ mod tests {
             Script::Reattach,
             Script::Kill,
             Script::Fetch,
+            Script::Quiet,
+            Script::Forget,
             Script::Sweep,
             Script::List,
             Script::Upload,

@@ -45,6 +45,10 @@ impl Preamble {
 pub(super) enum End {
     /// The job's end; whether each stream was truncated on the host.
     Exit { code: i32, how: How, out_cut: bool, err_cut: bool },
+    /// The folder to start in cannot be entered; nothing began.
+    NoFolder,
+    /// For how many seconds a job has written nothing, where that can be told; and how many bytes it has written.
+    Quiet { seconds: Option<i64>, bytes: u64 },
     /// The attempt's name is taken.
     Fenced,
     /// It could not be done: where, and what the system said.
@@ -120,6 +124,8 @@ fn parse_end(line: &str) -> Option<End> {
             err_cut: cut.contains('e'),
         },
         ("fenced", _) => End::Fenced,
+        ("folder", _) => End::NoFolder,
+        ("quiet", [seconds, bytes]) => End::Quiet { seconds: seconds.parse().ok(), bytes: bytes.parse().ok()? },
         ("error", [path, ..]) => {
             End::Failed { path: (*path).to_owned(), said: shown(rest.get(path.len()..).unwrap_or_default().as_bytes()) }
         }

@@ -39,6 +39,25 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Removes what a job that has ended wrote. Asked again, it finds nothing to remove.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    pub async fn forget_output(&self, id: &JobId, as_user: Option<&str>) -> Result<(), Error> {
+        let asking = async {
+            job_script::check_id(id).map_err(|why| ErrorKind::Invalid { why })?;
+            let orders = job_script::plain(id, self.place(as_user)?, "");
+            let running = self.begin(Script::Forget, as_user, Input::All(orders), Want::InTurn).await?;
+            match running.answer(limits::ASK).await?.end {
+                End::Done => Ok(()),
+                end => Err(ErrorKind::Protocol { said: format!("removing output ended with {end:?}") }),
+            }
+        };
+        asking.await.map_err(|kind| self.error(kind, &format!("removing the output of {}", job_script::file_name(id))))
+    }
+}
+
 fn read(answer: &str) -> Option<Vec<Begun>> {
     let begun = |line: &str| {
         let (node, attempt) = line.strip_suffix(".pid")?.rsplit_once('.')?;

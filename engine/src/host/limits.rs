@@ -52,6 +52,8 @@ pub const ENVIRONMENT_TEXT_BYTES: usize = 100 << 10;
 pub const STDIN_BYTES: usize = 16 << 20;
 /// Arguments and environment together; Linux allows about 2 MiB and 128 KiB each.
 pub const ARGUMENT_BYTES: usize = 1 << 20;
+/// Length of a path on a host; Linux allows no more.
+pub const PATH_BYTES: usize = 4095;
 /// Length of a node name in a file name.
 pub const NODE_NAME_BYTES: usize = 100;
 /// An upload up to this goes through the shell's channel; above, by SFTP, which keeps the line full.
@@ -165,6 +167,7 @@ pub fn table() -> Vec<Limit> {
             "bytes",
             "Arguments and environment together; Linux allows about 2 MiB and 128 KiB each.",
         ),
+        limit("PATH_BYTES", PATH_BYTES as u64, "bytes", "Length of a path on a host; Linux allows no more."),
         limit("NODE_NAME_BYTES", NODE_NAME_BYTES as u64, "bytes", "Length of a node name in a file name."),
         limit(
             "STREAM_UPLOAD_BYTES",

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::begin::{Input, Running};
 use super::error::{Error, ErrorKind, shown};
 use super::exec::Event;
+use super::idle::Idle;
 use super::job_script::{self, Script, file_name};
 use super::job_wire::{End, Frames, Gather, How, Was, failure, split_end};
 use super::ssh_connection::Want;
@@ -26,9 +27,10 @@ const LAST_WORDS: Duration = Duration::from_secs(30);
 struct Wait<'a> {
     id: &'a JobId,
     as_user: Option<&'a str>,
+    cwd: Option<&'a str>,
     timeout: Duration,
     deadline: Instant,
-    live: &'a dyn Live,
+    idle: Idle<'a>,
     /// Whether live output comes on this channel, before the end.
     frames: Option<Frames>,
 }
@@ -82,12 +84,29 @@ impl Host {
         timeout: Duration,
         live: &dyn Live,
     ) -> Result<Found, Error> {
+        self.reattach_or_idle(id, as_user, timeout, None, live).await
+    }
+
+    /// The same for a job that is also ended when it writes nothing for as long as `idle`: counted from what it wrote last, by
+    /// the host's clock.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`].
+    pub async fn reattach_or_idle(
+        &self,
+        id: &JobId,
+        as_user: Option<&str>,
+        timeout: Duration,
+        idle: Option<Duration>,
+        live: &dyn Live,
+    ) -> Result<Found, Error> {
         let asking = async {
             job_script::check_id(id).map_err(|why| ErrorKind::Invalid { why })?;
             let orders = job_script::plain(id, self.place(as_user)?, "a_follow=");
             let running = self.begin(Script::Reattach, as_user, Input::All(orders), Want::InTurn).await?;
             let deadline = Instant::now() + timeout;
-            let wait = Wait { id, as_user, timeout, deadline, live, frames: Some(Frames::default()) };
+            let idle = Idle::new(idle, true, live);
+            let wait = Wait { id, as_user, cwd: None, timeout, deadline, idle, frames: Some(Frames::default()) };
             self.until_end(wait, running).await
         };
         asking.await.map_err(|kind| self.error(kind, &format!("re-attaching to {}", file_name(id))))
@@ -119,7 +138,9 @@ impl Host {
         // Where the host keeps the deadline itself, we come after it.
         let grace = if watchdog { limits::WATCHDOG_GRACE } else { Duration::ZERO };
         let deadline = Instant::now() + job.timeout + grace;
-        let wait = Wait { id: &job.id, as_user, timeout: job.timeout, deadline, live, frames: None };
+        let idle = Idle::new(job.idle, false, live);
+        let cwd = job.cwd.as_deref();
+        let wait = Wait { id: &job.id, as_user, cwd, timeout: job.timeout, deadline, idle, frames: None };
         match self.until_end(wait, running).await? {
             Found::Ended(end) => Ok(end),
             // Only a kill by another engine can make these out of a job that we have just begun.
@@ -132,15 +153,16 @@ impl Host {
 
     /// Listens until the script says how the job ended, and keeps the deadline.
     async fn until_end(&self, mut wait: Wait<'_>, mut running: Running) -> Result<Found, ErrorKind> {
-        let Wait { id, as_user, live, .. } = wait;
+        let Wait { id, as_user, .. } = wait;
         let apart = wait.frames.is_none();
         let (mut out, mut err, mut exited) = (Vec::new(), Vec::new(), None);
+        let idle = std::mem::replace(&mut wait.idle, Idle::new(None, false, &()));
         let mut showing = std::pin::pin!(async {
             if apart {
-                self.show(id, as_user, live).await;
+                self.show(id, as_user, &idle).await;
             }
         });
-        let mut shown_all = false;
+        let (mut shown_all, mut ending) = (false, false);
         loop {
             tokio::select! {
                 biased;
@@ -151,10 +173,22 @@ impl Host {
                     Some(Event::Data(Stream::Stderr, bytes)) => err.extend_from_slice(&bytes),
                     Some(Event::Data(Stream::Stdout, bytes)) => match &mut wait.frames {
                         None => out.extend_from_slice(&bytes),
-                        Some(frames) => out.extend(frames.push(&bytes, &mut |stream, bytes| live.output(stream, bytes))),
+                        Some(frames) => out.extend(frames.push(&bytes, &mut |stream, bytes| idle.output(stream, bytes))),
                     },
                 },
                 () = &mut showing, if !shown_all => shown_all = true,
+                () = sleep_until(idle.ask_at().unwrap_or(wait.deadline)), if idle.ask_at().is_some() && !ending => {
+                    let (age, bytes) = self.quiet(id, as_user).await.map_err(|kind| self.unknown(kind))?;
+                    let Some(after) = idle.is_over(age, bytes) else { continue };
+                    let verified = self.kill_verified(id, as_user, None).await.map_err(|kind| self.unknown(kind))?;
+                    match verified.was {
+                        Was::Running | Was::Overdue => return Err(ErrorKind::Idle { after, killed: verified.killed }),
+                        Was::Ended | Was::Void | Was::Gone => {
+                            ending = true;
+                            wait.deadline = wait.deadline.min(Instant::now() + LAST_WORDS);
+                        }
+                    }
+                }
                 () = sleep_until(wait.deadline) => {
                     let verified = self.kill_verified(id, as_user, None).await.map_err(|kind| self.unknown(kind))?;
                     match verified.was {
@@ -180,6 +214,7 @@ impl Host {
             End::Rebooted => return Ok(Found::Rebooted),
             End::Vanished => return Ok(Found::Vanished),
             End::Fenced => return Err(ErrorKind::Fenced),
+            End::NoFolder => return Err(ErrorKind::NoFolder { path: wait.cwd.unwrap_or_default().to_owned() }),
             End::Failed { path, said } => return Err(failure(&path, &said)),
             end => return Err(ErrorKind::Protocol { said: format!("a job ended with {end:?}") }),
         };

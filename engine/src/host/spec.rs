@@ -98,8 +98,12 @@ pub struct Job {
     pub stdin: Option<Secret>,
     /// User to run as by sudo; the login user where absent.
     pub as_user: Option<String>,
+    /// The folder that it starts in, an absolute path, never secret; that of the login where absent.
+    pub cwd: Option<String>,
     /// How long it may take.
     pub timeout: Duration,
+    /// How long it may write nothing; not counted for one that is not supervised.
+    pub idle: Option<Duration>,
     /// `Never` for read-only guards, facts and probes: no files on the host, not re-attachable.
     pub supervise: Supervise,
 }

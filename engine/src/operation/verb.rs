@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use dsl::plan::{Action, Out, Step};
+use dsl::plan::{Action, Step};
 use dsl::value::Value;
 use serde::{Deserialize, Serialize};
 
@@ -447,17 +447,24 @@ fn outs(node: &NodeId, step: &Step, given: &BTreeMap<String, String>) -> Result<
     }
     let mut values = BTreeMap::new();
     for (name, out) in &step.out {
-        let (Out::Stdout { ty } | Out::Regex { ty, .. }) = out;
+        let may_lack = step.probe.is_some() || step.when.is_some();
+        // Whatever is given with a verb goes into the journal (I8).
+        if out.is_secret() && (given.contains_key(name) || !may_lack) {
+            return Err(Refused {
+                why: format!("the output `{name}` of `{node}` is a secret, which cannot be given by hand"),
+                hint: format!("let the step run: `resume --from {}`", node.step),
+            });
+        }
         match given.get(name) {
             Some(text) => {
-                let value = dsl::parse_text(ty, text).map_err(|error| Refused {
+                let value = dsl::json::given(out, text).map_err(|error| Refused {
                     why: format!("the output `{name}` of `{node}`: {error}"),
                     hint: format!("give it as `--out {name}=VALUE`"),
                 })?;
                 values.insert(name.clone(), value);
             }
             // With a probe or a `when` the compiler has made every reader say what it falls back to.
-            None if step.probe.is_some() || step.when.is_some() => {}
+            None if may_lack => {}
             None => {
                 return Err(Refused {
                     why: format!("later steps may read the output `{name}` of `{node}`"),

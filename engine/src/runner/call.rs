@@ -47,10 +47,18 @@ pub struct Call {
     pub as_user: Option<String>,
     /// How long it may take.
     pub timeout: Duration,
+    /// How long its program may write nothing.
+    pub idle: Option<Duration>,
+    /// Exit codes that are success.
+    pub ok_exit: Vec<i32>,
     /// When that is over, for an attempt that began earlier too (D6).
     pub deadline: Instant,
     /// What later steps read of it.
     pub out: BTreeMap<String, Out>,
+    /// The paths of the files that values are taken from, by the name of the output.
+    pub files: BTreeMap<String, Result<String, Failure>>,
+    /// It puts out a secret, so nothing of what it writes is shown or kept.
+    pub silent: bool,
 }
 
 /// What is done.
@@ -234,8 +242,12 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
             .collect(),
         as_user: renderer.as_user()?,
         timeout,
+        idle: step.idle_timeout_ms.map(Duration::from_millis),
+        ok_exit: if undo { vec![0] } else { step.success() },
         deadline: Instant::now() + timeout.saturating_sub(gone),
         out: if undo { BTreeMap::new() } else { step.out.clone() },
+        files: if undo { BTreeMap::new() } else { renderer.files() },
+        silent: step.is_silent(),
         job: renderer.job,
     })
 }
@@ -273,7 +285,7 @@ impl Renderer<'_> {
     }
 
     fn file(&self, file: &FileSpec) -> Result<FileToWrite, Failure> {
-        let to = self.absolute(&file.to)?;
+        let to = self.absolute("`to`", &file.to)?;
         let content = match &file.content {
             FileContent::Text(text) => self.text(&format!("the content of `{to}`"), text)?,
             FileContent::Jinja { asset, vars } => self.jinja(asset, vars)?,
@@ -320,9 +332,21 @@ impl Renderer<'_> {
         dsl::jinja::render(&text, values).map_err(|why| other(format!("the template `{asset}` gives nothing: {why}")))
     }
 
-    fn absolute(&self, to: &Template) -> Result<String, Failure> {
-        let path = self.text("`to`", to)?;
-        if path.starts_with('/') { Ok(path) } else { Err(other(format!("`to` is not an absolute path: `{path}`"))) }
+    fn files(&self) -> BTreeMap<String, Result<String, Failure>> {
+        let files = self.step.out.iter().filter_map(|(name, out)| match out.way() {
+            Out::File { path, .. } => Some((name.clone(), self.absolute(&format!("`path` of `out` {name}"), path))),
+            _ => None,
+        });
+        files.collect()
+    }
+
+    fn cwd(&self) -> Result<Option<String>, Failure> {
+        self.step.cwd.as_ref().map(|cwd| self.absolute("`cwd`", cwd)).transpose()
+    }
+
+    fn absolute(&self, what: &str, path: &Template) -> Result<String, Failure> {
+        let path = self.text(what, path)?;
+        if path.starts_with('/') { Ok(path) } else { Err(other(format!("{what} is not an absolute path: `{path}`"))) }
     }
 
     fn program(&self, action: &Action) -> Result<Program, Failure> {
@@ -363,7 +387,9 @@ impl Renderer<'_> {
             env,
             stdin,
             as_user: self.as_user()?,
+            cwd: self.cwd()?,
             timeout: Duration::from_millis(self.step.timeout_ms),
+            idle: self.step.idle_timeout_ms.map(Duration::from_millis),
             supervise,
         })
     }
@@ -374,7 +400,7 @@ impl Renderer<'_> {
                 Work::Write(files.iter().map(|file| self.file(file)).collect::<Result<_, _>>()?)
             }
             Action::PatchFile { path, patch, create } => Work::Patch(FileToPatch {
-                path: self.absolute(path)?,
+                path: self.absolute("`path`", path)?,
                 patch: self.patch(patch)?,
                 create: *create,
                 keep: self.keep(),
@@ -384,7 +410,7 @@ impl Renderer<'_> {
                 Work::Job(self.job(action, Supervise::Always)?)
             }
             Action::Upload { from, to, mode } => {
-                Work::Upload { from: self.upload(from)?, to: self.absolute(to)?, mode: *mode }
+                Work::Upload { from: self.upload(from)?, to: self.absolute("`to`", to)?, mode: *mode }
             }
             Action::Wait { until, within_ms, every_ms } => Work::Wait {
                 until: self.until(until, slot)?,

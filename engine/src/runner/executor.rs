@@ -21,6 +21,11 @@ pub trait Executor: Send + Sync + 'static {
     fn perform(&self, context: Arc<Context>, task: Task, reporter: Reporter)
     -> BoxFuture<'static, Option<NodeOutcome>>;
 
+    /// Removes what an attempt wrote that put out a secret, once that is recorded: here nothing.
+    fn forget(&self, _context: Arc<Context>, _call: Call) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Removes what it left on hosts, once an operation has ended for good: here nothing. `used` names the slots it worked on,
     /// and as which users.
     fn finish(&self, _context: Arc<Context>, _used: BTreeSet<(String, Option<String>)>) -> BoxFuture<'static, ()> {
@@ -71,7 +76,7 @@ impl Executor for HostExecutor {
                 action::job::kill(host, &call).await;
                 return None;
             }
-            let live = context.board.sink(call.node.clone(), call.attempt, &context.redactor);
+            let live = context.board.sink(call.node.clone(), call.attempt, &context.redactor, call.silent);
             let outcome = match task.effect {
                 Effect::Do { .. } | Effect::Undo { .. } => begin(&context, host, &call, &live, &reporter).await,
                 Effect::Reattach { .. } => action::job::reattach(&context, host, &call, &live, &reporter).await,
@@ -79,6 +84,16 @@ impl Executor for HostExecutor {
             };
             context.board.clear(&call.node);
             Some(outcome)
+        })
+    }
+
+    /// Best effort: with the operation's end its job folders go anyway.
+    fn forget(&self, context: Arc<Context>, call: Call) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let Some(host) = call.slot.as_ref().and_then(|slot| context.host(slot)) else { return };
+            if let Err(error) = host.forget_output(&call.job, call.as_user.as_deref()).await {
+                tracing::warn!(node = %call.node, error = error.code(), "what it wrote stays in its job folder for now");
+            }
         })
     }
 

@@ -27,7 +27,7 @@ pub(super) fn first_generation(hosts: BTreeMap<String, HostSpec>) -> BTreeMap<St
 /// What a connection needs, with the secrets in it.
 pub fn reach(record: &ReachRecord, vault: &Vault) -> Result<Reach, Error> {
     let secret = |name: &SecretRef| -> Result<Secret, Error> {
-        vault.get(name).cloned().ok_or_else(|| {
+        vault.get(name).ok_or_else(|| {
             Error::new(Kind::Invalid, format!("the secret `{name}` is not sealed with the operation"))
                 .hint("start a new operation with an inventory that names it")
         })

@@ -85,10 +85,10 @@ impl Ring {
 
 impl Board {
     /// A sink for one attempt's output.
-    pub fn sink(&self, node: NodeId, attempt: u32, redactor: &Redactor) -> Sink {
+    pub fn sink(&self, node: NodeId, attempt: u32, redactor: &Redactor, silent: bool) -> Sink {
         self.lock().insert(node.clone(), Lines { attempt, ..Lines::default() });
         let streams = Mutex::new((redactor.stream(), redactor.stream()));
-        Sink { board: self.clone(), node, attempt, streams }
+        Sink { board: self.clone(), node, attempt, streams, silent }
     }
 
     /// What was written after `offset`; nothing where the node does not run any more.
@@ -141,6 +141,8 @@ pub struct Sink {
     node: NodeId,
     attempt: u32,
     streams: Mutex<(redact::Stream, redact::Stream)>,
+    /// A secret is in the output that nobody knows yet: nothing of it is shown.
+    silent: bool,
 }
 
 impl Sink {
@@ -152,6 +154,9 @@ impl Sink {
 
 impl Live for Sink {
     fn output(&self, stream: Stream, bytes: &[u8]) {
+        if self.silent {
+            return;
+        }
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let clean = match stream {
             Stream::Stdout => streams.0.push(bytes),

@@ -2,13 +2,15 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 
 use super::call;
 use super::executor::Reporter;
 use super::task::Hand;
-use crate::operation::{Effect, NodeOutcome, NodeState, Unknown};
+use crate::limits::SWEEP_MS;
+use crate::operation::{Effect, Entry, Event, NodeOutcome, NodeState, Unknown};
 
 impl Hand {
     pub(super) fn spawn(&mut self, effect: Effect, now_ms: u64) {
@@ -48,16 +50,38 @@ impl Hand {
         });
     }
 
+    /// What a step wrote that put out a secret is not left on its host longer than it is needed (I8).
+    pub(super) fn forget_output(&mut self, entries: &[Entry], now_ms: u64) {
+        while self.forgetting.try_join_next().is_some() {}
+        for entry in entries {
+            let (Event::Succeeded { node, attempt, .. } | Event::Failed { node, attempt, .. }) = &entry.event else {
+                continue;
+            };
+            let operation = self.driver.operation();
+            if !operation.node(node).is_some_and(|node| operation.step_of(node).is_silent()) {
+                continue;
+            }
+            let effect = Effect::Reattach { node: node.clone(), attempt: *attempt, undo: false };
+            if let Ok(call) = call::task(operation, &self.context, effect, now_ms).call {
+                self.forgetting.spawn(self.shared.executor.forget(Arc::clone(&self.context), call));
+            }
+        }
+    }
+
+    pub(super) async fn end_forgetting(&mut self) {
+        let all = async { while self.forgetting.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_millis(SWEEP_MS), all).await.is_err() {
+            tracing::warn!(operation = %self.context.id, "no answer; what a step wrote stays in its job folder for now");
+        }
+    }
+
     /// Nothing of an operation that has ended for good is left: its secrets (D9), what its executors keep for it.
     pub(super) async fn clean_up(&self) {
-        // Without secrets there is no file of them.
-        if !self.context.vault.is_empty() {
-            let (store, id) = (self.shared.store.clone(), self.context.id);
-            match tokio::task::spawn_blocking(move || store.sealed().delete(&id)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
-                Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
-            }
+        let (store, id, vault) = (self.shared.store.clone(), self.context.id, self.context.vault.clone());
+        match tokio::task::spawn_blocking(move || vault.forget(&store, id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
+            Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
         }
         let users = self
             .driver

@@ -41,6 +41,8 @@ pub(super) struct Hand {
     pub(super) report_to: mpsc::Sender<Report>,
     seen: watch::Sender<Update>,
     pub(super) executors: JoinSet<()>,
+    /// Output of attempts that put out a secret, on its way off their hosts.
+    pub(super) forgetting: JoinSet<()>,
     /// The summary as it is in the store.
     summary: Option<Summary>,
     /// Whether this hand committed anything.
@@ -103,6 +105,7 @@ impl Hand {
             report_to,
             seen,
             executors: JoinSet::new(),
+            forgetting: JoinSet::new(),
             summary,
             wrote: false,
             wake_at_ms: None,
@@ -153,6 +156,7 @@ impl Hand {
         };
         self.inbox.close();
         self.executors.shutdown().await;
+        self.end_forgetting().await;
         // Only what is durable counts: after a commit that failed, the state in memory is thrown away. And asked of an
         // operation that had ended before, a verb changes nothing: then there is nothing to clean up.
         let ended = standing == Standing::AtRest && self.driver.operation().life.is_final();
@@ -309,6 +313,7 @@ impl Hand {
             self.seen.send_modify(|update| update.waits.clone_from(&self.waits));
         }
         let now = self.clock.now_ms();
+        self.forget_output(&before, now);
         for effect in decided.effects {
             self.spawn(effect, now);
         }

@@ -123,8 +123,8 @@ fn errors(step: &Step) -> Vec<Injection> {
         RetryOn::Connection | RetryOn::Timeout | RetryOn::Any => None,
     });
     classes.extend(codes.map(FailureClass::Exit));
-    // The first code that `retry` does not name, so that it is final at once.
-    let other = (1..).find(|&code| !retries_code(step, code)).unwrap_or(1);
+    // The first code that is no success and that `retry` does not name, so that it is final at once.
+    let other = (1..).find(|&code| !retries_code(step, code) && !step.success().contains(&code)).unwrap_or(1);
     classes.push(FailureClass::Exit(other));
     let errors = classes.into_iter().flat_map(|class| {
         // What was not reached has no effect.

@@ -1,6 +1,7 @@
 //! Attempts at work on model hosts: how they begin, have their effect, end, and what is done to them meanwhile.
 
-use dsl::plan::{Action, Out};
+use dsl::plan::Action;
+use dsl::value::Value;
 
 use super::hosts::Record;
 use super::injection::{Injection, Moment};
@@ -107,9 +108,11 @@ impl World<'_> {
     pub(super) fn succeeded(&self, node: &NodeId) -> NodeOutcome {
         let outs = self.step(node).map(|step| step.out.iter()).into_iter().flatten();
         let out = outs.filter_map(|(name, out)| {
-            let (Out::Stdout { ty } | Out::Regex { ty, .. }) = out;
+            if out.is_secret() {
+                return Some((name.clone(), Value::Secret(crate::vault::out_name(node, 1, name))));
+            }
             let given = self.setting.outs.get(&(node.step.clone(), name.clone())).cloned();
-            Some((name.clone(), given.or_else(|| dsl::model_value(ty, 0))?))
+            Some((name.clone(), given.or_else(|| dsl::model_value(&out.ty(), 0))?))
         });
         NodeOutcome::Succeeded { out: out.collect(), output: None }
     }

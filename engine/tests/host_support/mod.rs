@@ -242,6 +242,8 @@ pub fn job(program: Program) -> Job {
         env: Vec::new(),
         stdin: None,
         as_user: None,
+        cwd: None,
+        idle: None,
         timeout: Duration::from_secs(50),
         supervise: Supervise::Always,
     }
