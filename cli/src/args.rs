@@ -1,6 +1,7 @@
 //! The command line.
 
 mod store;
+mod tools;
 mod verbs;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use store::StoreCommand;
+pub use tools::{Graph, GraphFormat};
 pub use verbs::{Asked, Cancel, Gate, GateNo, Going, Insisted, Mark, MarkAs, Op, Resume, Skip};
 
 /// Runs declarative workflows on hosts over SSH, and goes on where it was after whatever interrupted it.
@@ -39,6 +41,8 @@ pub struct Global {
 pub enum Command {
     /// Check workflow files; no host is touched
     Check(Check),
+    /// Show the steps of a workflow and what waits for what; no host is touched
+    Graph(Graph),
     /// Try errors, repeats and crashes at each node of a workflow; no host is touched
     Test(Test),
     /// Run a workflow: a file, or the name of a bundled one

@@ -2,6 +2,7 @@
 
 mod check;
 mod export;
+mod graph;
 mod logs;
 mod ops;
 mod replay;
@@ -23,6 +24,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
     let mut session = Session::new(global);
     let code = match &args.command {
         Command::Check(check) => check::run(check, global),
+        Command::Graph(graph) => graph::run(graph, global),
         Command::Test(test) => test::run(test, global),
         Command::Run(run) => run::run(run, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,

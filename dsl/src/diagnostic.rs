@@ -168,11 +168,39 @@ pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
     (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
 
+/// Whether what is wrong follows from something that stands elsewhere in the file.
+fn follows_from_others(code: Code) -> bool {
+    use Code as C;
+    matches!(
+        code,
+        C::DuplicateKey
+            | C::UnknownField
+            | C::UnknownStep
+            | C::DuplicateStep
+            | C::UnknownRole
+            | C::Cycle
+            | C::NeedsCompanion
+            | C::NoEffect
+            | C::Misplaced
+            | C::GroupStuck
+            | C::WaitsForFinally
+            | C::UnknownReference
+            | C::TypeMismatch
+            | C::MayBeAbsent
+            | C::NoText
+            | C::NotOneHost
+            | C::NotHere
+            | C::NoKey
+    )
+}
+
 /// Where diagnostics are gathered, up to a limit.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
+    /// What stands where in the file is not known for sure.
+    doubt: bool,
     /// How many names were compared with wrong ones.
     compared: Cell<usize>,
 }
@@ -181,6 +209,9 @@ impl Sink {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         if diagnostic.is_error() {
             self.errors += 1;
+        }
+        if self.doubt && follows_from_others(diagnostic.code) {
+            return;
         }
         // What several steps share, such as the `when` of their group, is said once.
         if self.diagnostics.contains(&diagnostic) {
@@ -193,6 +224,13 @@ impl Sink {
         {
             *warning = diagnostic;
         }
+    }
+
+    /// From here on, what follows from something that stands elsewhere is not said: a bracket that closes another one than
+    /// meant moves everything behind it, and a step without the field that could not be read is another step. There is a
+    /// syntax error already; the rest is said when that is mended. Gives how it was before.
+    pub(crate) fn doubt(&mut self, doubt: bool) -> bool {
+        std::mem::replace(&mut self.doubt, doubt)
     }
 
     /// No more are kept: what is costly to word need not be worded.

@@ -7,6 +7,7 @@ pub mod duration;
 pub mod eval;
 pub mod expr;
 pub mod limits;
+pub mod outline;
 pub mod plan;
 pub mod types;
 pub mod value;

@@ -3,6 +3,8 @@
 mod damaged;
 mod diagnostics;
 mod fixture;
+mod follow_ups;
+mod outlines;
 mod order;
 mod plans;
 mod robustness;
