@@ -117,24 +117,28 @@ impl Diagnostic {
         })))
     }
 
-    /// The same facts for programs: lines and columns count from 1, columns in characters.
+    /// The same facts for programs: `start` and `end` are bytes of the file, lines and columns count from 1, columns in
+    /// characters. `span` is the primary place, `null` where there is none.
     pub fn to_json(&self, source: &Source) -> serde_json::Value {
-        let labels: Vec<_> = self
-            .labels
-            .iter()
-            .map(|label| {
-                let range = within(&source.text, &label.range);
-                let (line, column) = position(&source.text, range.start);
-                let (end_line, end_column) = position(&source.text, range.end);
-                serde_json::json!({
-                    "start": range.start, "end": range.end, "line": line, "column": column,
-                    "end_line": end_line, "end_column": end_column, "text": label.text,
-                })
+        let labels = self.labels.iter().map(|label| {
+            let range = within(&source.text, &label.range);
+            let (line, column) = position(&source.text, range.start);
+            let (end_line, end_column) = position(&source.text, range.end);
+            serde_json::json!({
+                "start": range.start, "end": range.end, "line": line, "column": column,
+                "end_line": end_line, "end_column": end_column, "text": label.text,
             })
-            .collect();
+        });
+        let labels: Vec<serde_json::Value> = labels.collect();
+        // The primary place once more, so that an editor need not know what labels are.
+        let span = labels.first().map(|label| {
+            let mut span = label.clone();
+            span.as_object_mut().map(|fields| fields.remove("text"));
+            span
+        });
         serde_json::json!({
             "code": self.code.id(), "severity": self.severity.as_str(), "message": self.message,
-            "file": source.name, "labels": labels, "helps": self.helps,
+            "file": source.name, "span": span, "labels": labels, "helps": self.helps,
         })
     }
 }

@@ -42,6 +42,8 @@ pub use eval::{eval, render};
 pub use given::{Given, GivenValue, Origin, SecretText, Secrets};
 pub use kind::parse_text;
 pub use model::model_value;
+pub use nearest::nearest;
 pub use source::{Files, Source};
 pub use stored::PlanError;
+pub use syntax::is_workflow;
 pub use workflow::{Checked, InputInfo, RoleInfo, Workflow, check};

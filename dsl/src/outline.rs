@@ -10,8 +10,10 @@ pub mod text;
 
 use serde::Serialize;
 
-use crate::declared::RoleKind;
+use crate::declared::{InputDecl, RoleKind};
+use crate::kind::Kind;
 use crate::plan::{Action, EdgeKind, EdgeOrigin, OnState, Step};
+use crate::value::Value;
 use crate::workflow::Workflow;
 
 /// What a workflow consists of.
@@ -21,12 +23,36 @@ pub struct Outline {
     pub workflow: String,
     /// What it is for; empty where it does not say.
     pub about: String,
+    /// Its inputs, in the order of the file.
+    pub inputs: Vec<OutlineInput>,
     /// Its roles, in the order of the file.
     pub roles: Vec<OutlineRole>,
     /// Its groups, in the order of the file; a step with a `batch` of its own is one with its id.
     pub groups: Vec<OutlineGroup>,
     /// Its steps, in the order of the plan.
     pub steps: Vec<OutlineStep>,
+    /// Names of what it gives when it has completed.
+    pub outputs: Vec<String>,
+}
+
+/// An input, or a field of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutlineInput {
+    /// Its name.
+    pub name: String,
+    /// Its type, as a workflow declares it.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// It need not be given.
+    pub optional: bool,
+    /// It is never shown.
+    pub secret: bool,
+    /// What it is where nothing is given, as text.
+    pub default: Option<String>,
+    /// What it is for.
+    pub about: Option<String>,
+    /// The fields of a record.
+    pub fields: Vec<OutlineInput>,
 }
 
 /// A role.
@@ -108,12 +134,13 @@ impl Workflow {
             levels.push(1 + step.needs.iter().filter_map(|edge| levels.get(edge.step)).max().copied().unwrap_or(0));
         }
         let id = |index: usize| steps.get(index).map(|step| step.id.clone());
-        let edge = |edge: &crate::plan::Edge| {
-            Some(OutlineEdge { step: id(edge.step)?, kind: edge.kind, origin: edge.origin })
-        };
+        let edge =
+            |edge: &crate::plan::Edge| Some(OutlineEdge { step: id(edge.step)?, kind: edge.kind, origin: edge.origin });
         Outline {
             workflow: self.name.clone(),
             about: self.about.clone(),
+            inputs: self.inputs.iter().filter_map(outline_input).collect(),
+            outputs: self.whole.outputs.keys().cloned().collect(),
             roles: self.roles().into_iter().map(|role| outline_role(role.name, role.kind)).collect(),
             groups: (self.whole.groups.iter())
                 .map(|group| OutlineGroup {
@@ -143,6 +170,35 @@ impl Workflow {
                 })
                 .collect(),
         }
+    }
+}
+
+fn outline_input(input: &InputDecl) -> Option<OutlineInput> {
+    let kind = input.kind.as_ref()?;
+    let fields = match kind {
+        Kind::Record(fields) => fields.iter().filter_map(outline_input).collect(),
+        _ => Vec::new(),
+    };
+    Some(OutlineInput {
+        name: input.name.value.clone(),
+        ty: kind.ty().to_string(),
+        optional: input.optional,
+        secret: input.secret,
+        default: input.default.as_ref().filter(|_| !input.secret).map(shown),
+        about: input.about.clone(),
+        fields,
+    })
+}
+
+/// A default as people read it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Record(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {}", shown(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        value => value.to_text().unwrap_or_else(|| value.kind().to_owned()),
     }
 }
 

@@ -22,7 +22,8 @@ pub fn draw(outline: &Outline) -> String {
         of(outline, |step| step.group.as_ref() == Some(&group.id)).for_each(|step| put(format!("    {}", node(step))));
         put("  }".to_owned());
     }
-    of(outline, |step| step.group.is_none() && step.finally.is_none()).for_each(|step| put(format!("  {}", node(step))));
+    of(outline, |step| step.group.is_none() && step.finally.is_none())
+        .for_each(|step| put(format!("  {}", node(step))));
     if outline.steps.iter().any(|step| step.finally.is_some()) {
         put("  subgraph cluster_finally {\n    label=\"finally\";\n    style=dotted;".to_owned());
         of(outline, |step| step.finally.is_some()).for_each(|step| put(format!("    {}", node(step))));
@@ -38,11 +39,7 @@ pub fn draw(outline: &Outline) -> String {
                 EdgeKind::Keyed => "onormal",
                 EdgeKind::Barrier => "normal",
             };
-            put(format!(
-                "  {} -> {} [style={style}, arrowhead={arrow}];",
-                quoted(&edge.step),
-                quoted(&step.id)
-            ));
+            put(format!("  {} -> {} [style={style}, arrowhead={arrow}];", quoted(&edge.step), quoted(&step.id)));
         }
     }
     dot.push_str("}\n");

@@ -14,7 +14,8 @@ const COLUMNS: usize = 80;
 fn outlines() -> Vec<(std::path::PathBuf, Outline)> {
     let mut outlines = Vec::new();
     for path in fixture::all(&fixture::folder().join("plans")) {
-        let source = Source { name: path.display().to_string(), text: std::fs::read_to_string(&path).unwrap() };
+        let source =
+            Source { name: path.display().to_string(), text: std::fs::read_to_string(&path).expect("the fixture") };
         let workflow = check(&source, &TestFiles).workflow.expect("a valid workflow");
         outlines.push((path, workflow.outline()));
     }
@@ -46,7 +47,7 @@ fn hostile() -> Outline {
         step.id = format!("{}{at}", names[at % names.len()]);
         step.about = Some("says \"hello\\".to_owned());
         for edge in &mut step.needs {
-            let index = old.iter().position(|id| *id == edge.step).unwrap();
+            let index = old.iter().position(|id| *id == edge.step).expect("a step");
             edge.step = format!("{}{index}", names[index % names.len()]);
         }
     }
