@@ -33,11 +33,11 @@ pub fn table(rows: &[(String, String)]) -> Vec<String> {
             true => format!("  {name}"),
             false => format!("  {name:<width$}  "),
         };
-        let words = wrap(words, behind, COLUMNS - behind);
-        let mut words = words.iter().map(|line| line.trim_start());
+        let words = wrap(words, 0, COLUMNS - behind);
+        let mut words = words.iter();
         match too_long {
             true => lines.push(first),
-            false => lines.push(format!("{first}{}", words.next().unwrap_or("")).trim_end().to_owned()),
+            false => lines.push(format!("{first}{}", words.next().map_or("", String::as_str)).trim_end().to_owned()),
         }
         lines.extend(words.filter(|line| !line.is_empty()).map(|line| format!("{:behind$}{line}", "")));
     }

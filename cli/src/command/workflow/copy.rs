@@ -26,7 +26,8 @@ pub fn run(args: &Copy, global: &Global) -> Result<u8, Problem> {
         .map(|(path, _)| path.display().to_string())
         .collect();
     if !there.is_empty() && !args.force {
-        return Err(Problem::usage(format!("{} is there already; nothing was written", there.join(", "))).hint(
+        let are = if there.len() == 1 { "is" } else { "are" };
+        return Err(Problem::usage(format!("{} {are} there already; nothing was written", there.join(", "))).hint(
             format!(
                 "`anneal workflow diff {} {}` shows what differs; `--force` replaces it",
                 args.name,
