@@ -10,6 +10,7 @@ host=$(tests/testbed/testbed up bench1)
 trap 'tests/testbed/testbed down bench1 >/dev/null 2>&1 || true' EXIT
 target/release/commands target/release/anneal "$host" || code=1
 target/release/chain "$folder" || code=1
+target/release/compile || code=1
 peers=$(benches/peers/setup.sh)
 target/release/durable "$folder" benches/peers "$peers" || code=1
 target/release/recovery "$folder" || code=1

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod store;
+mod tools;
 mod verbs;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use store::StoreCommand;
+pub use tools::{Copy, Diff, Exec, Explain, Graph, GraphFormat, ShowWorkflow, WorkflowCommand};
 pub use verbs::{Asked, Cancel, Gate, GateNo, Going, Insisted, Mark, MarkAs, Op, Resume, Skip};
 
 /// Runs declarative workflows on hosts over SSH, and goes on where it was after whatever interrupted it.
@@ -39,10 +41,19 @@ pub struct Global {
 pub enum Command {
     /// Check workflow files; no host is touched
     Check(Check),
+    /// Show the steps of a workflow and what waits for what; no host is touched
+    Graph(Graph),
+    /// Explain the code of a message, such as A0107; without one, list them all
+    Explain(Explain),
+    /// Show the bundled workflows, copy one out, see what a new release changed in it
+    #[command(subcommand)]
+    Workflow(WorkflowCommand),
     /// Try errors, repeats and crashes at each node of a workflow; no host is touched
     Test(Test),
     /// Run a workflow: a file, or the name of a bundled one
     Run(Run),
+    /// Run one command on all hosts of a role at once; an operation like any other
+    Exec(Exec),
     /// List operations; forget those that have ended
     Ops(Ops),
     /// Show one operation: how it stands, and what can be asked of it
@@ -85,8 +96,8 @@ pub enum Command {
 /// `anneal check`
 #[derive(Debug, ClapArgs)]
 pub struct Check {
-    /// Workflow files
-    #[arg(required = true, value_name = "FILE")]
+    /// Workflow files; of a folder, all the workflows in it and below it
+    #[arg(required = true, value_name = "FILE|FOLDER")]
     pub files: Vec<PathBuf>,
 }
 
@@ -128,6 +139,9 @@ pub struct Run {
     /// A host for a role: `registry=ubuntu@192.0.2.10`, with `:PORT` where it is not 22, or `registry=local`
     #[arg(long = "host", value_name = "ROLE=[USER@]ADDR[:PORT]")]
     pub hosts: Vec<String>,
+    /// Only these hosts, of all roles or of one; a host that is not named is not touched
+    #[arg(long, value_name = "[ROLE=]HOST,...")]
+    pub limit: Vec<String>,
     /// Ask for the SSH password of the hosts given by --host
     #[arg(long)]
     pub ask_password: bool,

@@ -1,7 +1,10 @@
 //! The commands, one file each.
 
 mod check;
+mod exec;
+mod explain;
 mod export;
+mod graph;
 mod logs;
 mod ops;
 mod replay;
@@ -12,6 +15,7 @@ mod show;
 mod store;
 mod test;
 mod verbs;
+mod workflow;
 
 use crate::args::{Args, Command};
 use crate::report::Problem;
@@ -23,6 +27,10 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
     let mut session = Session::new(global);
     let code = match &args.command {
         Command::Check(check) => check::run(check, global),
+        Command::Explain(explain) => explain::run(explain, global),
+        Command::Workflow(command) => workflow::run(command, global),
+        Command::Exec(exec) => exec::run(exec, global, &mut session).await,
+        Command::Graph(graph) => graph::run(graph, global),
         Command::Test(test) => test::run(test, global),
         Command::Run(run) => run::run(run, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,

@@ -30,6 +30,12 @@ pub fn open(path: &Path) -> Result<Opened, Problem> {
         let limit = dsl::limits::SOURCE_BYTES;
         return Err(Problem::usage(format!("`{name}` has {} bytes; a workflow has {limit} at most", meta.len())));
     }
+    // Reading a pipe might never end, and a device has no end.
+    if !meta.is_file() {
+        return Err(
+            Problem::usage(format!("`{name}` is neither a file nor a folder")).hint("name a workflow file (.ron)")
+        );
+    }
     let bytes = std::fs::read(path).map_err(|error| Problem::usage(format!("`{name}` cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -44,6 +50,14 @@ pub fn open_or_bundled(name: &str) -> Result<Opened, Problem> {
     if Path::new(name).exists() {
         return open(Path::new(name));
     }
+    open_bundled(name).map_err(|problem| Problem {
+        message: format!("there is no file `{name}`, and no bundled workflow of that name"),
+        ..problem
+    })
+}
+
+/// Opens a bundled workflow by its name.
+pub fn open_bundled(name: &str) -> Result<Opened, Problem> {
     match workflows::find(name) {
         Some(bundled) => Ok(Opened {
             source: Source { name: format!("<bundled>/{name}.ron"), text: bundled.text.to_owned() },
@@ -51,8 +65,13 @@ pub fn open_or_bundled(name: &str) -> Result<Opened, Problem> {
         }),
         None => {
             let names: Vec<&str> = workflows::names().collect();
-            Err(Problem::usage(format!("there is no file `{name}`, and no bundled workflow of that name"))
-                .hint(format!("bundled workflows: {}", names.join(", "))))
+            let nearest =
+                dsl::nearest(name, names.iter().copied()).map(|nearest| format!("did you mean `{nearest}`? "));
+            Err(Problem::usage(format!("there is no bundled workflow `{name}`")).hint(format!(
+                "{}bundled workflows: {}",
+                nearest.unwrap_or_default(),
+                names.join(", ")
+            )))
         }
     }
 }
@@ -121,10 +140,11 @@ fn secret_text(path: &str) -> Result<String, String> {
 /// A file of this machine as it is now.
 fn file_ref(path: &str) -> Result<FileRef, String> {
     let absolute = Path::new(path).canonicalize().map_err(|error| error.to_string())?;
-    let mut file = std::fs::File::open(&absolute).map_err(|error| error.to_string())?;
-    if !file.metadata().map_err(|error| error.to_string())?.is_file() {
+    // Asked before it is opened: opening a pipe waits for whoever writes into it.
+    if !absolute.metadata().map_err(|error| error.to_string())?.is_file() {
         return Err("it is not a file".to_owned());
     }
+    let mut file = std::fs::File::open(&absolute).map_err(|error| error.to_string())?;
     let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
     let (mut buffer, mut size_bytes) = (vec![0; 1 << 20], 0u64);
     loop {

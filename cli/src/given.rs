@@ -13,6 +13,7 @@ use crate::args::Run;
 use crate::draw;
 use crate::inputs_file;
 use crate::inventory::{Host, Input, Inventory};
+use crate::limit::Limit;
 use crate::prompt;
 use crate::report::Problem;
 use crate::secret_source::SecretSource;
@@ -21,6 +22,8 @@ use crate::secret_source::SecretSource;
 pub struct Everything {
     /// Inputs and roles.
     pub given: Given,
+    /// Hosts by role that `--limit` leaves out.
+    pub left_out: BTreeMap<String, Vec<String>>,
     /// Hosts by slot.
     pub hosts: BTreeMap<String, HostSpec>,
     /// The secrets that the hosts name.
@@ -35,24 +38,45 @@ pub fn gather(
     file: BTreeMap<String, FileValue>,
     workflow: &Workflow,
 ) -> Result<Everything, Problem> {
-    let mut gathering = Gathering {
-        run,
-        everything: Everything { given: Given::default(), hosts: BTreeMap::new(), secrets: BTreeMap::new() },
-    };
-    gathering.roles(inventory, workflow)?;
-    gathering.inputs(inventory, file, workflow)?;
+    let mut gathering = Gathering::new(run.accept_new_host_keys);
+    gathering.roles(run, inventory, workflow)?;
+    gathering.inputs(&run.inputs, inventory, file, workflow)?;
     Ok(gathering.everything)
 }
 
-struct Gathering<'a> {
-    run: &'a Run,
+/// Gathers hosts of an inventory that fill one role, and nothing else.
+pub fn hosts(
+    role: &str,
+    slots: &[String],
+    inventory: &Inventory,
+    accept_new_host_keys: bool,
+) -> Result<Everything, Problem> {
+    let mut gathering = Gathering::new(accept_new_host_keys);
+    slots.iter().try_for_each(|slot| gathering.inventory_host(role, slot, inventory))?;
+    gathering.everything.given.roles.insert(role.to_owned(), slots.to_vec());
+    Ok(gathering.everything)
+}
+
+struct Gathering {
+    accept_new_host_keys: bool,
     everything: Everything,
 }
 
-impl Gathering<'_> {
-    fn roles(&mut self, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
+impl Gathering {
+    fn new(accept_new_host_keys: bool) -> Gathering {
+        let everything = Everything {
+            given: Given::default(),
+            left_out: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+        };
+        Gathering { accept_new_host_keys, everything }
+    }
+
+    fn roles(&mut self, run: &Run, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
+        let limit = Limit::read(&run.limit)?;
         let mut from_flags: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for flag in &self.run.hosts {
+        for flag in &run.hosts {
             let (role, target) = flag
                 .split_once('=')
                 .filter(|(role, target)| !role.is_empty() && !target.is_empty())
@@ -62,7 +86,7 @@ impl Gathering<'_> {
             })?;
             from_flags.entry(role.to_owned()).or_default().push(target);
         }
-        let password = match self.run.ask_password && !from_flags.is_empty() {
+        let password = match run.ask_password && !from_flags.is_empty() {
             true => Some(prompt::secret("SSH password").map_err(Problem::usage)?),
             false => None,
         };
@@ -74,6 +98,14 @@ impl Gathering<'_> {
                 slots.push(slot);
             }
             self.everything.given.roles.insert(role.clone(), slots);
+        }
+        for (role, slots) in &mut self.everything.given.roles {
+            let (kept, left_out) = limit.of(role, std::mem::take(slots));
+            left_out.iter().for_each(|slot| drop(self.everything.hosts.remove(slot)));
+            *slots = kept;
+            if !left_out.is_empty() {
+                self.everything.left_out.insert(role.clone(), left_out);
+            }
         }
         let from_flag_slots: BTreeSet<String> = self.everything.hosts.keys().cloned().collect();
         let only = match inventory.hosts.0.len() {
@@ -91,6 +123,10 @@ impl Gathering<'_> {
                 // The compiler says what is missing.
                 (None, false, _) => continue,
             };
+            let (slots, left_out) = limit.of(role.name, slots);
+            if !left_out.is_empty() {
+                self.everything.left_out.insert(role.name.to_owned(), left_out);
+            }
             for slot in &slots {
                 if from_flag_slots.contains(slot) {
                     return Err(Problem::usage(format!("`{slot}` is a host of the inventory, and of --host too"))
@@ -100,7 +136,7 @@ impl Gathering<'_> {
             }
             self.everything.given.roles.insert(role.name.to_owned(), slots);
         }
-        Ok(())
+        limit.check(&self.everything.given.roles, &self.everything.left_out, workflow)
     }
 
     fn flag_host(&mut self, slot: &str, target: &str, password: Option<&Zeroizing<String>>) -> Result<(), Problem> {
@@ -178,7 +214,7 @@ impl Gathering<'_> {
         let user = user.or_else(|| std::env::var("USER").ok()).ok_or_else(|| {
             Problem::usage(format!("nobody says as which user to log in to `{slot}`")).hint("write user@address")
         })?;
-        let host_key = match (pinned, self.run.accept_new_host_keys) {
+        let host_key = match (pinned, self.accept_new_host_keys) {
             (Some(fingerprint), _) => HostKeyRecord::Pinned(fingerprint),
             (None, true) => HostKeyRecord::AcceptNew,
             (None, false) => HostKeyRecord::Strict,
@@ -201,6 +237,7 @@ impl Gathering<'_> {
 
     fn inputs(
         &mut self,
+        flags: &[String],
         inventory: &Inventory,
         file: BTreeMap<String, FileValue>,
         workflow: &Workflow,
@@ -232,7 +269,7 @@ impl Gathering<'_> {
             };
             self.everything.given.inputs.insert(name, value);
         }
-        for flag in &self.run.inputs {
+        for flag in flags {
             let (name, value) = input(flag)?;
             self.everything.given.inputs.insert(name, value);
         }

@@ -1,6 +1,7 @@
 //! `anneal`: workflows on hosts, durably. Thin: it reads what is given, asks the process that holds the store, and shows.
 
 mod args;
+mod columns;
 mod command;
 mod data_dir;
 mod draw;
@@ -8,9 +9,11 @@ mod files;
 mod given;
 mod inputs_file;
 mod inventory;
+mod limit;
 mod outfile;
 mod prompt;
 mod report;
+mod scan;
 mod secret_source;
 mod session;
 mod show;

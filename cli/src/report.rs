@@ -101,7 +101,13 @@ pub fn say(line: &str) {
 
 /// Data: a line on stdout.
 pub fn put(line: &str) -> Result<(), Problem> {
-    match writeln!(std::io::stdout().lock(), "{line}") {
+    put_text(&format!("{line}\n"))
+}
+
+/// Data: a text on stdout as it is.
+pub fn put_text(text: &str) -> Result<(), Problem> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
         // `anneal ops | head` is no error.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Problem::unread()),

@@ -27,6 +27,9 @@ pub fn operation(view: &OperationView) -> Vec<String> {
     for (slot, address) in &view.hosts {
         lines.push(format!("host       {slot}  {address}"));
     }
+    for (role, hosts) in &view.left_out {
+        lines.push(format!("left out   {role}: {}  (--limit)", hosts.join(", ")));
+    }
     lines.push(String::new());
     let width = view.nodes.iter().map(|node| node.id.to_string().len()).max().unwrap_or(0);
     for node in &view.nodes {

@@ -4,6 +4,7 @@
 //! ends before it, the operation is gone on with: whoever watches has asked for it.
 
 mod display;
+mod hosts;
 
 use std::collections::BTreeMap;
 
@@ -60,14 +61,34 @@ impl Goal {
 
 /// Watches an operation until it rests; the exit code.
 pub async fn watch(watched: Watched, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let mut stop = Stop::new()?;
-    let Watched { id, mut after, by, goal } = watched;
-    let mut display = if global.json {
+    let display = if global.json {
         Display::json()
     } else {
-        let gates = session.ask(async |client| client.show(&id.to_string()).await).await?.gates;
-        Display::people(id, &gates)
+        let gates = session.ask(async |client| client.show(&watched.id.to_string()).await).await?.gates;
+        Display::people(watched.id, &gates)
     };
+    shown_by(display, watched, global, session).await
+}
+
+/// The same, with what its hosts write instead of its steps.
+pub async fn by_host(watched: Watched, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let display = if global.json {
+        Display::json()
+    } else {
+        let hosts = session.ask(async |client| client.show(&watched.id.to_string()).await).await?.hosts;
+        Display::by_host(watched.id, hosts.keys().map(|host| host.chars().count()).max().unwrap_or(0))
+    };
+    shown_by(display, watched, global, session).await
+}
+
+async fn shown_by(
+    mut display: Display,
+    watched: Watched,
+    global: &Global,
+    session: &mut Session<'_>,
+) -> Result<u8, Problem> {
+    let mut stop = Stop::new()?;
+    let Watched { id, mut after, by, goal } = watched;
     // The entry that opened a question which was shown last.
     let mut asked = 0;
     let end = loop {
@@ -126,6 +147,11 @@ async fn show_lines(
             Ok(Some(line)) => {
                 if let WatchLine::Entry(entry) = &line {
                     *after = entry.seq;
+                }
+                if let Some(node) = display.wants_output(&line) {
+                    let (id, node) = (id.to_string(), node.to_string());
+                    let outputs = session.ask(async |client| client.output(&id, Some(&node)).await).await?;
+                    display.outputs(&outputs)?;
                 }
                 display.line(&line)?;
                 if let Some(gate) = display.asks(&line) {

@@ -67,6 +67,7 @@ impl Workflow {
             locks: self.whole.locks.clone(),
             instances: self.whole.instances.clone(),
             deadline_ms,
+            left_out: BTreeMap::new(),
         };
         debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
         Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })

@@ -121,7 +121,8 @@ impl Diagnostic {
         renderer.render(&[group])
     }
 
-    /// The same facts for programs: lines and columns count from 1, columns in characters.
+    /// The same facts for programs: `start` and `end` are bytes of the file, lines and columns count from 1, columns in
+    /// characters. `span` is the primary place, `null` where there is none.
     pub fn to_json(&self, source: &Source) -> serde_json::Value {
         let place = |source: &Source, label: &Label| {
             let range = within(&source.text, &label.range);
@@ -133,9 +134,15 @@ impl Diagnostic {
             })
         };
         let labels: Vec<_> = self.labels.iter().map(|label| place(source, label)).collect();
+        // The primary place once more, so that an editor need not know what labels are.
+        let span = labels.first().map(|label| {
+            let mut span = label.clone();
+            span.as_object_mut().map(|fields| fields.remove("text"));
+            span
+        });
         let mut json = serde_json::json!({
             "code": self.code.id(), "severity": self.severity.as_str(), "message": self.message,
-            "file": source.name, "labels": labels, "helps": self.helps,
+            "file": source.name, "span": span, "labels": labels, "helps": self.helps,
         });
         if let Some(inside) = &self.inside {
             let label = place(&inside.file, &inside.label);
@@ -191,6 +198,32 @@ pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
     (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
 
+/// Whether what is wrong follows from something that stands elsewhere in the file.
+fn follows_from_others(code: Code) -> bool {
+    use Code as C;
+    matches!(
+        code,
+        C::DuplicateKey
+            | C::UnknownField
+            | C::UnknownStep
+            | C::DuplicateStep
+            | C::UnknownRole
+            | C::Cycle
+            | C::NeedsCompanion
+            | C::NoEffect
+            | C::Misplaced
+            | C::GroupStuck
+            | C::WaitsForFinally
+            | C::UnknownReference
+            | C::TypeMismatch
+            | C::MayBeAbsent
+            | C::NoText
+            | C::NotOneHost
+            | C::NotHere
+            | C::NoKey
+    )
+}
+
 /// Where diagnostics are gathered, up to a limit.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
@@ -198,6 +231,8 @@ pub(crate) struct Sink {
     errors: usize,
     /// Where the named value is read whose expression is checked now.
     within: Option<Range<usize>>,
+    /// What stands where in the file is not known for sure.
+    doubt: bool,
     /// How many names were compared with wrong ones.
     compared: Cell<usize>,
 }
@@ -209,6 +244,9 @@ impl Sink {
         }
         if diagnostic.is_error() {
             self.errors += 1;
+        }
+        if self.doubt && follows_from_others(diagnostic.code) {
+            return;
         }
         // What several steps share, such as the `when` of their group, is said once.
         if self.diagnostics.contains(&diagnostic) {
@@ -240,6 +278,13 @@ impl Sink {
     /// Whether the expression of a named value is checked now.
     pub(crate) fn is_within(&self) -> bool {
         self.within.is_some()
+    }
+
+    /// From here on, what follows from something that stands elsewhere is not said: a bracket that closes another one than
+    /// meant moves everything behind it, and a step without the field that could not be read is another step. There is a
+    /// syntax error already; the rest is said when that is mended. Gives how it was before.
+    pub(crate) fn doubt(&mut self, doubt: bool) -> bool {
+        std::mem::replace(&mut self.doubt, doubt)
     }
 
     /// No more are kept: what is costly to word need not be worded.

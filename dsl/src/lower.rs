@@ -52,9 +52,14 @@ pub(crate) struct Lowered {
 pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Vec<Lowered> {
     let mut lowered = Vec::new();
     for index in 0..declared.steps.len() {
+        // A field that says what its others mean may be the one that could not be read.
+        let doubt = declared.steps[index].broken.then(|| sink.doubt(true));
         let typing = Typing::new(declared, &graph.position, Place::Step { index, undo: false }, used, sink);
         let mut lower = Lower { typing, fixed: Vec::new() };
         lowered.push(lower.step(&declared.steps[index], index, graph));
+        if let Some(doubt) = doubt {
+            sink.doubt(doubt);
+        }
     }
     graph.order.iter().filter_map(|index| lowered[*index].take()).collect()
 }

@@ -4,7 +4,7 @@
 const COMPARED_CHARS: usize = 80;
 
 /// The candidate that is nearest to `wrong`, where one is near enough to be what was meant.
-pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong: Vec<char> = wrong.chars().take(COMPARED_CHARS + 1).collect();
     if wrong.is_empty() || wrong.len() > COMPARED_CHARS {
         return None;

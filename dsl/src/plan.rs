@@ -53,6 +53,10 @@ pub struct Plan {
     /// How long the operation may take before it is cancelled, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// Hosts that a role would have, but for the limit that the operation was asked with. Whoever asks puts them in; they are
+    /// shown, and nothing else is done with them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, Vec<String>>,
 }
 
 /// Steps that a host passes through together: a host enters when a place is free, and leaves when its last step of the
@@ -521,6 +525,7 @@ impl Plan {
             locks: Vec::new(),
             instances: Vec::new(),
             deadline_ms: None,
+            left_out: BTreeMap::new(),
         }
     }
 }

@@ -54,6 +54,10 @@ pub(crate) fn workflow(source: &str, node: &Node, sink: &mut Sink) -> Declared {
     let mut reader = Reader { source, sink };
     let mut declared = Declared::default();
     let Some(mut fields) = Fields::open(node, &WORKFLOW, "the workflow", reader.sink) else { return declared };
+    if fields.is_broken() {
+        // A whole part may be missing: roles, inputs.
+        reader.sink.doubt(true);
+    }
     if let Some(node) = fields.required("name", reader.sink) {
         declared.name = reader.text(node, "name").and_then(|text| reader.workflow_name(text));
     }

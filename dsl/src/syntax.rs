@@ -31,6 +31,13 @@ pub(crate) fn parse(source: &str, sink: &mut Sink) -> Option<Node> {
     tree::build(source, lexed, sink)
 }
 
+/// Whether a file, or the beginning of one, is meant to be a workflow: its first value is `Workflow(…)`, right or wrong.
+pub fn is_workflow(text: &str) -> bool {
+    let tokens = lexer::lex(text, &mut Sink::default()).tokens;
+    let [first, second, ..] = tokens.as_slice() else { return false };
+    text.get(first.span.clone()) == Some("Workflow") && text.get(second.span.clone()) == Some("(")
+}
+
 /// Lets ron read the whole file; what it refuses is refused. Asked last, when nothing else is wrong: then what ron says is
 /// news.
 pub(crate) fn judge(source: &str, sink: &mut Sink) {
@@ -52,6 +59,16 @@ pub(crate) fn options() -> ron::Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workflow_is_told_from_other_files() {
+        assert!(is_workflow("\u{feff}// Words.\n/* More. */ #![schema = \"x\"]\nWorkflow (\n name: "));
+        for other in
+            ["", "Inventory(hosts: {})", "(name: \"a\")", "Workflow", "\"Workflow\"(", "// Workflow(", "[Workflow()]"]
+        {
+            assert!(!is_workflow(other), "{other}");
+        }
+    }
 
     #[test]
     fn the_judge_points_at_what_it_refuses() {

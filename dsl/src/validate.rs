@@ -43,6 +43,14 @@ impl Plan {
                 self.public(name, Reader::Fixed).map_err(|wrong| format!("the name of {what} {wrong}"))?;
             }
         }
+        for (name, hosts) in &self.left_out {
+            let Some(role) = self.roles.get(name) else {
+                return Err(format!("hosts of an unknown role, `{name}`, are left out"));
+            };
+            if let Some(host) = hosts.iter().find(|host| role.slots.contains(host)) {
+                return Err(format!("`{host}` both fills the role `{name}` and is left out of it"));
+            }
+        }
         if self.deadline_ms == Some(0) {
             return Err("the deadline is over before the operation begins".to_owned());
         }

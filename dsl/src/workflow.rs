@@ -115,6 +115,11 @@ impl Workflow {
         &self.about
     }
 
+    /// The scripts and files that its steps name: their bytes by their path relative to the workflow, which has no `..`.
+    pub fn assets(&self) -> &std::collections::BTreeMap<String, Vec<u8>> {
+        &self.assets
+    }
+
     /// Its inputs, in the order of the file.
     pub fn inputs(&self) -> Vec<InputInfo<'_>> {
         let info = |input: &'_ InputDecl| Some((input.field()?, input.default.is_some()));

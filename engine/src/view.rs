@@ -49,6 +49,9 @@ pub struct OperationView {
     pub waits: Vec<Waits>,
     /// Which of its steps are gates.
     pub gates: Vec<String>,
+    /// Hosts that its roles would have, but for the `--limit` that it was asked with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, Vec<String>>,
 }
 
 /// What becomes of an operation, as it is.
@@ -154,6 +157,7 @@ impl OperationView {
                 .filter(|step| matches!(step.action, Action::Gate { .. }))
                 .map(|step| step.id.clone())
                 .collect(),
+            left_out: operation.plan.left_out.clone(),
         }
     }
 }

@@ -35,13 +35,14 @@ pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Resul
         }
     }
     let everything = given::gather(run, &inventory, file, &workflow)?;
-    let compiled = match workflow.compile(&everything.given, &*opened.files) {
+    let mut compiled = match workflow.compile(&everything.given, &*opened.files) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {
             check::show(&diagnostics, &opened.source);
             return Ok(USAGE);
         }
     };
+    compiled.plan.left_out = everything.left_out;
     if !global.json {
         check::show(&compiled.warnings, &opened.source);
     }

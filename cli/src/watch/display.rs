@@ -7,10 +7,11 @@ use std::time::Duration;
 use engine::operation::{Entry, Event, NodeId};
 use engine::runner::Tail;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use server::WatchLine;
+use server::{OutputView, WatchLine};
 use uuid::Uuid;
 
-use crate::report::{Problem, put_json, say};
+use super::hosts::{self, Hosts};
+use crate::report::{Problem, put, put_json, say};
 use crate::show::short;
 use crate::time::clock;
 use crate::told::{self, Teller};
@@ -26,6 +27,8 @@ pub enum Display {
     Plain(Teller),
     /// For people, on a terminal: a line an event, and below them a live line per running node.
     Terminal(Teller, Live),
+    /// For people: what hosts write, and which of them fail.
+    ByHost(Teller, Hosts),
 }
 
 /// The live lines.
@@ -45,6 +48,28 @@ impl Display {
             Display::Terminal(Teller::new(gates), Live { all: MultiProgress::new(), bars: HashMap::new() })
         } else {
             Display::Plain(Teller::new(gates))
+        }
+    }
+
+    pub fn by_host(id: Uuid, longest: usize) -> Display {
+        say(&format!("operation {}  (Ctrl-C detaches; `anneal show {}` shows it)", id, short(id)));
+        Display::ByHost(Teller::new(&[]), Hosts::new(longest))
+    }
+
+    /// The node whose attempt has ended, where what it wrote is to be shown.
+    pub fn wants_output<'a>(&self, line: &'a WatchLine) -> Option<&'a NodeId> {
+        let (Display::ByHost(..), WatchLine::Entry(entry)) = (self, line) else { return None };
+        match &entry.event {
+            Event::Succeeded { node, output: Some(_), .. } | Event::Failed { node, output: Some(_), .. } => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Shows what was written and not shown yet.
+    pub fn outputs(&mut self, outputs: &[OutputView]) -> Result<(), Problem> {
+        match (self, outputs.last()) {
+            (Display::ByHost(_, hosts), Some(output)) => show(&hosts.ended(output)),
+            _ => Ok(()),
         }
     }
 
@@ -68,6 +93,14 @@ impl Display {
                     live.say(&format!("{} {text}", clock(entry.at_ms)));
                 }
             }
+            (Display::ByHost(teller, _), WatchLine::Entry(entry)) => {
+                let bad = matches!(entry.event, Event::Failed { .. } | Event::Indeterminate { .. });
+                if let Some(text) = teller.text(entry).filter(|_| bad) {
+                    say(&format!("{} {text}", clock(entry.at_ms)));
+                }
+            }
+            (Display::ByHost(_, hosts), WatchLine::Tail(tail)) => show(&hosts.tail(tail))?,
+            (Display::ByHost(..), WatchLine::End { .. }) => {}
             (display, WatchLine::Waits(waits)) => {
                 waits.iter().for_each(|waits| display.note(&format!("{:8} • {}", "", told::waits(waits))));
             }
@@ -89,7 +122,7 @@ impl Display {
     pub fn note(&self, line: &str) {
         match self {
             Display::Json => {}
-            Display::Plain(_) => say(line),
+            Display::Plain(_) | Display::ByHost(..) => say(line),
             Display::Terminal(_, live) => live.say(line),
         }
     }
@@ -100,6 +133,17 @@ impl Display {
             live.bars.drain().for_each(|(_, bar)| bar.finish_and_clear());
         }
     }
+}
+
+/// Lines of hosts: standard output is data, standard error is talk.
+fn show(lines: &[hosts::Line]) -> Result<(), Problem> {
+    for (line, stderr) in lines {
+        match stderr {
+            true => say(line),
+            false => put(line)?,
+        }
+    }
+    Ok(())
 }
 
 impl Live {

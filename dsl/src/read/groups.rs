@@ -55,7 +55,8 @@ pub(super) fn group(node: &Node, declared: &mut Declared, reader: &mut Reader) {
         reader.sink.push(Diagnostic::error(Code::Empty, message).at(&fields.place("steps"), "empty"));
     }
     let Some(index) = begin(id, over.clone(), batch, false, declared, reader) else { return unread(declared) };
-    let within = Within::Group { index, over: over.as_ref(), when: when.as_ref(), has_when: fields.has("when") };
+    let (has_when, broken) = (fields.has("when"), fields.is_broken());
+    let within = Within::Group { index, over: over.as_ref(), when: when.as_ref(), has_when, broken };
     for node in list {
         if steps::is_called(node, "Group") {
             unread(declared);

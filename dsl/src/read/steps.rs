@@ -61,7 +61,7 @@ const NOT_IN_A_GATE: [(&str, &str); 11] = [
 /// Where a step stands.
 pub(super) enum Within<'a> {
     Body,
-    Group { index: usize, over: Option<&'a Spanned<String>>, when: Option<&'a Syntax>, has_when: bool },
+    Group { index: usize, over: Option<&'a Spanned<String>>, when: Option<&'a Syntax>, has_when: bool, broken: bool },
     Finally,
 }
 
@@ -101,6 +101,7 @@ pub(super) fn add(node: &Node, within: &Within, declared: &mut Declared, reader:
         declared.has_unread_steps = true;
         return None;
     };
+    declared.has_unread_steps |= step.broken && has_swallowed(node);
     match &step.id {
         Some(id) => {
             if groups::is_new(id, "step", declared, reader) {
@@ -116,6 +117,12 @@ pub(super) fn add(node: &Node, within: &Within, declared: &mut Declared, reader:
     }
 }
 
+/// Whether what follows a step stands in it, because its bracket is not closed where it was meant to be.
+fn has_swallowed(node: &Node) -> bool {
+    let Kind::Struct(this) = &node.kind else { return false };
+    this.positional.iter().any(|node| is_called(node, "Step") || is_called(node, "Group"))
+}
+
 /// Reads a step, and gives its own `batch` unread.
 fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(StepDecl, Option<&'t Node>)> {
     let what = match written_id(node) {
@@ -125,7 +132,7 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     // Before anything in it is read: what is wrong now is its syntax.
     let broken = reader.sink.has_syntax_error_in(&node.span);
     let mut fields = Fields::open(node, &STEP, &what, reader.sink)?;
-    let broken = broken || fields.is_broken();
+    let broken = broken || fields.is_broken() || matches!(within, Within::Group { broken: true, .. });
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
     let gate = fields.optional("do").is_some_and(|node| is_called(node, "Gate"));
     let on = match within {
@@ -134,7 +141,7 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
         Within::Body | Within::Finally => fields.required("on", reader.sink),
     };
     let (group, over, group_when, group_may_be_skipped) = match within {
-        Within::Group { index, over, when, has_when } => (Some(*index), *over, *when, *has_when),
+        Within::Group { index, over, when, has_when, broken: _ } => (Some(*index), *over, *when, *has_when),
         Within::Body | Within::Finally => (None, None, None, false),
     };
     let mut step = StepDecl {

@@ -23,8 +23,12 @@ pub(super) fn build(source: &str, lexed: Lexed, sink: &mut Sink) -> Option<Node>
         }
         return None;
     }
+    if builder.cut {
+        builder.sink.doubt(true);
+    }
     let node = builder.value();
     if let Some(token) = builder.peek().cloned() {
+        builder.sink.doubt(true);
         let message = "something follows the workflow";
         builder
             .sink
@@ -316,6 +320,7 @@ impl Builder<'_, '_> {
             }
             Some(Token { kind: TokenKind::Close(found), span }) => {
                 *broken = true;
+                self.sink.doubt(true);
                 let message = format!("`{}` is closed by `{}`", bracket.open(), found.close());
                 let diagnostic = Diagnostic::error(Code::Syntax, message);
                 let label = format!("`{}` is expected", bracket.close());
@@ -329,6 +334,7 @@ impl Builder<'_, '_> {
             Some(_) => None,
             None => {
                 *broken = true;
+                self.sink.doubt(true);
                 if !std::mem::replace(&mut self.cut, true) {
                     let message = format!("`{}` is never closed", bracket.open());
                     self.error(&open, message, format!("`{}` is missing", bracket.close()));

@@ -3,9 +3,11 @@
 mod damaged;
 mod diagnostics;
 mod fixture;
+mod follow_ups;
 mod inputs_file;
 mod lets;
 mod order;
+mod outlines;
 mod plans;
 mod robustness;
 mod secrets;

@@ -1,0 +1,99 @@
+//! `anneal exec ROLE|HOST --inventory FILE -- PROGRAM ARG…`: one command on all hosts of a role at once.
+//!
+//! It is an operation like any other, of a plan of one step that is made here: journalled, found again, resumed, undone by
+//! nobody. The arguments are data: no expression is read in them, and no shell.
+
+use std::collections::BTreeMap;
+
+use dsl::expr::Template;
+use dsl::limits;
+use dsl::plan::{Action, OnFailure, Plan, Role, Step};
+use server::CreateRequest;
+
+use super::by;
+use crate::args::{Exec, Global};
+use crate::inventory::Inventory;
+use crate::report::Problem;
+use crate::session::Session;
+use crate::watch::{self, Goal, Watched};
+use crate::{given, inventory};
+
+/// Name of the plan, and of its step.
+const NAME: &str = "exec";
+/// So much of the command is what the operation is about; the plan has all of it.
+const ABOUT_CHARS: usize = 200;
+
+pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let inventory = inventory::open(&exec.inventory)?;
+    let slots = slots(&exec.target, &inventory)?;
+    let plan = plan(exec, &slots)?;
+    let everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
+    let id = uuid::Uuid::now_v7();
+    let request = CreateRequest {
+        id,
+        plan,
+        assets: BTreeMap::new(),
+        hosts: everything.hosts,
+        secrets: everything.secrets.into_iter().map(|(name, text)| (name, text.to_string())).collect(),
+        by: by(),
+        if_locked: engine::IfLocked::Refuse,
+    };
+    session.may_detach(false).await?;
+    session.ask(async |client| client.create(&request).await).await?;
+    drop(request);
+    watch::by_host(Watched { id, after: 0, by: by(), goal: Goal::Completes }, global, session).await
+}
+
+/// The hosts of a role, or the one host.
+fn slots(target: &str, inventory: &Inventory) -> Result<Vec<String>, Problem> {
+    let slots = match (inventory.roles.0.get(target), inventory.hosts.0.contains_key(target)) {
+        (Some(slots), _) => slots.clone(),
+        (None, true) => vec![target.to_owned()],
+        (None, false) => {
+            let known: Vec<&str> =
+                inventory.roles.0.keys().chain(inventory.hosts.0.keys()).map(String::as_str).collect();
+            let problem = Problem::usage(format!("the inventory has no role and no host `{target}`"));
+            return Err(problem.hint(match dsl::nearest(target, known.iter().copied()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("it has {}", known.join(", ")),
+            }));
+        }
+    };
+    if slots.is_empty() {
+        return Err(Problem::usage(format!("the role `{target}` has no hosts")).hint("name some in the inventory"));
+    }
+    Ok(slots)
+}
+
+/// A plan of one step.
+fn plan(exec: &Exec, slots: &[String]) -> Result<Plan, Problem> {
+    let over = |what: &str, most: usize| Err(Problem::usage(format!("{what}; {most} are the most")));
+    if exec.argv.len() > limits::ARGUMENTS {
+        return over(&format!("there are {} arguments", exec.argv.len()), limits::ARGUMENTS);
+    }
+    if let Some(long) = exec.argv.iter().map(String::len).find(|bytes| *bytes > limits::TEXT_BYTES) {
+        return over(&format!("an argument has {long} bytes"), limits::TEXT_BYTES);
+    }
+    if exec.argv[0].is_empty() {
+        return Err(Problem::usage("the program is empty").hint("write -- PROGRAM ARG…"));
+    }
+    if !(limits::TIMEOUT_MIN_MS..=limits::TIMEOUT_MAX_MS).contains(&exec.timeout) {
+        let show = dsl::duration::show;
+        let (least, most) = (show(limits::TIMEOUT_MIN_MS), show(limits::TIMEOUT_MAX_MS));
+        return Err(Problem::usage(format!(
+            "--timeout is {}, but it must be from {least} to {most}",
+            show(exec.timeout)
+        )));
+    }
+    let role = Role { one: false, slots: slots.to_vec() };
+    let argv = exec.argv.iter().map(|arg| Template::literal(arg.clone())).collect();
+    let mut step = Step::new(NAME, Some(exec.target.as_str()), Action::Run { argv });
+    step.timeout_ms = exec.timeout;
+    step.parallel = Some(exec.parallel);
+    step.as_user = exec.as_user.clone().map(Template::literal);
+    // One host that fails says nothing of the others.
+    step.on_failure = OnFailure::Continue;
+    let mut plan = Plan::new(NAME, [(exec.target.clone(), role)].into(), vec![step]);
+    plan.about = exec.argv.join(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(ABOUT_CHARS).collect();
+    Ok(plan)
+}
