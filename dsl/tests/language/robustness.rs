@@ -220,36 +220,6 @@ fn bombs_of_brackets_are_refused() {
     }
 }
 
-#[test]
-fn hundreds_of_thousands_of_elements_are_refused_in_time() {
-    let start = Instant::now();
-    let many = |element: &str| element.repeat((2 << 20) / element.len() - 100);
-    let step = |fields: &str| format!("steps: [Step(id: \"a\", on: \"vm\", {fields})]");
-    for text in [
-        format!("steps: [{}]", many("1,")),
-        format!("steps: [{}]", many("(),")),
-        format!("inputs: {{{}}}", many("\"a\":Text,")),
-        format!("roles: {{{}}}", many("\"a\":One,")),
-        format!("outputs: {{{}}}", many("\"\":\"\",")),
-        step(&format!("do: Run([{}])", many("\"\","))),
-        step(&format!("needs: [{}], do: Run([\"true\"])", many("\"x\","))),
-        step(&format!("env: {{{}}}, do: Run([\"true\"])", many("\"A\":\"\","))),
-        step(&many("a:1,")),
-        many("a,"),
-        many("-"),
-        many("\"\""),
-    ] {
-        let (source, checked) = checked(format!("Workflow(name: \"a\", {text})"));
-        assert!(source.text.len() <= dsl::limits::SOURCE_BYTES && checked.workflow.is_none(), "{}", &text[..40]);
-        assert!(checked.diagnostics.len() <= dsl::limits::DIAGNOSTICS, "{}", &text[..40]);
-        for diagnostic in &checked.diagnostics {
-            assert!(diagnostic.render(&source, false).len() < 3 * dsl::limits::SOURCE_BYTES);
-        }
-    }
-    // Generous: a debug build on a busy machine, and it must not be quadratic.
-    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
-}
-
 fn with_when(expression: &str) -> Checked {
     let step = format!("Step(id: \"a\", on: \"vm\", when: \"{expression}\", do: Run([\"true\"]))");
     checked(format!("Workflow(name: \"a\", roles: {{\"vm\": One}}, steps: [{step}])")).1
