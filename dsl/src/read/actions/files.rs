@@ -52,7 +52,9 @@ fn file(node: &Node, shape: &Shape, what: &str, reader: &mut Reader) -> Option<F
     };
     let (owner, group) = (name("owner", reader), name("group", reader));
     let mode = fields.optional("mode").and_then(|node| mode(node, reader));
-    let backup = fields.optional("backup").and_then(|node| reader.boolean(node, "backup")).unwrap_or(false);
+    // Where something could not be read, it may have been this.
+    let unsaid = fields.is_broken();
+    let backup = fields.optional("backup").and_then(|node| reader.boolean(node, "backup")).unwrap_or(unsaid);
     let no_effect = |field: &str, beside: &str, reader: &mut Reader| {
         let message = format!("`{field}` has no effect {beside}");
         reader.sink.push(Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), "remove it"));
