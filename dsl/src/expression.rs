@@ -70,20 +70,27 @@ impl Syntax {
     /// Calls `visit` with every expression in this one, and this one.
     pub(crate) fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Syntax)) {
         visit(self);
-        match &self.kind {
+        self.kind.children(&mut |child| child.walk(visit));
+    }
+}
+
+impl SyntaxKind {
+    /// Calls `see` with the expressions right below.
+    pub(crate) fn children<'a>(&'a self, see: &mut dyn FnMut(&'a Syntax)) {
+        match self {
             SyntaxKind::None
             | SyntaxKind::Bool(_)
             | SyntaxKind::Int(_)
             | SyntaxKind::Float(_)
             | SyntaxKind::Text(_)
             | SyntaxKind::Name(_) => {}
-            SyntaxKind::Field(a, _) | SyntaxKind::Unary(_, a) => a.walk(visit),
+            SyntaxKind::Field(a, _) | SyntaxKind::Unary(_, a) => see(a),
             SyntaxKind::Index(a, b) | SyntaxKind::Binary(_, a, b) | SyntaxKind::Coalesce(a, b) => {
-                a.walk(visit);
-                b.walk(visit);
+                see(a);
+                see(b);
             }
-            SyntaxKind::If(a, b, c) => [a, b, c].into_iter().for_each(|x| x.walk(visit)),
-            SyntaxKind::Call(_, list) | SyntaxKind::List(list) => list.iter().for_each(|x| x.walk(visit)),
+            SyntaxKind::If(a, b, c) => [a, b, c].into_iter().for_each(|x| see(x)),
+            SyntaxKind::Call(_, list) | SyntaxKind::List(list) => list.iter().for_each(see),
         }
     }
 }

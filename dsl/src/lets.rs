@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::code::Code;
 use crate::declared::{Declared, Named};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::expression::{Syntax, SyntaxKind};
+use crate::expression::Syntax;
 use crate::graph::{CYCLE_SHOWN, Edge, Graph, cycles, order};
 use crate::limits;
 use crate::plan::EdgeOrigin;
@@ -142,26 +142,11 @@ fn measure(syntax: &Syntax, lets: &Named<LetDecl>) -> Size {
         return Size { parts: inner.parts.saturating_add(fields), depth: inner.depth + fields };
     }
     let mut size = Size { parts: 1, depth: 1 };
-    let mut see = |syntax: &Syntax| {
+    syntax.kind.children(&mut |syntax| {
         let inner = measure(syntax, lets);
         size.parts = size.parts.saturating_add(inner.parts);
         size.depth = size.depth.max(inner.depth + 1);
-    };
-    match &syntax.kind {
-        SyntaxKind::None
-        | SyntaxKind::Bool(_)
-        | SyntaxKind::Int(_)
-        | SyntaxKind::Float(_)
-        | SyntaxKind::Text(_)
-        | SyntaxKind::Name(_) => {}
-        SyntaxKind::Field(a, _) | SyntaxKind::Unary(_, a) => see(a),
-        SyntaxKind::Index(a, b) | SyntaxKind::Binary(_, a, b) | SyntaxKind::Coalesce(a, b) => {
-            see(a);
-            see(b);
-        }
-        SyntaxKind::If(a, b, c) => [a, b, c].into_iter().for_each(|x| see(x)),
-        SyntaxKind::Call(_, list) | SyntaxKind::List(list) => list.iter().for_each(see),
-    }
+    });
     size
 }
 

@@ -78,22 +78,7 @@ fn operator(token: &Token) -> Option<(u8, Option<Binary>)> {
 impl Parser<'_> {
     fn node(&self, kind: SyntaxKind, range: Range<usize>) -> Result<Syntax, Error> {
         let mut below = 0;
-        let mut see = |syntax: &Syntax| below = below.max(syntax.depth);
-        match &kind {
-            SyntaxKind::None
-            | SyntaxKind::Bool(_)
-            | SyntaxKind::Int(_)
-            | SyntaxKind::Float(_)
-            | SyntaxKind::Text(_)
-            | SyntaxKind::Name(_) => {}
-            SyntaxKind::Field(a, _) | SyntaxKind::Unary(_, a) => see(a),
-            SyntaxKind::Index(a, b) | SyntaxKind::Binary(_, a, b) | SyntaxKind::Coalesce(a, b) => {
-                see(a);
-                see(b);
-            }
-            SyntaxKind::If(a, b, c) => [a, b, c].into_iter().for_each(|x| see(x)),
-            SyntaxKind::Call(_, list) | SyntaxKind::List(list) => list.iter().for_each(see),
-        }
+        kind.children(&mut |syntax| below = below.max(syntax.depth));
         if below >= limits::EXPRESSION_DEPTH {
             return Err(too_deep(range));
         }
