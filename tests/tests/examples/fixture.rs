@@ -1,0 +1,69 @@
+//! An operator with an inventory of testbed hosts, who runs one of the examples.
+
+use anneal_tests::anneal::{Anneal, Ended};
+use anneal_tests::binary::repository;
+use anneal_tests::running::Running;
+use anneal_tests::testbed::Host;
+
+/// An example and who runs it.
+pub struct Example {
+    pub anneal: Anneal,
+    file: String,
+    inventory: String,
+}
+
+impl Example {
+    /// `roles`: who fills which role.
+    pub fn new(name: &str, roles: &[(&str, &[&Host])]) -> Example {
+        let anneal = Anneal::new();
+        let (mut hosts, mut filled) = (String::new(), String::new());
+        for (role, members) in roles {
+            for host in *members {
+                let (name, address, key) = (short(host), host.address(), host.info.key.display());
+                hosts += &format!("        \"{name}\": Ssh(address: \"{address}\", user: \"ubuntu\", key: \"{key}\"),\n");
+            }
+            let names: Vec<String> = members.iter().map(|host| format!("\"{}\"", short(host))).collect();
+            filled += &format!("        \"{role}\": [{}],\n", names.join(", "));
+        }
+        let text = format!("Inventory(\n    hosts: {{\n{hosts}    }},\n    roles: {{\n{filled}    }},\n)\n");
+        let inventory = anneal.file("inv.ron", text).to_string_lossy().into_owned();
+        let file = repository(&format!("workflows/examples/{name}/{name}.ron")).to_string_lossy().into_owned();
+        Example { anneal, file, inventory }
+    }
+
+    fn args<'a>(&'a self, inputs: &[&'a str]) -> Vec<&'a str> {
+        let mut args = vec!["run", &self.file, "--inventory", &self.inventory, "--accept-new-host-keys"];
+        inputs.iter().for_each(|input| args.extend(["--input", input]));
+        args
+    }
+
+    /// Runs it to its end, which must be this one.
+    pub fn run(&self, code: i32, inputs: &[&str]) -> Ended {
+        self.anneal.expect(code, self.args(inputs))
+    }
+
+    /// Starts it, with events on its standard output.
+    pub fn start(&self, inputs: &[&str]) -> Running {
+        let mut args = self.args(inputs);
+        args.push("--json");
+        self.anneal.start(args)
+    }
+
+    /// The newest operation.
+    pub fn newest(&self) -> String {
+        self.anneal.operations().pop().expect("an operation")
+    }
+
+    /// How a node of the newest operation stands, such as `skipped`.
+    pub fn state(&self, node: &str) -> String {
+        let view = self.anneal.json(["show", &self.newest(), "--json"]);
+        let nodes = view["nodes"].as_array().expect("nodes");
+        let found = nodes.iter().find(|one| one["id"] == node).unwrap_or_else(|| panic!("no {node} in {view}"));
+        found["state"].as_str().expect("a state").to_owned()
+    }
+}
+
+/// What the inventory calls a host: `t-web1-4711-0` is `web1`.
+pub fn short(host: &Host) -> &str {
+    host.info.name.split('-').nth(1).expect("a name of the testbed's")
+}
