@@ -287,7 +287,7 @@ impl OutlineEdge {
     /// Where it comes from, in a word.
     pub fn origin_word(&self) -> &'static str {
         match self.origin {
-            EdgeOrigin::Needs if self.settled => "needs the end of",
+            EdgeOrigin::Needs if self.settled => "its end",
             EdgeOrigin::Needs => "needs",
             EdgeOrigin::Reference => "reads",
         }

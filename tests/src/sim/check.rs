@@ -63,7 +63,7 @@ pub(super) fn may_begin(
         for edge in &step.needs {
             for parent in parents(operation, plan, edge.step, edge.kind, &id.key) {
                 let ended = matches!(parent.state, NodeState::Failed { .. } | NodeState::NotReached);
-                if !parent.state.satisfies() && !(edge.settled && ended) {
+                if !(parent.state.satisfies() || edge.settled && ended) {
                     return Err(format!("I3: {id} begins before {} is satisfied", parent.id));
                 }
             }
