@@ -24,7 +24,7 @@ pub async fn wait(host: &Host, until: &Ready, within: Duration, every: Duration,
         let left = deadline.saturating_duration_since(Instant::now());
         let look = timeout(left.min(ONE_LOOK).max(Duration::from_millis(1)), look(host, until)).await;
         let seen = match look {
-            Ok(Ok(())) => return NodeOutcome::Succeeded { out: Default::default(), output: None },
+            Ok(Ok(())) => return NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None },
             Ok(Err(Look::Never(failure))) => return NodeOutcome::Failed { failure, output: None },
             Ok(Err(Look::NotYet(seen))) => seen,
             Err(_) => "no answer".to_owned(),

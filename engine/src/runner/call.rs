@@ -39,6 +39,8 @@ pub struct Call {
     pub job: JobId,
     /// The question asked before `do` and after an unknown outcome.
     pub probe: Option<Job>,
+    /// It is not asked before `do`.
+    pub always: bool,
     /// What is done, or undone; nothing where the effect only looks after a job that was begun before.
     pub work: Option<Work>,
     /// Jobs of earlier attempts that may still be at work.
@@ -158,6 +160,9 @@ impl Scope for EdgeScope<'_> {
     fn step_state(&self, step: usize) -> Value {
         self.core.step_state(step)
     }
+    fn step_changed(&self, step: usize) -> Value {
+        self.core.step_changed(step)
+    }
     fn host(&self, property: HostProperty) -> Value {
         self.core.host(property)
     }
@@ -224,8 +229,9 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     };
     Ok(Call {
         node: node.clone(),
-        slot: known.slot.clone(),
+        slot: operation.runs_at(known).cloned(),
         attempt,
+        always: step.probe.as_ref().is_some_and(|probe| probe.always),
         probe: match &step.probe {
             Some(probe) if asks => Some(renderer.job(&probe.action, Supervise::Never)?),
             _ => None,
