@@ -54,20 +54,23 @@ fn a_newer_plan_needs_another_engine_and_a_damaged_one_is_refused() {
     assert!(matches!(Plan::from_json(&damaged.to_json().unwrap()), Err(dsl::PlanError::Invalid(_))));
 }
 
-/// The examples of the manual that are whole workflows.
+/// The examples of the manual and of the pages for newcomers that are whole workflows; the tutorial's are run.
 #[test]
 fn the_examples_of_the_manual_are_workflows() {
-    let path = fixture::folder().join("../../docs/workflows.md");
-    let text = std::fs::read_to_string(path).expect("the manual");
-    let blocks = text.split("```ron\n").skip(1).filter_map(|block| block.split("```").next());
-    let mut found = 0;
-    for text in blocks.filter(|block| block.starts_with("Workflow(")) {
-        let source = dsl::Source { name: "workflows.md".to_owned(), text: text.to_owned() };
-        let outcome = fixture::run_source(source, None);
-        assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
-        found += 1;
+    for (page, least) in
+        [("workflows.md", 7), ("from-ansible.md", 1), ("from-cron-and-shell.md", 1), ("from-dagu.md", 1)]
+    {
+        let text = std::fs::read_to_string(fixture::folder().join("../../docs").join(page)).expect(page);
+        let blocks = text.split("```ron\n").skip(1).filter_map(|block| block.split("```").next());
+        let mut found = 0;
+        for text in blocks.filter(|block| block.starts_with("Workflow(")) {
+            let source = dsl::Source { name: page.to_owned(), text: text.to_owned() };
+            let outcome = fixture::run_source(source, None);
+            assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
+            found += 1;
+        }
+        assert!(found >= least, "only {found} examples in {page}");
     }
-    assert!(found >= 7, "only {found} examples");
 }
 
 /// Plans as former builds wrote them, and one of this format, which must stay readable.
