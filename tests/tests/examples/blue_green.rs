@@ -1,29 +1,15 @@
 //! `blue-green`: a release takes over without one failed request; a bad one never does, or not for long.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anneal_tests::testbed::{Flavour, Host};
 
-use crate::fixture::Example;
+use crate::fixture::{Example, get};
 
 const PROXY: &str = "apt-get update -qq && apt-get install -y -qq nginx busybox >/dev/null 2>&1
     rm -f /etc/nginx/sites-enabled/default && systemctl restart nginx";
-
-/// What a GET of a path of the host's port 80 is answered with: status and body, `None` where nobody answers in time.
-fn get(host: &Host, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect((host.address(), 80)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: app\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let status = answer.split(' ').nth(1)?.parse().ok()?;
-    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
-}
 
 /// A release: its `run` is this text, and `/version` says which it is.
 fn release(example: &Example, version: &str, run: &str) -> String {

@@ -13,13 +13,11 @@ fn what_is_old_goes_where_the_disk_is_full_and_only_when_told() {
     host.sh("docker tag sample:1 kept:1 && docker create --name stopped kept:1 true");
     // Another image, which no container uses: from a file system that is not that of `kept`.
     host.sh("mkdir /srv/root && echo unused >/srv/root/file && tar -C /srv/root -c . | docker import - unused:1");
-    host.sh(
-        "mkdir -p /tmp/systemd-private-x\n\
+    host.sh("mkdir -p /tmp/systemd-private-x\n\
          for file in /tmp/old \"/tmp/two\nlines\" /var/tmp/old /tmp/systemd-private-x/old /srv/old; do\n\
              head -c 300000 /dev/zero >\"$file\" && touch -d '20 days ago' \"$file\"; done\n\
          head -c 300000 /dev/zero >/tmp/young\n\
-         head -c 300000 /dev/zero >/tmp/read && touch -m -d '20 days ago' /tmp/read",
-    );
+         head -c 300000 /dev/zero >/tmp/read && touch -m -d '20 days ago' /tmp/read");
     let files = || host.sh("find /tmp /var/tmp /srv -name old -o -name young -o -name read -o -name 'two*' | sort");
     let images = || host.sh("docker image ls --format '{{.Repository}}' | sort");
     let (all, all_images) = (files(), images());

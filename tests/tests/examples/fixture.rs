@@ -1,5 +1,9 @@
 //! An operator with an inventory of testbed hosts, who runs one of the examples.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use anneal_tests::anneal::{Anneal, Ended};
 use anneal_tests::binary::repository;
 use anneal_tests::running::Running;
@@ -20,7 +24,8 @@ impl Example {
         for (role, members) in roles {
             for host in *members {
                 let (name, address, key) = (short(host), host.address(), host.info.key.display());
-                hosts += &format!("        \"{name}\": Ssh(address: \"{address}\", user: \"ubuntu\", key: \"{key}\"),\n");
+                hosts +=
+                    &format!("        \"{name}\": Ssh(address: \"{address}\", user: \"ubuntu\", key: \"{key}\"),\n");
             }
             let names: Vec<String> = members.iter().map(|host| format!("\"{}\"", short(host))).collect();
             filled += &format!("        \"{role}\": [{}],\n", names.join(", "));
@@ -66,4 +71,15 @@ impl Example {
 /// What the inventory calls a host: `t-web1-4711-0` is `web1`.
 pub fn short(host: &Host) -> &str {
     host.info.name.split('-').nth(1).expect("a name of the testbed's")
+}
+
+/// What a GET of a path of the host's port 80 is answered with: status and body, `None` where nobody answers in time.
+pub fn get(host: &Host, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect((host.address(), 80)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: app\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }

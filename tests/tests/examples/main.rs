@@ -4,4 +4,5 @@
 mod blue_green;
 mod disk_cleanup;
 mod fixture;
+mod rolling_patch;
 mod tls_rotation;
