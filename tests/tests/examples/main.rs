@@ -4,5 +4,6 @@
 mod blue_green;
 mod disk_cleanup;
 mod fixture;
+mod postgres_move;
 mod rolling_patch;
 mod tls_rotation;
