@@ -19,7 +19,7 @@ const FOLDER: &str = "/tmp/anneal-tutorial";
 /// Where the page is read and its commands run.
 struct Reader {
     anneal: Anneal,
-    /// The end of each id on the page, and that of this run.
+    /// Each id on the page, and that of this run.
     ids: BTreeMap<String, String>,
     uuid: Regex,
 }
@@ -38,12 +38,12 @@ impl Reader {
 
     fn here(&self, text: &str) -> String {
         let text = text.replace(FOLDER, &self.folder().to_string_lossy());
-        self.ids.iter().fold(text, |text, (page, run)| text.replace(page.as_str(), run))
+        self.ids.iter().fold(text, |text, (page, run)| text.replace(page, run).replace(end(page), end(run)))
     }
 
     fn as_on_page(&self, text: &str) -> String {
         let text = text.replace(&*self.folder().to_string_lossy(), FOLDER);
-        self.ids.iter().fold(text, |text, (page, run)| text.replace(run.as_str(), page))
+        self.ids.iter().fold(text, |text, (page, run)| text.replace(run, page).replace(end(run), end(page)))
     }
 
     /// Runs a command as a person does who sees both streams; what it says.
@@ -61,9 +61,8 @@ impl Reader {
     /// What the page should show for a command: what it shows, if it says the same.
     fn told(&mut self, command: &str, shown: &str) -> String {
         let said = self.says(command);
-        let end = |id: regex::Match<'_>| id.as_str()[28..].to_owned();
         for (page, run) in self.uuid.find_iter(shown).zip(self.uuid.find_iter(&said)) {
-            self.ids.entry(end(page)).or_insert_with(|| end(run));
+            self.ids.entry(page.as_str().to_owned()).or_insert_with(|| run.as_str().to_owned());
         }
         let said = self.as_on_page(&said);
         if normal(shown) == normal(&said) { shown.to_owned() } else { said }
@@ -88,6 +87,11 @@ impl Reader {
         }
         whole
     }
+}
+
+/// The end of an id, as lists and hints show it.
+fn end(id: &str) -> &str {
+    &id[28..]
 }
 
 /// Without ids and times, and in one order.

@@ -14,7 +14,20 @@ const SHOP: &str = "create table customers (id int primary key, name text not nu
 
 /// What a query says, without frills.
 fn sql(host: &Host, database: &str, query: &str) -> String {
-    host.exec(&["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", query])
+    host.exec(&[
+        "runuser",
+        "-u",
+        "postgres",
+        "--",
+        "psql",
+        "-XAtq",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-d",
+        database,
+        "-c",
+        query,
+    ])
 }
 
 fn databases(host: &Host) -> String {
@@ -59,7 +72,10 @@ fn a_database_arrives_whole_and_overwrites_nothing_unasked() {
 
     // A dump that cannot be read to its end is noticed before the target is touched.
     sql(&target, "postgres", "drop database shop_before");
-    source.install("/usr/local/bin/pg_dump", "#!/bin/sh\n/usr/bin/pg_dump \"$@\" && for last; do :; done && truncate -s -2000 \"${last#--file=}\"\n");
+    source.install(
+        "/usr/local/bin/pg_dump",
+        "#!/bin/sh\n/usr/bin/pg_dump \"$@\" && for last; do :; done && truncate -s -2000 \"${last#--file=}\"\n",
+    );
     example.run(1, &["database=shop", "overwrite=true"]).says(&["readable@source"]);
     assert_eq!(databases(&target), "postgres shop\n");
 }
