@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anneal_tests::testbed::{Flavour, Host};
 
-use crate::fixture::{Example, get};
+use crate::fixture::{Example, get, meanwhile};
 
 const PROXY: &str = "apt-get update -qq && apt-get install -y -qq nginx busybox >/dev/null 2>&1
     rm -f /etc/nginx/sites-enabled/default && systemctl restart nginx";
@@ -42,27 +41,22 @@ fn a_good_release_takes_over_unnoticed_and_a_bad_one_is_taken_back() {
     assert_eq!((version(), running()), ("1".into(), "active\ninactive\n".into()));
 
     // Asked all the time while the next release takes over, and while one is refused.
-    let (done, mut asked) = (AtomicBool::new(false), 0);
-    let (mut failed, mut seen) = (Vec::new(), Vec::new());
-    std::thread::scope(|scope| {
-        let sampler = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                asked += 1;
-                match get(&host, "/version") {
-                    Some((200, version)) if seen.last() == Some(&version) => {}
-                    Some((200, version)) => seen.push(version),
-                    other => failed.push(other),
-                }
-            }
-        });
+    let (mut asked, mut failed, mut seen) = (0, Vec::new(), Vec::new());
+    let ask = || {
+        asked += 1;
+        match get(&host, "/version") {
+            Some((200, version)) if seen.last() == Some(&version) => {}
+            Some((200, version)) => seen.push(version),
+            other => failed.push(other),
+        }
+    };
+    meanwhile(ask, || {
         let second = release(&example, "2", SERVE);
         assert_eq!(deploy(0, &second, "1s").stdout, "before = blue\nserves = green\n");
         assert_eq!((version(), running()), ("2".into(), "inactive\nactive\n".into()));
-        let sick = release(&example, "3", "rm -f www/healthz; exec busybox httpd -f -p 127.0.0.1:$PORT -h /var/empty");
+        let sick = release(&example, "3", "exec busybox httpd -f -p 127.0.0.1:$PORT -h /usr");
         deploy(1, &sick, "1s").says(&["healthy@app", "rolled back"]);
         assert_eq!((version(), running()), ("2".into(), "inactive\nactive\n".into()));
-        done.store(true, Ordering::Relaxed);
-        sampler.join().expect("the sampler");
     });
     assert!(failed.is_empty(), "{} of {asked} requests failed: {failed:?}", failed.len());
     assert_eq!(seen, ["1", "2"], "in {asked} requests");

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anneal_tests::anneal::{Anneal, Ended};
@@ -82,4 +84,21 @@ pub fn get(host: &Host, path: &str) -> Option<(u16, String)> {
     stream.read_to_string(&mut answer).ok()?;
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+/// Does something, and something else again and again meanwhile.
+pub fn meanwhile(mut again: impl FnMut() + Send, what: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looped = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                again();
+            }
+        });
+        // However it ends, the other must end too.
+        let ended = catch_unwind(AssertUnwindSafe(what));
+        done.store(true, Ordering::Relaxed);
+        looped.join().unwrap_or_else(|panic| resume_unwind(panic));
+        ended.unwrap_or_else(|panic| resume_unwind(panic));
+    });
 }

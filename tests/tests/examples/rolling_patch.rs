@@ -2,13 +2,12 @@
 //! batch is out of service; a kill, and a machine that fails, change nothing of that.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anneal_tests::journal;
 use anneal_tests::testbed::{Flavour, Host};
 use anneal_tests::until::{LONG, SOON, until};
 
-use crate::fixture::{Example, get, short};
+use crate::fixture::{Example, get, meanwhile, short};
 
 /// nginx, and a package of the machine's own in its first version.
 const WEB: &str = "apt-get update -qq && apt-get install -y -qq nginx >/dev/null 2>&1 && systemctl start nginx && sh /srv/release 1 : && \
@@ -95,36 +94,19 @@ impl Fleet {
 
     /// Asks the balancer all the time while something happens: no request may fail, and no more than so many servers be out.
     fn stays_in_service(&self, most: usize, what: impl FnOnce()) {
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let asker = scope.spawn(|| {
-                let (mut asked, mut failed) = (0, Vec::new());
-                while !done.load(Ordering::Relaxed) {
-                    asked += 1;
-                    failed.extend(match get(&self.balancer, "/version") {
-                        Some((200, _)) => None,
-                        other => Some(other),
-                    });
-                }
-                assert!(failed.is_empty(), "{} of {asked} requests failed: {failed:?}", failed.len());
-                assert!(asked > 100, "asked only {asked} times");
-            });
-            let watcher = scope.spawn(|| {
-                let mut seen = BTreeSet::new();
-                while !done.load(Ordering::Relaxed) {
-                    let out = self.out();
-                    assert!(out.len() <= most, "out at once: {out:?}");
-                    seen.extend(out);
-                }
-                assert!(seen.len() >= most, "the balancer was never seen without a server: {seen:?}");
-            });
-            // However it ends, the two must end.
-            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
-            done.store(true, Ordering::Relaxed);
-            asker.join().expect("service failed");
-            watcher.join().expect("too many were out");
-            ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        });
+        let (mut asked, mut failed, mut seen) = (0, Vec::new(), BTreeSet::new());
+        let ask = || {
+            asked += 1;
+            failed.extend(Some(get(&self.balancer, "/version")).filter(|answer| !matches!(answer, Some((200, _)))));
+        };
+        let watch = || {
+            let out = self.out();
+            assert!(out.len() <= most, "out at once: {out:?}");
+            seen.extend(out);
+        };
+        meanwhile(ask, || meanwhile(watch, what));
+        assert!(failed.is_empty(), "{} of {asked} requests failed: {failed:?}", failed.len());
+        assert!(asked > 100 && seen.len() >= most, "asked {asked} times, and out were {seen:?}");
     }
 }
 
