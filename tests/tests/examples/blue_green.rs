@@ -59,7 +59,10 @@ fn a_good_release_takes_over_unnoticed_and_a_bad_one_is_taken_back() {
         assert_eq!((version(), running()), ("2".into(), "inactive\nactive\n".into()));
     });
     assert!(failed.is_empty(), "{} of {asked} requests failed: {failed:?}", failed.len());
-    assert_eq!(seen, ["1", "2"], "in {asked} requests");
+    // While nginx is reloaded, its old and its new workers may answer in turns.
+    let (first, last) = (seen.first().map(String::as_str), seen.last().map(String::as_str));
+    assert_eq!((first, last), (Some("1"), Some("2")), "in {asked} requests: {seen:?}");
+    assert!(seen.iter().all(|version| version == "1" || version == "2"), "{seen:?}");
 
     // Well when it is asked, gone when it serves: it is switched back.
     let dying = release(&example, "4", "busybox httpd -f -p 127.0.0.1:$PORT -h www & sleep 5; kill $!");

@@ -26,8 +26,12 @@ impl Example {
         for (role, members) in roles {
             for host in *members {
                 let (name, address, key) = (short(host), host.address(), host.info.key.display());
-                hosts +=
-                    &format!("        \"{name}\": Ssh(address: \"{address}\", user: \"ubuntu\", key: \"{key}\"),\n");
+                let line =
+                    format!("        \"{name}\": Ssh(address: \"{address}\", user: \"ubuntu\", key: \"{key}\"),\n");
+                // One that fills two roles stands there once.
+                if !hosts.contains(&line) {
+                    hosts += &line;
+                }
             }
             let names: Vec<String> = members.iter().map(|host| format!("\"{}\"", short(host))).collect();
             filled += &format!("        \"{role}\": [{}],\n", names.join(", "));

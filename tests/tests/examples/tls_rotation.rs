@@ -52,7 +52,7 @@ fn a_certificate_is_proved_by_a_handshake_or_the_old_one_is_back() {
     let ended = example.run(1, &["name=www.test", "ca=/etc/wrong-ca"]);
     ended.says(&["a client of www.test does not get the new certificate", "rolled back"]);
     assert_eq!(all(), old, "not as it was");
-    assert_eq!(example.state("reload@www1"), "undone");
+    assert_eq!(example.state("key@www1"), "undone");
 
     let ended = example.run(0, &["name=www.test"]);
     assert_eq!(ended.stdout, "renewed = 2\n");

@@ -14,6 +14,6 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   fi
   sleep 1
 done
-printf 'a client of %s does not get the new certificate: %s\n' "$name" "$shown" >&2
 printf '%s\n' "$said" | grep -i -m 3 verif >&2 || :
+printf 'a client of %s does not get the new certificate: %s\n' "$name" "$shown" >&2
 exit 1
