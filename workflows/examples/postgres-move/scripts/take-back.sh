@@ -8,4 +8,4 @@ if there "$fresh"; then exit 0; fi
 rename_old=
 if there "$before"; then rename_old='alter database :"before" rename to :"database";'; fi
 printf 'begin;\nalter database :"database" rename to :"fresh";\n%s\ncommit;\n' "$rename_old" |
-  psql -Xq --set ON_ERROR_STOP=1 --set database="$database" --set fresh="$fresh" --set before="$before" --dbname postgres
+  psql -XAtq --set ON_ERROR_STOP=1 --set database="$database" --set fresh="$fresh" --set before="$before" --dbname postgres

@@ -21,4 +21,4 @@ if there "$database"; then
 alter database :"database" rename to :"before";'
 fi
 printf 'begin;\n%s\nalter database :"fresh" rename to :"database";\ncommit;\n' "$rename_old" |
-  psql -Xq --set ON_ERROR_STOP=1 --set database="$database" --set fresh="$fresh" --set before="$before" --dbname postgres
+  psql -XAtq --set ON_ERROR_STOP=1 --set database="$database" --set fresh="$fresh" --set before="$before" --dbname postgres
