@@ -154,6 +154,13 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
+    CallFails = "A0140", "a workflow cannot be called",
+        "`Call(workflow: \"name\")` writes another workflow out in this one. It is looked for beside this one, as \"name.ron\" or by the path that \
+         is given, and then among the bundled ones. It is checked by itself first, and is called only if that finds no error. Workflows cannot \
+         call each other in a circle.";
+    CallMismatch = "A0141", "what a call gives does not fit the workflow",
+        "A workflow that is called is given what it would be given when it is run: a value for each of its inputs that has no default, \
+         and roles that have as many hosts as its own take. A role that is not named is filled by the caller's role of the same name.";
     LetCycle = "A0160", "named values read each other in a circle",
         "`let.x` stands for its expression, so a named value that reads itself, also by way of others, would have no end. The \
          whole circle is shown; write one of them without the others.";

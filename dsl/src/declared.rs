@@ -2,11 +2,13 @@
 //!
 //! What could not be read is `None` or missing and has been reported, so later passes stay silent about it.
 
+mod call;
 mod files;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
+pub(crate) use call::{CallDecl, WithDecl};
 pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
 
 use crate::expression::{Syntax, TemplateSyntax};
@@ -237,6 +239,8 @@ pub(crate) struct StepDecl {
     pub(crate) group_may_be_skipped: bool,
     /// Something in it could not be read, so it may have more than is known of it.
     pub(crate) broken: bool,
+    /// It is no step but a call.
+    pub(crate) call: Option<Box<CallDecl>>,
     /// It has a `probe`, even one that could not be read.
     pub(crate) has_probe: bool,
     /// It has an `undo`, even one that could not be read.
@@ -277,6 +281,7 @@ impl StepDecl {
             may_be_skipped: false,
             group_may_be_skipped: false,
             broken: false,
+            call: None,
             has_probe: false,
             has_undo: false,
         }
@@ -285,7 +290,9 @@ impl StepDecl {
     /// The id, as messages show it.
     pub(crate) fn title(&self) -> String {
         match &self.id {
+            Some(id) if self.call.is_some() => format!("call {}", crate::source::quote(&id.value)),
             Some(id) => format!("step {}", crate::source::quote(&id.value)),
+            None if self.call.is_some() => "a call".to_owned(),
             None => "a step".to_owned(),
         }
     }

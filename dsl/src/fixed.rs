@@ -8,7 +8,8 @@ use crate::diagnostic::Diagnostic;
 use crate::eval::{EvalError, Scope, eval};
 use crate::expr::{Expr, Template};
 use crate::limits;
-use crate::lower::{Deadline, Lowered};
+use crate::lower::{Deadline, Lowered, Passed};
+use crate::plan::exprs::change;
 use crate::plan::{Action, Until};
 use crate::read::parse_mode;
 use crate::source::quote;
@@ -80,6 +81,49 @@ pub(crate) fn apply(lowered: &mut Lowered, inputs: &dyn Scope) -> Vec<Diagnostic
         wrong.extend(settle(lowered).err());
     }
     wrong
+}
+
+/// Whether a value that was handed on to a workflow that is called fits its input, if that can be told now.
+pub(crate) fn passed(passed: &Passed, inputs: &dyn Scope) -> Result<(), Diagnostic> {
+    let mut known = true;
+    change(&mut passed.expr.clone(), &mut |expr| {
+        known &= match expr {
+            Expr::Literal(_)
+            | Expr::Input(_)
+            | Expr::Field(..)
+            | Expr::Index(..)
+            | Expr::Unary(..)
+            | Expr::Binary(..)
+            | Expr::Coalesce(..)
+            | Expr::If(..)
+            | Expr::Call(..)
+            | Expr::List(_) => true,
+            Expr::Out { .. }
+            | Expr::StepState(_)
+            | Expr::StepChanged(_)
+            | Expr::Everywhere(_)
+            | Expr::Host(_)
+            | Expr::Role { .. }
+            | Expr::OperationId
+            | Expr::OperationStartedAt
+            | Expr::OperationState
+            | Expr::OperationFailure
+            | Expr::Each => false,
+        }
+    });
+    if !known {
+        return Ok(());
+    }
+    // The text of a secret is not known here.
+    let value = match eval(&passed.expr, inputs) {
+        Ok(value) => value,
+        Err(EvalError::SecretText(_)) => return Ok(()),
+        Err(error) => return Err(arithmetic(&error, &passed.at)),
+    };
+    passed.kind.check(&value).map_err(|why| {
+        let message = format!("the value for {} does not fit: {why}", quote(&passed.input));
+        Diagnostic::error(Code::OutOfLimits, message).at(&passed.at, format!("this gives {}", show(&value)))
+    })
 }
 
 /// The deadline of the operation, in milliseconds, if it is within limits.

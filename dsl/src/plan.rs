@@ -6,6 +6,7 @@
 //! Invariant: `steps` stand in a valid order – every edge points to a smaller index – so that a plan with a cycle cannot be
 //! written down.
 
+pub(crate) mod exprs;
 mod files;
 
 use std::collections::BTreeMap;

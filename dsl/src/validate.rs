@@ -212,6 +212,11 @@ impl Plan {
                     (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
                 }
             }
+            (Expr::Everywhere(of), _)
+                if !matches!(**of, Expr::Out { .. } | Expr::StepState(_) | Expr::StepChanged(_)) =>
+            {
+                refuse("reads everywhere what is of no step")
+            }
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
@@ -376,7 +381,7 @@ fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::OperationState
         | Expr::OperationFailure
         | Expr::Each => Ok(()),
-        Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
+        Expr::Everywhere(a) | Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {
             [a, b].into_iter().try_for_each(|x| walk(x, visit))
         }

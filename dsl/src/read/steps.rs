@@ -3,7 +3,7 @@
 use super::defaults::Defaults;
 use super::fields::{Fields, Shape};
 use super::scalars::{Reader, name};
-use super::{actions, groups, needs, outs, policies, run};
+use super::{actions, call, groups, needs, outs, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -82,6 +82,8 @@ pub(super) fn steps<'t>(node: &'t Node, defaults: &Defaults<'t>, declared: &mut 
     for node in list {
         if is_called(node, "Group") {
             groups::group(node, defaults, declared, reader);
+        } else if is_called(node, "Call") {
+            call::call(node, declared, reader);
         } else {
             add(node, &Within::Body, defaults, declared, reader);
         }
@@ -130,7 +132,7 @@ pub(super) fn add<'t>(
 /// Whether what follows a step stands in it, because its bracket is not closed where it was meant to be.
 fn has_swallowed(node: &Node) -> bool {
     let Kind::Struct(this) = &node.kind else { return false };
-    this.positional.iter().any(|node| is_called(node, "Step") || is_called(node, "Group"))
+    this.positional.iter().any(|node| ["Step", "Group", "Call"].into_iter().any(|word| is_called(node, word)))
 }
 
 /// Reads a step, and gives its own `batch` unread.

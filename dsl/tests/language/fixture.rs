@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use dsl::value::FileRef;
-use dsl::{Compiled, Diagnostic, Files, Given, GivenValue, Origin, Source, check};
+use dsl::{Called, Compiled, Diagnostic, Files, Given, GivenValue, Origin, Source, check};
 
 /// The folder of the tests.
 pub fn folder() -> PathBuf {
@@ -26,6 +26,14 @@ impl Files for TestFiles {
             "/images/registry.tar" => Ok(FileRef { path: path.to_owned(), size_bytes: 7, sha256: "ab".repeat(32) }),
             _ => Err("no such file".to_owned()),
         }
+    }
+
+    fn workflow(&self, name: &str) -> Result<Called, String> {
+        // The bundled ones too, with the scripts that stand in for theirs.
+        let folders = [folder().join("called"), folder().join("../../workflows")];
+        let texts = folders.iter().map(|folder| std::fs::read_to_string(folder.join(format!("{name}.ron"))));
+        let text = texts.flatten().next().ok_or("no such workflow")?;
+        Ok(Called { source: Source { name: format!("{name}.ron"), text }, files: Box::new(TestFiles) })
     }
 
     fn secret_file(&self, path: &str) -> Result<String, String> {

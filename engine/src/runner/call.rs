@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
-use dsl::expr::{HostProperty, Template};
+use dsl::expr::{Expr, HostProperty, Template};
 use dsl::plan::{Action, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
 use dsl::value::{FileRef, SecretRef, Value};
 use store::Secret;
@@ -162,6 +162,9 @@ impl Scope for EdgeScope<'_> {
     }
     fn step_changed(&self, step: usize) -> Value {
         self.core.step_changed(step)
+    }
+    fn everywhere(&self, of: &Expr) -> Value {
+        self.core.everywhere(of)
     }
     fn host(&self, property: HostProperty) -> Value {
         self.core.host(property)
@@ -485,12 +488,14 @@ pub(crate) fn read_file_name(name: &str) -> (u32, bool, &str) {
 /// A node's name in the names of its files.
 pub(crate) fn plain_name(node: &NodeId) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
+    // Of a workflow that was called: `install/run`. Only its last part is shown.
+    let last = node.step.rsplit('/').next().unwrap_or_default();
+    if last == node.step && node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
         return format!("{}.{}", node.step, node.key);
     }
     let digest = ring::digest::digest(&ring::digest::SHA256, node.to_string().as_bytes());
     let hex: String = digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let step: String = node.step.chars().take(60).collect();
+    let step: String = last.chars().take(60).collect();
     format!("{step}.{hex}")
 }
 
@@ -505,7 +510,7 @@ mod tests {
     #[test]
     fn a_file_name_says_what_it_was_made_of() {
         for key in ["host", "10.0.0.1", "a-b", "2-x", "é/é"] {
-            for step in ["s", "undo", "17", "a_b"] {
+            for step in ["s", "undo", "17", "a_b", "call/run", "a/b/undo"] {
                 let node = NodeId { step: step.to_owned(), key: key.to_owned() };
                 for (incarnation, undo) in [(1, false), (1, true), (2, false), (31, true)] {
                     let name = file_name(&node, incarnation, undo);
