@@ -29,11 +29,12 @@ impl Files for TestFiles {
     }
 
     fn workflow(&self, name: &str) -> Result<Called, String> {
-        // The bundled ones too, with the scripts that stand in for theirs.
-        let folders = [folder().join("called"), folder().join("../../workflows")];
-        let texts = folders.iter().map(|folder| std::fs::read_to_string(folder.join(format!("{name}.ron"))));
-        let text = texts.flatten().next().ok_or("no such workflow")?;
-        Ok(Called { source: Source { name: format!("{name}.ron"), text }, files: Box::new(TestFiles) })
+        let source = |text| Source { name: format!("{name}.ron"), text };
+        if let Ok(text) = std::fs::read_to_string(folder().join("called").join(format!("{name}.ron"))) {
+            return Ok(Called { source: source(text), files: Box::new(TestFiles) });
+        }
+        let text = std::fs::read_to_string(bundled().join(format!("{name}.ron"))).map_err(|_| "no such workflow")?;
+        Ok(Called { source: source(text), files: Box::new(Bundled) })
     }
 
     fn secret_file(&self, path: &str) -> Result<String, String> {
@@ -41,6 +42,27 @@ impl Files for TestFiles {
             "/secrets/key" => Ok("-----BEGIN KEY-----\ncanary-4f1d9c\n-----END KEY-----\n".to_owned()),
             _ => Err("no such file".to_owned()),
         }
+    }
+}
+
+fn bundled() -> PathBuf {
+    folder().join("../../workflows")
+}
+
+/// The files of the bundled workflows.
+struct Bundled;
+
+impl Files for Bundled {
+    fn asset(&self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(bundled().join(path)).map_err(|_| "no such file".to_owned())
+    }
+
+    fn file(&self, path: &str) -> Result<FileRef, String> {
+        TestFiles.file(path)
+    }
+
+    fn secret_file(&self, path: &str) -> Result<String, String> {
+        TestFiles.secret_file(path)
     }
 }
 
