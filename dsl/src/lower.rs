@@ -5,6 +5,7 @@
 
 mod each;
 mod files;
+mod hosts;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
 use crate::limits;
 use crate::plan::{Action, Edge, EdgeKind, Interrupted, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
-use crate::source::quote;
+use crate::source::{Spanned, quote};
 use crate::typing::{Class, Place, Typing, Used, facts};
 
 /// How long a command or an upload may take where nothing is said.
@@ -126,9 +127,16 @@ impl Lower<'_> {
             interrupted: match (&step.interrupted, &step.action) {
                 (Some(interrupted), _) => interrupted.value,
                 // It is harmless to repeat.
-                (None, Some(ActionDecl { kind: ActionKind::WriteFiles { .. } | ActionKind::PatchFile(_) })) => {
-                    Interrupted::Rerun
-                }
+                (
+                    None,
+                    Some(ActionDecl {
+                        kind:
+                            ActionKind::WriteFiles { .. }
+                            | ActionKind::PatchFile(_)
+                            | ActionKind::Download(_)
+                            | ActionKind::Copy(_),
+                    }),
+                ) => Interrupted::Rerun,
                 (None, _) => Interrupted::Reattach,
             },
             retry,
@@ -171,15 +179,19 @@ impl Lower<'_> {
             self.typing.used.roles.insert(role.value.clone());
             return;
         }
-        let known: Vec<&str> = self.typing.declared.roles.iter().map(|role| role.name.value.as_str()).collect();
-        let nearest = self.typing.sink.nearest(&role.value, known.iter().copied());
         let title = match group {
             Some(group) if self.typing.declared.group_ids.contains_key(&group.id.value) => {
                 format!("group {}", quote(&group.id.value))
             }
             _ => step.title(),
         };
-        let message = format!("{title} runs on {}, which no role is called", quote(&role.value));
+        self.unknown_role(role, &format!("{title} runs on"));
+    }
+
+    fn unknown_role(&mut self, role: &Spanned<String>, what: &str) {
+        let known: Vec<&str> = self.typing.declared.roles.iter().map(|role| role.name.value.as_str()).collect();
+        let nearest = self.typing.sink.nearest(&role.value, known.iter().copied());
+        let message = format!("{what} {}, which no role is called", quote(&role.value));
         let diagnostic = Diagnostic::error(Code::UnknownRole, message).at(&role.span, "not a role of this workflow");
         self.typing.sink.push(match nearest {
             Some(nearest) => diagnostic.help(format!("a role is called `{nearest}`")),
@@ -297,6 +309,11 @@ impl Lower<'_> {
             }
             ActionKind::WriteFiles { files } => Action::WriteFiles { files: self.files(files)? },
             ActionKind::PatchFile(patch) => self.patch_file(patch)?,
+            ActionKind::Download(download) => self.download(download)?,
+            ActionKind::Copy(copy) => self.copy(copy)?,
+            ActionKind::Reboot { within } => {
+                Action::Reboot { within_ms: self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS) }
+            }
             ActionKind::Restore => Action::Restore,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
@@ -343,6 +360,7 @@ impl Lower<'_> {
                 let url = self.typing.template(url.as_ref()?, Some("be in a URL"));
                 Until::Http { url, status: status.clone() }
             }
+            UntilDecl::Command { argv } => Until::Command { argv: self.templates(argv) },
         })
     }
 

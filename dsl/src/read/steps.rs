@@ -135,9 +135,11 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     let broken = broken || fields.is_broken() || matches!(within, Within::Group { broken: true, .. });
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
     let gate = fields.optional("do").is_some_and(|node| is_called(node, "Gate"));
+    let copy = fields.optional("do").is_some_and(|node| is_called(node, "Copy"));
     let on = match within {
         Within::Group { .. } => fields.optional("on"),
-        Within::Body | Within::Finally if gate => fields.optional("on"),
+        // A gate has none, and a `Copy` may say it by its `to`.
+        Within::Body | Within::Finally if gate || copy => fields.optional("on"),
         Within::Body | Within::Finally => fields.required("on", reader.sink),
     };
     let (group, over, group_when, group_may_be_skipped) = match within {
@@ -213,7 +215,9 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     step.as_user = text("as_user");
     step.cwd = text("cwd");
     run::fields(&mut step, &mut fields, reader);
+    actions::settle_role(&mut step, &fields, reader);
     without_effect(&step, &fields, reader);
+    actions::check_reboot(&step, reader);
     actions::check_restore(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
         step.finally = on_state(node, reader);
@@ -291,7 +295,10 @@ pub(super) fn spanned(text: &Text) -> Spanned<String> {
 fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(action) = &step.action else { return };
     let is_command = action.is_command();
-    let has_command = is_command || step.probe.is_some() || step.undo.as_ref().is_some_and(ActionDecl::is_command);
+    let has_command = is_command
+        || action.asks_by_command()
+        || step.probe.is_some()
+        || step.undo.as_ref().is_some_and(ActionDecl::is_command);
     let is_gate = step.is_gate();
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
     let mut refuse = |field: &str, there: bool, why: &str| {
