@@ -186,6 +186,16 @@ codes! {
     Contradiction = "A0183", "a patch contradicts itself",
         "`absent` removes lines, and `ensure` and `replace` make lines: the same line cannot be to be there and not to be there. \
          Each run would undo what the one before it did.";
+    OtherRole = "A0190", "a file is copied to another role than the step's",
+        "A `Copy` runs on the host that gets the file, so that each of them has its own checkpoint: `on` and the `role` of `to` are the \
+         same thing. Say it once.";
+    Overwrites = "A0191", "several nodes would write the same file here",
+        "`Download` brings a file to the machine that Anneal runs on, once for each host of the step's role or each element of its \
+         `each`. With the same name for all of them each would overwrite what the one before it brought. Put what tells them apart into \
+         `to`: `${{ host.name }}`, or `${{ each }}`.";
+    NotRoot = "A0192", "only root can restart a machine",
+        "`Reboot` asks the host's init to start it anew, which it does for root only. Let the step run by sudo: `as_user: \"root\"`; \
+         or log in as root.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
@@ -210,7 +220,7 @@ codes! {
         "A list, a record or a map cannot be put into a text as it is. Use a field or an element of it, or \
          `join(list, ',')`.";
     NotOneHost = "A0208", "a role or step has not exactly one host",
-        "`roles.r.address` is the address of one host, so the role must be `One`; likewise the state of a step that runs on \
+        "`roles.r.address` is the address of one host, so the role must be `One`, and so must be the role that a `Copy` is from; likewise the state of a step that runs on \
          several hosts, or for `each` of several elements, is not one value, except for a step on the same role with the same \
          `each`, where it is that of the same host or element. A step with `each` runs on one host: its nodes are the elements.";
     NotHere = "A0209", "a reference cannot be used here",

@@ -4,12 +4,14 @@
 
 mod call;
 mod files;
+mod hosts;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 pub(crate) use call::{CallDecl, WithDecl};
 pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
+pub(crate) use hosts::{CopyDecl, DownloadDecl};
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
@@ -376,6 +378,9 @@ pub(crate) enum ActionKind {
     Gate(GateDecl),
     WriteFiles { files: Vec<FileDecl> },
     PatchFile(PatchDecl),
+    Download(DownloadDecl),
+    Copy(CopyDecl),
+    Reboot { within: Option<Scalar<u64>> },
     Restore,
 }
 
@@ -383,6 +388,11 @@ impl ActionDecl {
     /// Whether it is a program: something with arguments, environment and output.
     pub(crate) fn is_command(&self) -> bool {
         matches!(self.kind, ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. })
+    }
+
+    /// Whether it waits for a program on the host, which gets what programs get.
+    pub(crate) fn asks_by_command(&self) -> bool {
+        matches!(self.kind, ActionKind::Wait { until: Some(UntilDecl::Command { .. }), .. })
     }
 }
 
@@ -402,4 +412,5 @@ pub(crate) enum UntilDecl {
     Ssh,
     Tcp { port: Option<Scalar<u16>> },
     Http { url: Option<TemplateSyntax>, status: Vec<u16> },
+    Command { argv: Vec<TemplateSyntax> },
 }

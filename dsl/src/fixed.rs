@@ -10,13 +10,13 @@ use crate::expr::{Expr, Template};
 use crate::limits;
 use crate::lower::{Deadline, Lowered, Passed};
 use crate::plan::exprs::change;
-use crate::plan::{Action, Until};
+use crate::plan::{Action, CopySpec, DownloadSpec, Until};
 use crate::read::parse_mode;
 use crate::source::quote;
 use crate::value::Value;
 use crate::{duration, read::within_ms};
 
-/// How much longer the timeout of a `Wait` is than the wait itself, where nothing is said.
+/// How much longer the timeout of a `Wait` or `Reboot` is than the wait itself, where nothing is said.
 const WAIT_GRACE_MS: u64 = 30_000;
 
 /// A field that can follow from inputs.
@@ -194,7 +194,12 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
                 *every_ms = duration(limits::EVERY_MIN_MS, limits::EVERY_MAX_MS)?;
             }
             Action::Wait { until: Until::Tcp { port }, .. } => *port = Template::literal(whole(1, 65_535)?.to_string()),
-            Action::Upload { mode, .. } => {
+            Action::Reboot { within_ms } => {
+                *within_ms = duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?;
+            }
+            Action::Upload { mode, .. }
+            | Action::Download(DownloadSpec { mode, .. })
+            | Action::Copy(CopySpec { mode, .. }) => {
                 *mode = Some(mode_of(value)?);
             }
             Action::Gate { within_ms, .. } => {
@@ -220,7 +225,7 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
     Ok(())
 }
 
-/// Settles what depends on other fields: the timeout of a `Wait` is longer than what it waits for, and no wait of a retry is
+/// Settles what depends on other fields: the timeout of a `Wait` or `Reboot` is longer than what it waits for, and no wait of a retry is
 /// longer than its cap.
 pub(crate) fn settle(lowered: &mut Lowered) -> Result<(), Diagnostic> {
     let step = &mut lowered.step;
@@ -243,7 +248,7 @@ pub(crate) fn settle(lowered: &mut Lowered) -> Result<(), Diagnostic> {
         let message = format!("`idle_timeout` is {idle}, but after {timeout} `timeout` ends the attempt anyway");
         return Err(Diagnostic::error(Code::OutOfLimits, message).at(span, "never reached"));
     }
-    let Action::Wait { within_ms, .. } = step.action else { return Ok(()) };
+    let (Action::Wait { within_ms, .. } | Action::Reboot { within_ms }) = step.action else { return Ok(()) };
     match &lowered.timeout {
         None => step.timeout_ms = within_ms + WAIT_GRACE_MS,
         Some(span) if step.timeout_ms < within_ms => {

@@ -325,11 +325,14 @@ fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
         ActionKind::Shell { .. } => {}
         ActionKind::Upload { from, to, mode: _ } => templates.extend(from.iter().chain(to)),
         ActionKind::Wait { until: Some(UntilDecl::Http { url, .. }), .. } => templates.extend(url),
+        ActionKind::Wait { until: Some(UntilDecl::Command { argv }), .. } => templates.extend(argv),
         ActionKind::Wait { .. } => {}
         ActionKind::Gate(gate) => templates.extend(&gate.text),
         ActionKind::WriteFiles { files } => return files.iter().for_each(|file| file.visit(visit)),
         ActionKind::PatchFile(patch) => return patch.visit(visit),
-        ActionKind::Restore => {}
+        ActionKind::Download(download) => templates.extend(download.from.iter().chain(&download.to)),
+        ActionKind::Copy(copy) => templates.extend(copy.templates()),
+        ActionKind::Reboot { .. } | ActionKind::Restore => {}
     }
     templates.into_iter().flat_map(TemplateSyntax::expressions).for_each(visit);
 }

@@ -292,8 +292,7 @@ impl Writing {
             let mut inner = inner.clone();
             let step = &mut inner.step;
             step.id = format!("{id}/{}", step.id);
-            step.role = step.role.as_ref().map(|role| filled(role, call));
-            step.run_at = step.run_at.as_ref().map(|role| filled(role, call));
+            step.roles_mut().for_each(|role| *role = filled(role, call));
             step.each = each.clone().or(step.each.take());
             step.group = step.group.map(|group| groups + group).or(own_group);
             step.assets_mut().into_iter().for_each(|asset| *asset = asset_name(call, asset));

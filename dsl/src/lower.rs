@@ -6,6 +6,7 @@
 mod call;
 mod each;
 mod files;
+mod hosts;
 mod roles;
 mod whole;
 
@@ -146,9 +147,16 @@ impl Lower<'_> {
             interrupted: match (&step.interrupted, &step.action) {
                 (Some(interrupted), _) => interrupted.value,
                 // It is harmless to repeat.
-                (None, Some(ActionDecl { kind: ActionKind::WriteFiles { .. } | ActionKind::PatchFile(_) })) => {
-                    Interrupted::Rerun
-                }
+                (
+                    None,
+                    Some(ActionDecl {
+                        kind:
+                            ActionKind::WriteFiles { .. }
+                            | ActionKind::PatchFile(_)
+                            | ActionKind::Download(_)
+                            | ActionKind::Copy(_),
+                    }),
+                ) => Interrupted::Rerun,
                 (None, _) => Interrupted::Reattach,
             },
             retry,
@@ -295,6 +303,11 @@ impl Lower<'_> {
             }
             ActionKind::WriteFiles { files } => Action::WriteFiles { files: self.files(files)? },
             ActionKind::PatchFile(patch) => self.patch_file(patch)?,
+            ActionKind::Download(download) => self.download(download)?,
+            ActionKind::Copy(copy) => self.copy(copy)?,
+            ActionKind::Reboot { within } => {
+                Action::Reboot { within_ms: self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS) }
+            }
             ActionKind::Restore => Action::Restore,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
@@ -341,6 +354,7 @@ impl Lower<'_> {
                 let url = self.typing.template(url.as_ref()?, Some("be in a URL"));
                 Until::Http { url, status: status.clone() }
             }
+            UntilDecl::Command { argv } => Until::Command { argv: self.templates(argv) },
         })
     }
 

@@ -3,7 +3,7 @@
 //! Invariant: none is left out. What is matched here has no rest, so a field or an action that is added must say which
 //! expressions it has.
 
-use super::{Action, Datum, FileContent, FileSpec, Out, Patch, Probe, Step, Until, UploadFrom};
+use super::{Action, CopySpec, Datum, DownloadSpec, FileContent, FileSpec, Out, Patch, Probe, Step, Until, UploadFrom};
 use crate::expr::{Expr, Part, Template};
 
 /// What is done to each expression; those inside of it come first.
@@ -101,12 +101,24 @@ impl Step {
                 | Action::Shell { .. }
                 | Action::Upload { from: UploadFrom::File(_), .. }
                 | Action::PatchFile { .. }
+                | Action::Download(_)
+                | Action::Copy(_)
+                | Action::Reboot { .. }
                 | Action::Restore
                 | Action::Wait { .. }
                 | Action::Gate { .. } => {}
             }
         }
         assets
+    }
+
+    /// The names of roles in it, to be changed.
+    pub(crate) fn roles_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let source = match &mut self.action {
+            Action::Copy(copy) => Some(&mut copy.from_role),
+            _ => None,
+        };
+        self.role.iter_mut().chain(&mut self.run_at).chain(source)
     }
 }
 
@@ -123,7 +135,13 @@ fn change_action(action: &mut Action, by: &mut Change<'_>) {
         Action::Run { argv: list } | Action::Script { args: list, .. } => {
             list.iter_mut().for_each(|text| change_template(text, by));
         }
-        Action::Shell { .. } | Action::Restore => {}
+        Action::Shell { .. } | Action::Reboot { .. } | Action::Restore => {}
+        Action::Download(DownloadSpec { from, to, mode: _ }) => {
+            [from, to].into_iter().for_each(|text| change_template(text, by));
+        }
+        Action::Copy(CopySpec { from_role: _, from, to, mode: _, owner, group, backup: _ }) => {
+            [from, to].into_iter().chain(owner).chain(group).for_each(|text| change_template(text, by));
+        }
         Action::Upload { from, to, mode: _ } => {
             match from {
                 UploadFrom::File(expr) => change(expr, by),
@@ -134,6 +152,7 @@ fn change_action(action: &mut Action, by: &mut Change<'_>) {
         Action::Wait { until, .. } => match until {
             Until::Ssh => {}
             Until::Tcp { port: text } | Until::Http { url: text, .. } => change_template(text, by),
+            Until::Command { argv } => argv.iter_mut().for_each(|text| change_template(text, by)),
         },
         Action::Gate { text, .. } => change_template(text, by),
         Action::WriteFiles { files } => files.iter_mut().for_each(|file| change_file(file, by)),

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
 use dsl::expr::{Expr, HostProperty, Template};
-use dsl::plan::{Action, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
+use dsl::plan::{Action, CopySpec, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
 use dsl::value::{FileRef, SecretRef, Value};
 use store::Secret;
 
 use super::context::Context;
 use crate::action;
+use crate::action::copy::FileToCopy;
+use crate::action::download::FileToFetch;
 use crate::action::patch::{FileToPatch, Patch as RenderedPatch, lines::Lines};
 use crate::host::{Job, JobId, Program, Supervise};
 use crate::operation::{CoreScope, Effect, Failure, FailureClass, NodeId, Operation};
@@ -61,6 +63,8 @@ pub struct Call {
     pub files: BTreeMap<String, Result<String, Failure>>,
     /// It puts out a secret, so nothing of what it writes is shown or kept.
     pub silent: bool,
+    /// It starts its host anew, within so long.
+    pub reboots: Option<Duration>,
 }
 
 /// What is done.
@@ -81,6 +85,12 @@ pub enum Work {
     Write(Vec<FileToWrite>),
     /// Some of what is in a file.
     Patch(FileToPatch),
+    /// A file brought from the host.
+    Download(FileToFetch),
+    /// A file brought from another host.
+    Copy(FileToCopy),
+    /// Starting the host anew.
+    Reboot,
     /// Waiting.
     Wait {
         /// For what.
@@ -142,6 +152,8 @@ pub enum Ready {
         /// Statuses that count.
         status: Vec<u16>,
     },
+    /// A program on the host ends with 0.
+    Command(Job),
 }
 
 /// The edge's scope: the core's, with the secrets.
@@ -257,6 +269,10 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
         out: if undo { BTreeMap::new() } else { step.out.clone() },
         files: if undo { BTreeMap::new() } else { renderer.files() },
         silent: step.is_silent(),
+        reboots: match action {
+            Action::Reboot { within_ms } => Some(Duration::from_millis(*within_ms)),
+            _ => None,
+        },
         job: renderer.job,
     })
 }
@@ -374,6 +390,9 @@ impl Renderer<'_> {
             Action::Upload { .. }
             | Action::WriteFiles { .. }
             | Action::PatchFile { .. }
+            | Action::Download(_)
+            | Action::Copy(_)
+            | Action::Reboot { .. }
             | Action::Wait { .. }
             | Action::Gate { .. } => {
                 return Err(other("this action runs no program".to_owned()));
@@ -421,12 +440,33 @@ impl Renderer<'_> {
             Action::Upload { from, to, mode } => {
                 Work::Upload { from: self.upload(from)?, to: self.absolute("`to`", to)?, mode: *mode }
             }
+            Action::Download(download) => Work::Download(FileToFetch {
+                from: self.absolute("`from`", &download.from)?,
+                to: self.absolute("`to`", &download.to)?,
+                mode: download.mode,
+            }),
+            Action::Copy(copy) => Work::Copy(self.copy(copy)?),
+            Action::Reboot { .. } => Work::Reboot,
             Action::Wait { until, within_ms, every_ms } => Work::Wait {
                 until: self.until(until, slot)?,
                 within: Duration::from_millis(*within_ms),
                 every: Duration::from_millis(*every_ms),
             },
             Action::Gate { .. } => return Err(other("a gate is answered, not carried out".to_owned())),
+        })
+    }
+
+    fn copy(&self, copy: &CopySpec) -> Result<FileToCopy, Failure> {
+        let source = self.plan.roles.get(&copy.from_role).and_then(|role| role.slots.first());
+        let name = |what: &str, name: &Option<Template>| name.as_ref().map(|name| self.text(what, name)).transpose();
+        Ok(FileToCopy {
+            source: source.ok_or_else(|| other(format!("the role `{}` has no host", copy.from_role)))?.clone(),
+            from: self.absolute("the path of `from`", &copy.from)?,
+            to: self.absolute("the path of `to`", &copy.to)?,
+            mode: copy.mode,
+            owner: name("`owner`", &copy.owner)?,
+            group: name("`group`", &copy.group)?,
+            keep: copy.backup.then(|| self.keep()),
         })
     }
 
@@ -455,6 +495,10 @@ impl Renderer<'_> {
                 Ready::Tcp { address: address.unwrap_or_default(), port }
             }
             Until::Http { url, status } => Ready::Http { url: self.text("`url`", url)?, status: status.clone() },
+            Until::Command { argv } => {
+                let action = Action::Run { argv: argv.clone() };
+                Ready::Command(self.job(&action, Supervise::Never)?)
+            }
         })
     }
 }
