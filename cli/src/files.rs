@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dsl::value::FileRef;
-use dsl::{Files, Source};
+use dsl::{Called, Files, Source};
 use zeroize::Zeroizing;
 
 use crate::report::Problem;
@@ -15,6 +15,35 @@ pub struct Opened {
     pub source: Source,
     /// Its files.
     pub files: Box<dyn Files>,
+}
+
+/// A workflow that another one calls, by its path in the folder of that one or by its name; else a bundled one.
+fn called(folder: Option<&Path>, name: &str) -> Result<Called, String> {
+    let shown = |problem: Problem| problem.message;
+    if let Some(folder) = folder {
+        let inside = folder.canonicalize().map_err(|error| error.to_string())?;
+        let path = if name.ends_with(".ron") { name.to_owned() } else { format!("{name}.ron") };
+        if let Ok(file) = inside.join(&path).canonicalize() {
+            if !file.starts_with(&inside) {
+                return Err("it is not in the folder of the workflow that calls it".to_owned());
+            }
+            // Its name is the way to it that people know: two calls of one file are of one source.
+            let Opened { mut source, files } = open(&file).map_err(shown)?;
+            let way = file.strip_prefix(&inside).unwrap_or(&file);
+            source.name = folder.join(way).display().to_string();
+            return Ok(Called { source, files });
+        }
+    }
+    if name.contains(['/', '.']) {
+        return Err("there is no such file in the folder of the workflow that calls it".to_owned());
+    }
+    match open_bundled(name) {
+        Ok(Opened { source, files }) => Ok(Called { source, files }),
+        Err(problem) => Err(match folder {
+            Some(_) => format!("there is no file `{name}.ron` beside it, and {}", shown(problem)),
+            None => shown(problem),
+        }),
+    }
 }
 
 /// Opens a workflow file.
@@ -103,6 +132,10 @@ impl Files for Folder {
     fn secret_file(&self, path: &str) -> Result<String, String> {
         secret_text(path)
     }
+
+    fn workflow(&self, name: &str) -> Result<Called, String> {
+        called(Some(&self.0), name)
+    }
 }
 
 /// The files of the bundled workflows.
@@ -119,6 +152,10 @@ impl Files for Bundled {
 
     fn secret_file(&self, path: &str) -> Result<String, String> {
         secret_text(path)
+    }
+
+    fn workflow(&self, name: &str) -> Result<Called, String> {
+        called(None, name)
     }
 }
 

@@ -154,6 +154,13 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
+    CallFails = "A0140", "a workflow cannot be called",
+        "`Call(workflow: \"name\")` writes another workflow out in this one. It is looked for beside this one, as \"name.ron\" or by the path that \
+         is given, and then among the bundled ones. It is checked by itself first, and is called only if that finds no error. Workflows cannot \
+         call each other in a circle.";
+    CallMismatch = "A0141", "what a call gives does not fit the workflow",
+        "A workflow that is called is given what it would be given when it is run: a value for each of its inputs that has no default, \
+         and roles that have as many hosts as its own take. A role that is not named is filled by the caller's role of the same name.";
     LetCycle = "A0160", "named values read each other in a circle",
         "`let.x` stands for its expression, so a named value that reads itself, also by way of others, would have no end. The \
          whole circle is shown; write one of them without the others.";
@@ -179,6 +186,16 @@ codes! {
     Contradiction = "A0183", "a patch contradicts itself",
         "`absent` removes lines, and `ensure` and `replace` make lines: the same line cannot be to be there and not to be there. \
          Each run would undo what the one before it did.";
+    OtherRole = "A0190", "a file is copied to another role than the step's",
+        "A `Copy` runs on the host that gets the file, so that each of them has its own checkpoint: `on` and the `role` of `to` are the \
+         same thing. Say it once.";
+    Overwrites = "A0191", "several nodes would write the same file here",
+        "`Download` brings a file to the machine that Anneal runs on, once for each host of the step's role or each element of its \
+         `each`. With the same name for all of them each would overwrite what the one before it brought. Put what tells them apart into \
+         `to`: `${{ host.name }}`, or `${{ each }}`.";
+    NotRoot = "A0192", "only root can restart a machine",
+        "`Reboot` asks the host's init to start it anew, which it does for root only. Let the step run by sudo: `as_user: \"root\"`; \
+         or log in as root.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";
@@ -203,7 +220,7 @@ codes! {
         "A list, a record or a map cannot be put into a text as it is. Use a field or an element of it, or \
          `join(list, ',')`.";
     NotOneHost = "A0208", "a role or step has not exactly one host",
-        "`roles.r.address` is the address of one host, so the role must be `One`; likewise the state of a step that runs on \
+        "`roles.r.address` is the address of one host, so the role must be `One`, and so must be the role that a `Copy` is from; likewise the state of a step that runs on \
          several hosts, or for `each` of several elements, is not one value, except for a step on the same role with the same \
          `each`, where it is that of the same host or element. A step with `each` runs on one host: its nodes are the elements.";
     NotHere = "A0209", "a reference cannot be used here",

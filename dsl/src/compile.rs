@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::eval::{Scope, sha256_hex};
-use crate::expr::HostProperty;
+use crate::expr::{Expr, HostProperty};
 use crate::fixed;
 use crate::given::{Given, Reading, Secrets};
 use crate::plan::{Asset, FORMAT, Input, Plan, Role};
@@ -47,6 +47,12 @@ impl Workflow {
                 fixed::apply(&mut lowered, &Inputs(&values)).into_iter().for_each(|diagnostic| sink.push(diagnostic));
                 steps.push(lowered.step);
             }
+        }
+        if !sink.has_errors() {
+            self.passed
+                .iter()
+                .filter_map(|passed| fixed::passed(passed, &Inputs(&values)).err())
+                .for_each(|wrong| sink.push(wrong));
         }
         let deadline_ms = match &self.whole.deadline {
             Some(deadline) if !sink.has_errors() => {
@@ -113,6 +119,10 @@ impl Scope for Inputs<'_> {
     }
 
     fn step_changed(&self, _: usize) -> Value {
+        Value::None
+    }
+
+    fn everywhere(&self, _: &Expr) -> Value {
         Value::None
     }
 

@@ -2,12 +2,16 @@
 //!
 //! What could not be read is `None` or missing and has been reported, so later passes stay silent about it.
 
+mod call;
 mod files;
+mod hosts;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
+pub(crate) use call::{CallDecl, WithDecl};
 pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
+pub(crate) use hosts::{CopyDecl, DownloadDecl};
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
@@ -237,6 +241,8 @@ pub(crate) struct StepDecl {
     pub(crate) group_may_be_skipped: bool,
     /// Something in it could not be read, so it may have more than is known of it.
     pub(crate) broken: bool,
+    /// It is no step but a call.
+    pub(crate) call: Option<Box<CallDecl>>,
     /// It has a `probe`, even one that could not be read.
     pub(crate) has_probe: bool,
     /// It has an `undo`, even one that could not be read.
@@ -277,6 +283,7 @@ impl StepDecl {
             may_be_skipped: false,
             group_may_be_skipped: false,
             broken: false,
+            call: None,
             has_probe: false,
             has_undo: false,
         }
@@ -285,7 +292,9 @@ impl StepDecl {
     /// The id, as messages show it.
     pub(crate) fn title(&self) -> String {
         match &self.id {
+            Some(id) if self.call.is_some() => format!("call {}", crate::source::quote(&id.value)),
             Some(id) => format!("step {}", crate::source::quote(&id.value)),
+            None if self.call.is_some() => "a call".to_owned(),
             None => "a step".to_owned(),
         }
     }
@@ -369,6 +378,9 @@ pub(crate) enum ActionKind {
     Gate(GateDecl),
     WriteFiles { files: Vec<FileDecl> },
     PatchFile(PatchDecl),
+    Download(DownloadDecl),
+    Copy(CopyDecl),
+    Reboot { within: Option<Scalar<u64>> },
     Restore,
 }
 
@@ -376,6 +388,11 @@ impl ActionDecl {
     /// Whether it is a program: something with arguments, environment and output.
     pub(crate) fn is_command(&self) -> bool {
         matches!(self.kind, ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. })
+    }
+
+    /// Whether it waits for a program on the host, which gets what programs get.
+    pub(crate) fn asks_by_command(&self) -> bool {
+        matches!(self.kind, ActionKind::Wait { until: Some(UntilDecl::Command { .. }), .. })
     }
 }
 
@@ -395,4 +412,5 @@ pub(crate) enum UntilDecl {
     Ssh,
     Tcp { port: Option<Scalar<u16>> },
     Http { url: Option<TemplateSyntax>, status: Vec<u16> },
+    Command { argv: Vec<TemplateSyntax> },
 }

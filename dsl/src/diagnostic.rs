@@ -214,6 +214,9 @@ fn follows_from_others(code: Code) -> bool {
             | C::Misplaced
             | C::GroupStuck
             | C::WaitsForFinally
+            | C::OtherRole
+            | C::Overwrites
+            | C::NotRoot
             | C::UnknownReference
             | C::TypeMismatch
             | C::MayBeAbsent

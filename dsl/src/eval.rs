@@ -25,6 +25,8 @@ pub trait Scope {
     fn step_state(&self, step: usize) -> Value;
     /// `steps.STEP.changed`: a Bool, or a record by key where [`Scope::out`] gives one.
     fn step_changed(&self, step: usize) -> Value;
+    /// What an [`Expr::Out`], [`Expr::StepState`] or [`Expr::StepChanged`] gives of all nodes of its step: a record by key.
+    fn everywhere(&self, of: &Expr) -> Value;
     /// `host.PROPERTY`
     fn host(&self, property: HostProperty) -> Value;
     /// `roles.ROLE.PROPERTY`
@@ -132,6 +134,7 @@ impl Eval<'_> {
             Expr::Out { step, name } => Ok(self.scope.out(*step, name)),
             Expr::StepState(step) => Ok(self.scope.step_state(*step)),
             Expr::StepChanged(step) => Ok(self.scope.step_changed(*step)),
+            Expr::Everywhere(of) => Ok(self.scope.everywhere(of)),
             Expr::Host(property) => Ok(self.scope.host(*property)),
             Expr::Role { role, property } => Ok(self.scope.role(role, *property)),
             Expr::OperationId => Ok(self.scope.operation_id()),

@@ -26,6 +26,9 @@ pub enum Expr {
     StepState(usize),
     /// `steps.STEP.changed`: whether the step did something that was not so before.
     StepChanged(usize),
+    /// An [`Expr::Out`], [`Expr::StepState`] or [`Expr::StepChanged`] of all nodes of its step, by key, also where the reader
+    /// goes host by host with it: what a workflow read that was written out in another one.
+    Everywhere(Box<Expr>),
     /// `host.PROPERTY` of the host that the node runs on.
     Host(HostProperty),
     /// `roles.ROLE.PROPERTY` of a role that has exactly one host.

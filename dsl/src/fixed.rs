@@ -8,14 +8,15 @@ use crate::diagnostic::Diagnostic;
 use crate::eval::{EvalError, Scope, eval};
 use crate::expr::{Expr, Template};
 use crate::limits;
-use crate::lower::{Deadline, Lowered};
-use crate::plan::{Action, Until};
+use crate::lower::{Deadline, Lowered, Passed};
+use crate::plan::exprs::change;
+use crate::plan::{Action, CopySpec, DownloadSpec, Until};
 use crate::read::parse_mode;
 use crate::source::quote;
 use crate::value::Value;
 use crate::{duration, read::within_ms};
 
-/// How much longer the timeout of a `Wait` is than the wait itself, where nothing is said.
+/// How much longer the timeout of a `Wait` or `Reboot` is than the wait itself, where nothing is said.
 const WAIT_GRACE_MS: u64 = 30_000;
 
 /// A field that can follow from inputs.
@@ -80,6 +81,49 @@ pub(crate) fn apply(lowered: &mut Lowered, inputs: &dyn Scope) -> Vec<Diagnostic
         wrong.extend(settle(lowered).err());
     }
     wrong
+}
+
+/// Whether a value that was handed on to a workflow that is called fits its input, if that can be told now.
+pub(crate) fn passed(passed: &Passed, inputs: &dyn Scope) -> Result<(), Diagnostic> {
+    let mut known = true;
+    change(&mut passed.expr.clone(), &mut |expr| {
+        known &= match expr {
+            Expr::Literal(_)
+            | Expr::Input(_)
+            | Expr::Field(..)
+            | Expr::Index(..)
+            | Expr::Unary(..)
+            | Expr::Binary(..)
+            | Expr::Coalesce(..)
+            | Expr::If(..)
+            | Expr::Call(..)
+            | Expr::List(_) => true,
+            Expr::Out { .. }
+            | Expr::StepState(_)
+            | Expr::StepChanged(_)
+            | Expr::Everywhere(_)
+            | Expr::Host(_)
+            | Expr::Role { .. }
+            | Expr::OperationId
+            | Expr::OperationStartedAt
+            | Expr::OperationState
+            | Expr::OperationFailure
+            | Expr::Each => false,
+        }
+    });
+    if !known {
+        return Ok(());
+    }
+    // The text of a secret is not known here.
+    let value = match eval(&passed.expr, inputs) {
+        Ok(value) => value,
+        Err(EvalError::SecretText(_)) => return Ok(()),
+        Err(error) => return Err(arithmetic(&error, &passed.at)),
+    };
+    passed.kind.check(&value).map_err(|why| {
+        let message = format!("the value for {} does not fit: {why}", quote(&passed.input));
+        Diagnostic::error(Code::OutOfLimits, message).at(&passed.at, format!("this gives {}", show(&value)))
+    })
 }
 
 /// The deadline of the operation, in milliseconds, if it is within limits.
@@ -150,7 +194,12 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
                 *every_ms = duration(limits::EVERY_MIN_MS, limits::EVERY_MAX_MS)?;
             }
             Action::Wait { until: Until::Tcp { port }, .. } => *port = Template::literal(whole(1, 65_535)?.to_string()),
-            Action::Upload { mode, .. } => {
+            Action::Reboot { within_ms } => {
+                *within_ms = duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?;
+            }
+            Action::Upload { mode, .. }
+            | Action::Download(DownloadSpec { mode, .. })
+            | Action::Copy(CopySpec { mode, .. }) => {
                 *mode = Some(mode_of(value)?);
             }
             Action::Gate { within_ms, .. } => {
@@ -176,7 +225,7 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
     Ok(())
 }
 
-/// Settles what depends on other fields: the timeout of a `Wait` is longer than what it waits for, and no wait of a retry is
+/// Settles what depends on other fields: the timeout of a `Wait` or `Reboot` is longer than what it waits for, and no wait of a retry is
 /// longer than its cap.
 pub(crate) fn settle(lowered: &mut Lowered) -> Result<(), Diagnostic> {
     let step = &mut lowered.step;
@@ -199,7 +248,7 @@ pub(crate) fn settle(lowered: &mut Lowered) -> Result<(), Diagnostic> {
         let message = format!("`idle_timeout` is {idle}, but after {timeout} `timeout` ends the attempt anyway");
         return Err(Diagnostic::error(Code::OutOfLimits, message).at(span, "never reached"));
     }
-    let Action::Wait { within_ms, .. } = step.action else { return Ok(()) };
+    let (Action::Wait { within_ms, .. } | Action::Reboot { within_ms }) = step.action else { return Ok(()) };
     match &lowered.timeout {
         None => step.timeout_ms = within_ms + WAIT_GRACE_MS,
         Some(span) if step.timeout_ms < within_ms => {

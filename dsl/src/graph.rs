@@ -12,7 +12,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::code::Code;
-use crate::declared::{ActionDecl, ActionKind, Declared, Need, NeedDecl, OutFrom, StepDecl, UntilDecl};
+use crate::declared::{ActionDecl, ActionKind, Declared, Need, NeedDecl, OutFrom, StepDecl, UntilDecl, WithDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::plan::{EdgeKind, EdgeOrigin, OnFailure};
@@ -165,7 +165,11 @@ fn edges(
 fn check_settled(step: &StepDecl, need: &NeedDecl, others: &[usize], declared: &Declared, sink: &mut Sink) {
     let goes_on = |other: &usize| {
         let other = &declared.steps[*other];
-        other.on_failure == OnFailure::Continue || other.broken
+        let continues = |lowered: &crate::lower::Lowered| lowered.step.on_failure == OnFailure::Continue;
+        let called = other.call.as_ref().and_then(|call| call.callee.as_ref());
+        other.on_failure == OnFailure::Continue
+            || other.broken
+            || called.is_some_and(|callee| callee.steps.iter().any(continues))
     };
     if need.how != Need::Settled || others.is_empty() || others.iter().any(goes_on) {
         return;
@@ -307,6 +311,11 @@ pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'
     for action in [&step.probe, &step.action, &step.undo].into_iter().flatten() {
         visit_action(action, visit);
     }
+    let with = step.call.iter().flat_map(|call| &call.with).filter_map(|(_, value)| match value {
+        WithDecl::Text(text) => Some(text),
+        WithDecl::Word(_) => None,
+    });
+    with.flat_map(TemplateSyntax::expressions).for_each(visit);
 }
 
 fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
@@ -316,11 +325,14 @@ fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
         ActionKind::Shell { .. } => {}
         ActionKind::Upload { from, to, mode: _ } => templates.extend(from.iter().chain(to)),
         ActionKind::Wait { until: Some(UntilDecl::Http { url, .. }), .. } => templates.extend(url),
+        ActionKind::Wait { until: Some(UntilDecl::Command { argv }), .. } => templates.extend(argv),
         ActionKind::Wait { .. } => {}
         ActionKind::Gate(gate) => templates.extend(&gate.text),
         ActionKind::WriteFiles { files } => return files.iter().for_each(|file| file.visit(visit)),
         ActionKind::PatchFile(patch) => return patch.visit(visit),
-        ActionKind::Restore => {}
+        ActionKind::Download(download) => templates.extend(download.from.iter().chain(&download.to)),
+        ActionKind::Copy(copy) => templates.extend(copy.templates()),
+        ActionKind::Reboot { .. } | ActionKind::Restore => {}
     }
     templates.into_iter().flat_map(TemplateSyntax::expressions).for_each(visit);
 }

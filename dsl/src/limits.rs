@@ -62,6 +62,10 @@ limits! {
     NEEDS: usize = 1_000;
     /// Edges between the steps of a workflow.
     EDGES: usize = 500_000;
+    /// Workflows that call each other inside one another.
+    CALL_DEPTH: usize = 8;
+    /// Workflows that one calls, those that are called by them too.
+    CALLS: usize = 200;
     /// Groups of a workflow.
     GROUPS: usize = 1_000;
     /// Numbers in the `sizes` of a batch.

@@ -3,8 +3,10 @@
 //! Everything of a step is checked and settled here but for values that follow from inputs ([`crate::fixed`]), which are
 //! put in when a plan is made.
 
+mod call;
 mod each;
 mod files;
+mod hosts;
 mod roles;
 mod whole;
 
@@ -20,7 +22,7 @@ use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
 use crate::limits;
-use crate::plan::{Action, Edge, Interrupted, JITTER, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
+use crate::plan::{Action, Edge, EdgeKind, Interrupted, JITTER, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
 use crate::typing::{Class, Place, Typing, Used, facts};
 
 /// How long a command or an upload may take where nothing is said.
@@ -46,6 +48,20 @@ pub(crate) struct Lowered {
     pub(crate) idle_timeout: Option<Range<usize>>,
     /// Where the `cap` of its retry stands, if it has one.
     pub(crate) cap: Option<Range<usize>>,
+    /// It is no step yet but a call.
+    pub(crate) call: Option<Box<Called>>,
+}
+
+impl Lowered {
+    pub(crate) fn new(step: Step, at: Range<usize>) -> Lowered {
+        Lowered { step, at, fixed: Vec::new(), timeout: None, idle_timeout: None, cap: None, call: None }
+    }
+
+    /// It came from another workflow: messages point to where that is called.
+    pub(crate) fn move_to(&mut self, at: &Range<usize>) {
+        let places = [&mut self.timeout, &mut self.idle_timeout, &mut self.cap].into_iter().flatten();
+        places.chain([&mut self.at]).for_each(|place| *place = at.clone());
+    }
 }
 
 /// Checks all steps; gives those that are whole, in the order of the plan.
@@ -64,6 +80,7 @@ pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
     graph.order.iter().filter_map(|index| lowered[*index].take()).collect()
 }
 
+pub(crate) use call::{Called, Passed, steps_read, text_of};
 pub(crate) use whole::{Deadline, Whole, whole};
 
 struct Lower<'a> {
@@ -73,6 +90,9 @@ struct Lower<'a> {
 
 impl Lower<'_> {
     fn step(&mut self, step: &StepDecl, index: usize, graph: &Graph) -> Option<Lowered> {
+        if let Some(call) = &step.call {
+            return self.call(step, call, index, graph);
+        }
         self.roles(step, index);
         let each = self.each(step, index);
         let parallel = self.parallel(step);
@@ -127,9 +147,16 @@ impl Lower<'_> {
             interrupted: match (&step.interrupted, &step.action) {
                 (Some(interrupted), _) => interrupted.value,
                 // It is harmless to repeat.
-                (None, Some(ActionDecl { kind: ActionKind::WriteFiles { .. } | ActionKind::PatchFile(_) })) => {
-                    Interrupted::Rerun
-                }
+                (
+                    None,
+                    Some(ActionDecl {
+                        kind:
+                            ActionKind::WriteFiles { .. }
+                            | ActionKind::PatchFile(_)
+                            | ActionKind::Download(_)
+                            | ActionKind::Copy(_),
+                    }),
+                ) => Interrupted::Rerun,
                 (None, _) => Interrupted::Reattach,
             },
             retry,
@@ -152,7 +179,8 @@ impl Lower<'_> {
             finally: step.finally,
         };
         let at = declared_at?;
-        let mut lowered = Lowered { step, at, fixed: std::mem::take(&mut self.fixed), timeout, idle_timeout, cap };
+        let fixed = std::mem::take(&mut self.fixed);
+        let mut lowered = Lowered { fixed, timeout, idle_timeout, cap, ..Lowered::new(step, at) };
         if lowered.fixed.is_empty()
             && let Err(diagnostic) = fixed::settle(&mut lowered)
         {
@@ -185,7 +213,11 @@ impl Lower<'_> {
             .iter()
             .map(|(other, edge)| Edge {
                 step: graph.position[*other],
-                kind: edge.kind(declared, index, *other),
+                kind: match declared.steps[*other].call {
+                    // Host by host with those of its steps that run on the same role.
+                    Some(_) if edge.how != Need::All => EdgeKind::Keyed,
+                    _ => edge.kind(declared, index, *other),
+                },
                 origin: edge.origin,
                 settled: edge.how == Need::Settled,
             })
@@ -271,6 +303,11 @@ impl Lower<'_> {
             }
             ActionKind::WriteFiles { files } => Action::WriteFiles { files: self.files(files)? },
             ActionKind::PatchFile(patch) => self.patch_file(patch)?,
+            ActionKind::Download(download) => self.download(download)?,
+            ActionKind::Copy(copy) => self.copy(copy)?,
+            ActionKind::Reboot { within } => {
+                Action::Reboot { within_ms: self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS) }
+            }
             ActionKind::Restore => Action::Restore,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
@@ -317,6 +354,7 @@ impl Lower<'_> {
                 let url = self.typing.template(url.as_ref()?, Some("be in a URL"));
                 Until::Http { url, status: status.clone() }
             }
+            UntilDecl::Command { argv } => Until::Command { argv: self.templates(argv) },
         })
     }
 

@@ -6,13 +6,16 @@
 //! Invariant: `steps` stand in a valid order – every edge points to a smaller index – so that a plan with a cycle cannot be
 //! written down.
 
+pub(crate) mod exprs;
 mod files;
+mod transfer;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use files::{Datum, FileContent, FileSpec, Patch, ReplaceLine};
+pub use transfer::{CopySpec, DownloadSpec};
 
 use crate::expr::{Expr, Template};
 use crate::types::{Field, Type};
@@ -308,6 +311,15 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         create: bool,
     },
+    /// A file of the host brought to the engine's own machine.
+    Download(DownloadSpec),
+    /// A file of another host brought to this one, through the engine.
+    Copy(CopySpec),
+    /// Starting the host anew.
+    Reboot {
+        /// How long it may take until it is back, in milliseconds.
+        within_ms: u64,
+    },
     /// As an undo: puts back what the step's action has kept, or removes the file where there was none.
     Restore,
 }
@@ -349,6 +361,11 @@ pub enum Until {
         url: Template,
         /// Statuses that count.
         status: Vec<u16>,
+    },
+    /// A program on the host, which only reads, ends with 0.
+    Command {
+        /// Program and arguments; never secret, never empty.
+        argv: Vec<Template>,
     },
 }
 

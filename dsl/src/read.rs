@@ -4,6 +4,7 @@
 //! read by name from [`Fields`], which refuses names that nobody reads.
 
 mod actions;
+mod call;
 mod defaults;
 mod fields;
 mod generate;

@@ -28,6 +28,20 @@ pub trait Files {
 
     /// The text of a file on the operator's machine, named by an input of type `SecretFile`. An error never repeats it.
     fn secret_file(&self, path: &str) -> Result<String, String>;
+
+    /// A workflow that is called by this one, by the name that `Call` gives: a file beside it, or one that is known by name.
+    fn workflow(&self, name: &str) -> Result<Called, String> {
+        let _ = name;
+        Err("no other workflow is at hand here".to_owned())
+    }
+}
+
+/// A workflow that is called, with the files around it.
+pub struct Called {
+    /// Its text. The name of the source says which it is: no two workflows have the same.
+    pub source: Source,
+    /// Its files.
+    pub files: Box<dyn Files>,
 }
 
 /// Something with the bytes of the source that it was read from.

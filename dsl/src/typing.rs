@@ -83,6 +83,8 @@ pub(crate) enum Place {
     Step { index: usize, undo: bool },
     /// In the `each` of a step, given by its index: it is computed once for all nodes.
     Each { index: usize },
+    /// In a call, given by its index: it runs on no host.
+    Call { index: usize },
     /// In an output of the workflow.
     Output,
     /// In a value that is fixed when the plan is made.
@@ -183,6 +185,7 @@ impl<'a> Typing<'a> {
     fn is_final(&self) -> bool {
         match self.place {
             Place::Step { index, .. } | Place::Each { index } => self.declared.steps[index].finally.is_some(),
+            Place::Call { .. } => false, // Calls stand in the body.
             Place::Output | Place::Fixed => false,
         }
     }
@@ -191,7 +194,7 @@ impl<'a> Typing<'a> {
     fn waits_for_an_end(&self, of: &str) -> bool {
         let other = self.declared.step_ids.get(of);
         match self.place {
-            Place::Step { index, .. } | Place::Each { index } => {
+            Place::Step { index, .. } | Place::Each { index } | Place::Call { index } => {
                 other.is_some_and(|other| self.declared.accepts_failure(index, *other))
             }
             Place::Output | Place::Fixed => false,
@@ -268,7 +271,7 @@ impl<'a> Typing<'a> {
             diagnostic = diagnostic.help(format!("say what it falls back to: `{path} ?? {fallback}`"));
             if self.condition {
                 diagnostic = diagnostic.help(format!("or ask first whether it is there: `{path} != none && …`"));
-            } else if let Place::Step { .. } = self.place {
+            } else if let Place::Step { .. } | Place::Call { .. } = self.place {
                 diagnostic =
                     diagnostic.help(format!("or run the step only where it is there: `when: \"{path} != none\"`"));
             }

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use crate::expr::{Expr, Part, Template};
 use crate::json;
-use crate::plan::{Action, Datum, Edge, EdgeKind, FileContent, OnFailure, Out, Patch, Plan, Step, Until, UploadFrom};
+use crate::plan::{
+    Action, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, OnFailure, Out, Patch, Plan, Step, Until,
+    UploadFrom,
+};
 use crate::types::Type;
 
 /// Where an expression stands, which decides what it can read.
@@ -100,6 +103,16 @@ impl Plan {
         }
         if !(0.0..=1.0).contains(&step.retry.jitter) {
             return wrong("has an impossible retry");
+        }
+        if let Action::Copy(copy) = &step.action
+            && !self.roles.get(&copy.from_role).is_some_and(|role| role.one)
+        {
+            return wrong("copies from a role that is not one host");
+        }
+        if let Action::Copy(CopySpec { mode, .. }) | Action::Download(DownloadSpec { mode, .. }) = &step.action
+            && mode.is_some_and(|mode| mode > 0o7777)
+        {
+            return wrong("writes a file with impossible permissions");
         }
         if step.retry.times == 0 || !step.retry.factor.is_finite() || step.retry.factor < 1.0 {
             return wrong("has an impossible retry");
@@ -212,6 +225,11 @@ impl Plan {
                     (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
                 }
             }
+            (Expr::Everywhere(of), _)
+                if !matches!(**of, Expr::Out { .. } | Expr::StepState(_) | Expr::StepChanged(_)) =>
+            {
+                refuse("reads everywhere what is of no step")
+            }
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
@@ -251,7 +269,7 @@ fn validate_out(out: &Out) -> Result<(), String> {
     }
 }
 
-type Visit<'v> = dyn FnMut(&Expr) -> Result<(), String> + 'v;
+pub(crate) type Visit<'v> = dyn FnMut(&Expr) -> Result<(), String> + 'v;
 
 impl Step {
     fn actions(&self) -> impl Iterator<Item = &Action> {
@@ -273,6 +291,9 @@ impl Step {
             | Action::Upload { .. }
             | Action::WriteFiles { .. }
             | Action::PatchFile { .. }
+            | Action::Download(_)
+            | Action::Copy(_)
+            | Action::Reboot { .. }
             | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => None,
@@ -309,6 +330,7 @@ impl Step {
                     Until::Ssh => Vec::new(),
                     Until::Tcp { port } => vec![port],
                     Until::Http { url, .. } => vec![url],
+                    Until::Command { argv } => argv.iter().collect(),
                 },
                 Action::Gate { text, .. } => vec![text],
                 Action::WriteFiles { files } => {
@@ -322,7 +344,11 @@ impl Step {
                     patch.lines().try_for_each(|line| template_exprs(line, visit))?;
                     vec![path]
                 }
-                Action::Restore => Vec::new(),
+                Action::Download(download) => vec![&download.from, &download.to],
+                Action::Copy(copy) => {
+                    [&copy.from, &copy.to].into_iter().chain(&copy.owner).chain(&copy.group).collect()
+                }
+                Action::Reboot { .. } | Action::Restore => Vec::new(),
             };
             for template in templates {
                 if template.secret {
@@ -361,7 +387,7 @@ fn template_exprs(template: &Template, visit: &mut Visit<'_>) -> Result<(), Stri
 }
 
 /// Visits an expression and all in it. Its depth is limited by the reader of JSON.
-fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
+pub(crate) fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
     visit(expr)?;
     match expr {
         Expr::Literal(_)
@@ -376,7 +402,7 @@ fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::OperationState
         | Expr::OperationFailure
         | Expr::Each => Ok(()),
-        Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
+        Expr::Everywhere(a) | Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {
             [a, b].into_iter().try_for_each(|x| walk(x, visit))
         }

@@ -1,10 +1,12 @@
 //! Checking a workflow: from a source to a [`Workflow`] or to what is wrong with it.
 
 use crate::assets::{self, Assets};
+use crate::calls::Calls;
 use crate::code::Code;
 use crate::declared::{Declared, InputDecl, Named, RoleDecl, RoleKind};
 use crate::diagnostic::{Diagnostic, Sink, position};
-use crate::lower::{self, Lowered, Whole};
+use crate::inline::{Inlined, inline};
+use crate::lower::{self, Lowered, Passed, Whole};
 use crate::source::{Files, Source, quote};
 use crate::types::Field;
 use crate::typing::Used;
@@ -29,6 +31,8 @@ pub struct Workflow {
     pub(crate) steps: Vec<Lowered>,
     pub(crate) whole: Whole,
     pub(crate) assets: Assets,
+    /// Values that calls hand on.
+    pub(crate) passed: Vec<Passed>,
 }
 
 /// An input as the outside sees it.
@@ -56,13 +60,15 @@ pub struct RoleInfo<'a> {
 /// Checks a workflow. All that can be found is found in one run.
 pub fn check(source: &Source, files: &dyn Files) -> Checked {
     let mut sink = Sink::default();
-    let workflow = build(source, files, &mut sink).filter(|_| !sink.has_errors());
+    let workflow = build(source, files, &mut Calls::of(&source.name), &mut sink).filter(|_| !sink.has_errors());
     Checked { workflow, diagnostics: sink.into_sorted() }
 }
 
-fn build(source: &Source, files: &dyn Files, sink: &mut Sink) -> Option<Workflow> {
+/// Checks a workflow that stands among others that call it.
+pub(crate) fn build(source: &Source, files: &dyn Files, calls: &mut Calls, sink: &mut Sink) -> Option<Workflow> {
     let node = syntax::parse(&source.text, sink)?;
     let mut declared = read::workflow(&source.text, &node, sink);
+    calls.load(&mut declared, files, sink);
     lets::settle(&mut declared, sink);
     let assets = assets::load(&declared, files, sink);
     let graph = graph::build(&declared, sink);
@@ -78,14 +84,19 @@ fn build(source: &Source, files: &dyn Files, sink: &mut Sink) -> Option<Workflow
     if !sink.has_errors() {
         report_unused(&declared, &used, sink);
     }
+    if sink.has_errors() {
+        return None;
+    }
+    let Inlined { steps, whole, inputs, assets, passed } = inline(steps, whole, assets, &declared, sink);
     Some(Workflow {
         name: declared.name?.value,
         about: declared.about.unwrap_or_default(),
-        inputs: declared.inputs,
+        inputs,
         roles: declared.roles,
         steps,
         whole,
         assets,
+        passed,
     })
 }
 

@@ -13,8 +13,12 @@
 //! error (I8).
 
 mod begin;
+mod content;
+mod copy;
+mod download;
 mod error;
 mod exec;
+mod give;
 mod handle;
 mod idle;
 mod job_script;
@@ -27,16 +31,21 @@ mod live;
 mod local;
 mod output;
 mod read;
+mod restarted;
 mod run;
 mod spec;
 mod ssh_connection;
 mod ssh_login;
 mod upload;
 
+pub use content::{Content, There};
+pub use copy::Copy;
+pub use download::Download;
 pub use error::{Error, ErrorKind};
 pub use handle::Host;
 pub use jobs::Begun;
 pub use known_hosts::KnownHosts;
 pub use live::{Live, Progress};
 pub use read::FileContent;
+pub use restarted::Restarted;
 pub use spec::*;

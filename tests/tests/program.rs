@@ -154,6 +154,63 @@ fn every_text_arrives_byte_for_byte() {
 }
 
 #[test]
+fn every_text_is_the_content_and_the_name_of_files_byte_for_byte() {
+    let (anneal, sshd, corpus) = (Anneal::new(), Sshd::start(), corpus());
+    let dir = anneal.folder().join("files");
+    let named = |text: &str| !text.is_empty() && !text.contains('/') && text.len() <= 200;
+    let (mut inputs, mut given, mut steps) = (String::new(), String::new(), String::new());
+    for (at, text) in corpus.iter().enumerate() {
+        let (first, second) = text.split_at(text.floor_char_boundary(text.len() / 2));
+        write!(inputs, "\"a{at}\": Text(), \"b{at}\": Text(), ").expect("a String takes all");
+        write!(given, "\"a{at}\": Value({}), \"b{at}\": Value({}), ", ron(first), ron(second))
+            .expect("a String takes all");
+        let whole = format!("${{{{ inputs.a{at} }}}}${{{{ inputs.b{at} }}}}");
+        for (role, other) in [("near", "far"), ("far", "near")] {
+            let mut step = |id: &str, action: String| {
+                writeln!(steps, "Step(id: \"{id}_{role}_{at}\", on: \"{role}\", do: {action}),")
+                    .expect("a String takes all");
+            };
+            let path = |name: &str| format!("${{{{ inputs.dir }}}}/{name}");
+            step("write", format!("WriteFile(to: \"{}\", content: \"{whole}\")", path(&format!("write.{role}.{at}"))));
+            if named(text) {
+                std::fs::create_dir_all(dir.join("from")).expect("a folder");
+                std::fs::write(dir.join("from").join(text), text).expect("a file");
+                let from = path(&format!("from/{whole}"));
+                step("get", format!("Download(from: \"{from}\", to: \"{}\")", path(&format!("get {role}/{whole}"))));
+                // A newline has no place in the name of what is written on a host.
+                if !text.contains('\n') {
+                    let to = path(&format!("copy {role}/{whole}"));
+                    let from = format!("(role: \"{other}\", path: \"{from}\")");
+                    step("copy", format!("Copy(from: {from}, to: (path: \"{to}\"))"));
+                }
+            }
+        }
+    }
+    let head = format!("Workflow(name: \"named\", inputs: {{ \"dir\": Text(), {inputs} }}");
+    anneal.file("workflow.ron", format!("{head}, roles: {{ \"near\": One, \"far\": One }}, steps: [ {steps} ])"));
+    write!(given, "\"dir\": Value({})", ron(&dir.to_string_lossy())).expect("a String takes all");
+    anneal.file("inv.ron", hosts(&sshd, &given));
+    run(&anneal, &[]).must_be(0);
+    for (at, text) in corpus.iter().enumerate() {
+        for role in ["near", "far"] {
+            let is = |path: &Path| {
+                let got = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                assert!(got == text.as_bytes(), "{} is not {text:?}", path.display());
+            };
+            is(&dir.join(format!("write.{role}.{at}")));
+            if named(text) {
+                is(&dir.join(format!("get {role}")).join(text));
+                if !text.contains('\n') {
+                    is(&dir.join(format!("copy {role}")).join(text));
+                }
+            }
+        }
+    }
+    let injected = files_below(anneal.folder()).into_iter().find(|(path, _)| path.ends_with("INJECTED"));
+    assert_eq!(injected.map(|(path, _)| path), None);
+}
+
+#[test]
 fn a_nul_is_refused_with_a_message() {
     let anneal = Anneal::new();
     anneal.file("nul", "a\0b");
@@ -170,6 +227,10 @@ fn a_nul_is_refused_with_a_message() {
         ("do: Run([\"true\"]), env: { \"X\": \"a\\u{0}b\" }", "X"),
         ("do: Run([\"true\"]), stdin: \"a\\u{0}b\"", "stdin"),
         ("do: Run([\"true\"]), cwd: \"/a\\u{0}b\"", "cwd"),
+        ("do: WriteFile(to: \"/a\", content: \"a\\u{0}b\")", "content"),
+        ("do: Download(from: \"/a\\u{0}b\", to: \"/a\")", "from"),
+        ("do: Download(from: \"/a\", to: \"/a\\u{0}b\")", "to"),
+        ("do: Copy(from: (role: \"m\", path: \"/a\\u{0}b\"), to: (path: \"/a\"))", "path"),
     ] {
         workflow(step);
         let ended = anneal.expect(2, ["check", "workflow.ron"]);

@@ -1,6 +1,7 @@
 //! What steps say of how they wait, where they run and whether they changed something: run on hosts that are `Local`.
 
 use anneal_tests::anneal::Anneal;
+use anneal_tests::until::SOON;
 
 /// Writes what it is called to `log`, with its host: `log NAME EXIT`.
 const LOG: &str = "#!/bin/sh\necho \"$1 $WHERE\" >>\"$LOG\"\nexit \"${2:-0}\"\n";
@@ -90,4 +91,46 @@ fn who_waits_for_an_end_comes_after_a_failure_and_again_when_it_is_resumed() {
     assert_eq!(count(&after, "patch w1"), 2, "{after:?}");
     assert_eq!(count(&after, "undrain-failed w1"), 2, "done about the new attempt: {after:?}");
     assert_eq!(count(&after, "patch w2"), 1, "what succeeded is not run again: {after:?}");
+}
+
+const INNER: &str = r#"Workflow(
+    name: "inner",
+    inputs: { "name": Text(), "log": Text(), "token": Text(secret: true, generate: 20) },
+    roles: { "vm": One },
+    steps: [
+        Step(id: "a", on: "vm", do: Script(file: "inner.sh", args: ["${{ inputs.name }}"]),
+            env: { "LOG": "${{ inputs.log }}", "TOKEN": "${{ inputs.token }}" }, out: { "said": Stdout(type: Text) }),
+        Step(id: "wait", on: "vm", needs: ["a"], do: Shell("while [ ! -e \"$LOG.go\" ]; do sleep 0.1; done"), env: { "LOG": "${{ inputs.log }}" }),
+    ],
+    finally: [Step(id: "end", on: "vm", do: Shell("echo end >>\"$LOG\""), env: { "LOG": "${{ inputs.log }}" })],
+    outputs: { "said": "${{ steps.a.out.said }} by ${{ roles.vm.name }}" },
+)"#;
+
+const OUTER: &str = r#"Workflow(
+    name: "outer",
+    inputs: { "log": Text() },
+    roles: { "one": One },
+    steps: [
+        Step(id: "first", on: "one", do: Run(["echo", "it's $(me)"]), out: { "text": Stdout(type: Text) }),
+        Call(id: "call", workflow: "parts/inner.ron", roles: { "vm": "one" }, with: { "name": "${{ steps.first.out.text }}", "log": "${{ inputs.log }}" }),
+        Step(id: "last", on: "one", needs: ["call"], do: Run(["echo", "${{ steps.call.out.said }}"]), out: { "text": Stdout(type: Text) }),
+    ],
+    outputs: { "text": "${{ steps.last.out.text }}" },
+)"#;
+
+#[test]
+fn a_call_is_resumed_where_it_was_as_the_rest_is() {
+    let anneal = Anneal::new();
+    let file = anneal.file("outer.ron", OUTER).display().to_string();
+    anneal.file("parts/inner.ron", INNER);
+    anneal.file("parts/inner.sh", "#!/bin/sh\necho \"a $1\" >>\"$LOG\"\nprintf '%s' \"$1\"\n");
+    let log_file = anneal.folder().join("log").display().to_string();
+    let running = anneal.start(["run", &file, "--host", "one=local", "--input", &format!("log={log_file}")]);
+    running.talk("call/wait@one", SOON);
+    running.kill();
+    let id = anneal.operations().pop().expect("an operation");
+    anneal.file("log.go", "");
+    let ended = anneal.expect(0, ["resume", &id]);
+    ended.says(&["text = it's $(me) by one", "call/wait@one", "found again"]);
+    assert_eq!(log(&anneal), ["a it's $(me)", "end"], "nothing was done twice");
 }

@@ -27,19 +27,19 @@ impl Lower<'_> {
             _ => step.title(),
         };
         for part in parts(&role.value) {
-            self.known_role(part, role, &title);
+            self.known_role(part, role, &format!("{title} runs on"));
         }
     }
 
-    /// Whether a role is declared; if not, that is reported. `at` is where it is named.
-    fn known_role(&mut self, name: &str, at: &Spanned<String>, title: &str) -> bool {
+    /// Whether a role is declared; if not, that is reported. `at` is where it is named, `what` what is said of it.
+    pub(super) fn known_role(&mut self, name: &str, at: &Spanned<String>, what: &str) -> bool {
         if self.typing.declared.roles.get(name).is_some() {
             self.typing.used.roles.insert(name.to_owned());
             return true;
         }
         let known: Vec<&str> = self.typing.declared.roles.iter().map(|role| role.name.value.as_str()).collect();
         let nearest = self.typing.sink.nearest(name, known.iter().copied());
-        let message = format!("{title} runs on {}, which no role is called", quote(name));
+        let message = format!("{what} {}, which no role is called", quote(name));
         let diagnostic = Diagnostic::error(Code::UnknownRole, message).at(&at.span, "not a role of this workflow");
         self.typing.sink.push(match nearest {
             Some(nearest) => diagnostic.help(format!("a role is called `{nearest}`")),
@@ -52,7 +52,7 @@ impl Lower<'_> {
     /// `run_at` names another role, of one host.
     fn run_at(&mut self, step: &StepDecl) {
         let Some(role) = &step.run_at else { return };
-        if !self.known_role(&role.value, role, &step.title()) {
+        if !self.known_role(&role.value, role, &format!("{} runs at", step.title())) {
             return;
         }
         if step.role() == Some(&role.value) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Action;
+use super::{Action, CopySpec};
 use crate::expr::{Expr, Template};
 
 /// A file, and what it is to be.
@@ -152,6 +152,9 @@ impl Action {
             | Action::Wait { .. }
             | Action::Gate { .. }
             | Action::PatchFile { .. }
+            | Action::Download(_)
+            | Action::Copy(_)
+            | Action::Reboot { .. }
             | Action::Restore => &[],
         }
     }
@@ -159,18 +162,25 @@ impl Action {
     /// Whether it keeps what was there before, so that [`Action::Restore`] can put it back.
     pub fn keeps_backup(&self) -> bool {
         let files = self.files();
-        matches!(self, Action::PatchFile { .. }) || (!files.is_empty() && files.iter().all(|file| file.backup))
+        matches!(self, Action::PatchFile { .. } | Action::Copy(CopySpec { backup: true, .. }))
+            || (!files.is_empty() && files.iter().all(|file| file.backup))
     }
 
     /// Whether the engine itself does it, by something that is harmless to repeat: nothing on the host outlives the engine,
     /// and an attempt that was cut off is simply done again.
     pub fn is_in_engine(&self) -> bool {
         match self {
-            Action::Upload { .. } | Action::WriteFiles { .. } | Action::PatchFile { .. } | Action::Wait { .. } => true,
+            Action::Upload { .. }
+            | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
+            | Action::Download(_)
+            | Action::Copy(_)
+            | Action::Wait { .. } => true,
             Action::Run { .. }
             | Action::Shell { .. }
             | Action::Script { .. }
             | Action::Gate { .. }
+            | Action::Reboot { .. }
             | Action::Restore => false,
         }
     }

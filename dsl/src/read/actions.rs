@@ -1,9 +1,11 @@
 //! Actions: what a step does, asks and undoes.
 
 mod files;
+mod hosts;
 mod patch;
 
 pub(super) use files::check_restore;
+pub(super) use hosts::{check_reboot, settle_role};
 
 use super::fields::{Fields, Shape};
 use super::scalars::Reader;
@@ -26,7 +28,20 @@ const HTTP: Shape = Shape { name: "Http", fields: &["url", "status"], positional
 
 /// Reads what a step does.
 pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
-    let known = &["Run", "Shell", "Script", "Upload", "WriteFile", "WriteFiles", "PatchFile", "Wait", "Gate"];
+    let known = &[
+        "Run",
+        "Shell",
+        "Script",
+        "Upload",
+        "Download",
+        "Copy",
+        "WriteFile",
+        "WriteFiles",
+        "PatchFile",
+        "Reboot",
+        "Wait",
+        "Gate",
+    ];
     let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
 }
@@ -49,6 +64,9 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
         "Shell" => shell(node, reader),
         "Script" => script(node, reader),
         "Upload" => upload(node, reader),
+        "Download" => hosts::download(node, reader),
+        "Copy" => hosts::copy(node, reader),
+        "Reboot" => hosts::reboot(node, reader),
         "WriteFile" => files::write_file(node, reader),
         "WriteFiles" => files::write_files(node, reader),
         "PatchFile" => patch::patch_file(node, reader),
@@ -60,27 +78,36 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
 }
 
 fn run(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
-    let example = "Run([\"program\", \"argument\"])";
-    let list = reader.single(node, example)?;
+    argv(node, "Run", reader).map(|argv| ActionKind::Run { argv })
+}
+
+/// A program and its arguments, of `Run` or of what is written like it.
+fn argv(node: &Node, word: &str, reader: &mut Reader) -> Option<Vec<TemplateSyntax>> {
+    let example = format!("{word}([\"program\", \"argument\"])");
+    let list = reader.single(node, &example)?;
     if let Kind::Text(text) = &list.kind {
-        let diagnostic = Diagnostic::error(Code::WrongShape, "`Run` is given a text, but a list is expected")
+        let message = format!("`{word}` is given a text, but a list is expected");
+        let diagnostic = Diagnostic::error(Code::WrongShape, message)
             .at(&text.span, "not a list")
             .help(format!("write program and arguments as a list: `{example}`"));
-        reader.sink.push(diagnostic.help("or let a shell read it: `Shell(\"…\")`"));
+        reader.sink.push(match word {
+            "Run" => diagnostic.help("or let a shell read it: `Shell(\"…\")`"),
+            _ => diagnostic,
+        });
         return None;
     }
-    let argv = templates(list, "Run", reader)?;
+    let argv = templates(list, word, reader)?;
     if matches!(&list.kind, Kind::List(list) if list.is_empty()) {
-        let message = "`Run` has no program";
+        let message = format!("`{word}` has no program");
         reader.sink.push(Diagnostic::error(Code::Empty, message).at(&list.span, "the program stands first"));
         return None;
     }
     if argv.first().and_then(TemplateSyntax::literal).is_some_and(|program| program.trim().is_empty()) {
-        let message = "the program of `Run` is empty";
+        let message = format!("the program of `{word}` is empty");
         reader.sink.push(Diagnostic::error(Code::Empty, message).at(&argv[0].span, "the program stands here"));
         return None;
     }
-    Some(ActionKind::Run { argv })
+    Some(argv)
 }
 
 fn templates(node: &Node, field: &str, reader: &mut Reader) -> Option<Vec<TemplateSyntax>> {
@@ -145,6 +172,11 @@ fn upload(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
 
 /// The absolute path of a file on the host.
 fn host_path(node: &Node, field: &str, reader: &mut Reader) -> Option<TemplateSyntax> {
+    absolute(node, field, "on the host", reader)
+}
+
+/// The absolute path of a file, on the machine that is said.
+fn absolute(node: &Node, field: &str, machine: &str, reader: &mut Reader) -> Option<TemplateSyntax> {
     let text = reader.some_text(node, field)?;
     let path = template(text, reader.sink)?;
     let begins = match path.parts.first() {
@@ -152,7 +184,7 @@ fn host_path(node: &Node, field: &str, reader: &mut Reader) -> Option<TemplateSy
         _ => true,
     };
     if !begins {
-        reader.malformed(&text.span, field, "an absolute path on the host is expected");
+        reader.malformed(&text.span, field, format!("an absolute path {machine} is expected"));
     } else if text.value.ends_with('/') {
         reader.malformed(&text.span, field, "the path of the file is expected, not that of a folder");
     }
@@ -251,7 +283,7 @@ fn approvers(node: &Node, reader: &mut Reader) -> Vec<String> {
 }
 
 fn until(node: &Node, reader: &mut Reader) -> Option<UntilDecl> {
-    match reader.variant(node, "something to wait for", &["Ssh", "Tcp", "Http"])? {
+    match reader.variant(node, "something to wait for", &["Ssh", "Tcp", "Http", "Command"])? {
         "Ssh" => reader.bare(node).map(|()| UntilDecl::Ssh),
         "Tcp" => {
             let mut fields = Fields::open(node, &TCP, "`Tcp`", reader.sink)?;
@@ -263,6 +295,7 @@ fn until(node: &Node, reader: &mut Reader) -> Option<UntilDecl> {
             });
             Some(UntilDecl::Tcp { port })
         }
+        "Command" => argv(node, "Command", reader).map(|argv| UntilDecl::Command { argv }),
         _ => {
             let mut fields = Fields::open(node, &HTTP, "`Http`", reader.sink)?;
             let url = fields.required("url", reader.sink).and_then(|node| reader.some_text(node, "url"));

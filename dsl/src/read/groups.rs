@@ -2,9 +2,9 @@
 
 use super::defaults::Defaults;
 use super::fields::{Fields, Shape};
-use super::needs;
 use super::scalars::{Reader, name};
 use super::steps::{self, Within};
+use super::{call, needs};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, BatchDecl, Declared, GateDecl, GroupDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -67,6 +67,8 @@ pub(super) fn group<'t>(node: &'t Node, defaults: &Defaults<'t>, declared: &mut 
             let diagnostic = Diagnostic::error(Code::Misplaced, "a group stands in a group");
             let diagnostic = diagnostic.at(&node.head(), "a host would pass through both at once");
             reader.sink.push(diagnostic.help("put the steps into one group, or one group behind the other by `needs`"));
+        } else if steps::is_called(node, "Call") {
+            call::misplaced(node, "a group", declared, reader);
         } else if let Some(step) = steps::add(node, &within, &defaults, declared, reader) {
             declared.groups[index].steps.push(step);
         }
@@ -152,7 +154,7 @@ pub(super) fn of_one(step: usize, node: &Node, declared: &mut Declared, reader: 
     Some(step)
 }
 
-fn batch(node: &Node, reader: &mut Reader) -> Option<BatchDecl> {
+pub(super) fn batch(node: &Node, reader: &mut Reader) -> Option<BatchDecl> {
     let mut fields = Fields::open(node, &BATCH, "`batch`", reader.sink)?;
     let mut batch = BatchDecl::default();
     if let Some(node) = fields.required("sizes", reader.sink) {
@@ -219,6 +221,8 @@ pub(super) fn finally<'t>(node: &'t Node, defaults: &Defaults<'t>, declared: &mu
             declared.has_unread_steps = true;
             let diagnostic = Diagnostic::error(Code::Misplaced, "a group stands in `finally`");
             reader.sink.push(diagnostic.at(&node.head(), "only steps stand here"));
+        } else if steps::is_called(node, "Call") {
+            call::misplaced(node, "`finally`", declared, reader);
         } else {
             steps::add(node, &Within::Finally, defaults, declared, reader);
         }

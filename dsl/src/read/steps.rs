@@ -3,7 +3,7 @@
 use super::defaults::Defaults;
 use super::fields::{Fields, Shape};
 use super::scalars::{Reader, name};
-use super::{actions, groups, needs, outs, policies, run};
+use super::{actions, call, groups, needs, outs, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -82,6 +82,8 @@ pub(super) fn steps<'t>(node: &'t Node, defaults: &Defaults<'t>, declared: &mut 
     for node in list {
         if is_called(node, "Group") {
             groups::group(node, defaults, declared, reader);
+        } else if is_called(node, "Call") {
+            call::call(node, declared, reader);
         } else {
             add(node, &Within::Body, defaults, declared, reader);
         }
@@ -130,7 +132,7 @@ pub(super) fn add<'t>(
 /// Whether what follows a step stands in it, because its bracket is not closed where it was meant to be.
 fn has_swallowed(node: &Node) -> bool {
     let Kind::Struct(this) = &node.kind else { return false };
-    this.positional.iter().any(|node| is_called(node, "Step") || is_called(node, "Group"))
+    this.positional.iter().any(|node| ["Step", "Group", "Call"].into_iter().any(|word| is_called(node, word)))
 }
 
 /// Reads a step, and gives its own `batch` unread.
@@ -150,12 +152,14 @@ fn step<'t>(
     let broken = broken || fields.is_broken() || matches!(within, Within::Group { broken: true, .. });
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
     let gate = fields.optional("do").is_some_and(|node| is_called(node, "Gate"));
+    let copy = fields.optional("do").is_some_and(|node| is_called(node, "Copy"));
     let waits = fields.optional("do").is_some_and(|node| is_called(node, "Wait"));
     // Nothing that a default can say has a meaning in a gate.
     let mut fields = if gate { fields } else { fields.with_defaults(defaults.layers()) };
     let on = match within {
         Within::Group { .. } => fields.optional("on"),
-        Within::Body | Within::Finally if gate => fields.optional("on"),
+        // A gate has none, and a `Copy` may say it by its `to`.
+        Within::Body | Within::Finally if gate || copy => fields.optional("on"),
         Within::Body | Within::Finally => fields.required("on", reader.sink),
     };
     let (group, over, group_when, group_may_be_skipped) = match within {
@@ -235,7 +239,9 @@ fn step<'t>(
     step.cwd = text("cwd", fields.or_default("cwd"));
     run::fields(&mut step, &mut fields, reader);
     always(&mut step, &mut fields, reader);
+    actions::settle_role(&mut step, &fields, reader);
     without_effect(&mut step, &fields, reader);
+    actions::check_reboot(&step, reader);
     actions::check_restore(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
         step.finally = on_state(node, reader);
@@ -324,7 +330,10 @@ pub(super) fn spanned(text: &Text) -> Spanned<String> {
 fn without_effect(step: &mut StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(action) = &step.action else { return };
     let is_command = action.is_command();
-    let has_command = is_command || step.probe.is_some() || step.undo.as_ref().is_some_and(ActionDecl::is_command);
+    let has_command = is_command
+        || action.asks_by_command()
+        || step.probe.is_some()
+        || step.undo.as_ref().is_some_and(ActionDecl::is_command);
     let is_gate = step.is_gate();
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
     let title = step.title();
@@ -347,7 +356,7 @@ fn without_effect(step: &mut StepDecl, fields: &Fields, reader: &mut Reader) {
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");
     refuse("out", !is_command && !step.out.is_empty(), "the action is no program, so it writes nothing");
     let no_user = refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
-    refuse("run_at", is_wait && step.run_at.is_some(), "a wait looks from here");
+    refuse("run_at", is_wait && !has_command && step.run_at.is_some(), "a wait looks from here");
     if no_env {
         step.env.clear();
     }

@@ -2,7 +2,7 @@
 
 use super::{Place, Shape, Typed, Typing};
 use crate::code::Code;
-use crate::declared::{InputDecl, OutDecl, RoleKind};
+use crate::declared::{CallDecl, InputDecl, OutDecl, RoleKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Expr, HostProperty};
 use crate::expression::{Syntax, SyntaxKind};
@@ -179,6 +179,9 @@ impl Typing<'_> {
         }
         let declared = self.declared;
         let (step, position) = (&declared.steps[index], self.position[index]);
+        if let Some(call) = &step.call {
+            return self.call_output(call, index, name, what, rest);
+        }
         let several = self.reads_several(index);
         match (what.value, rest) {
             ("state" | "changed", rest) => {
@@ -212,10 +215,37 @@ impl Typing<'_> {
         }
     }
 
+    /// `steps.CALL.out.NAME`: an output of the workflow that is called, which is a text.
+    fn call_output(&mut self, call: &CallDecl, index: usize, name: &Name, what: &Name, rest: &[Name]) -> Typed {
+        let (position, title) = (self.position[index], self.declared.steps[index].title());
+        let Some(callee) = &call.callee else { return Typed::unknown() };
+        let ("out", [out, rest @ ..]) = (what.value, rest) else {
+            let message = format!("{title} has no {}, only outputs", quote(what.value));
+            let diagnostic = Diagnostic::error(Code::UnknownReference, message).at(&what.span, "of a call only `out`");
+            self.sink.push(diagnostic.help(format!("it is written `steps.{}.out.name`", name.value)));
+            return Typed::unknown();
+        };
+        if !callee.whole.outputs.contains_key(out.value) {
+            let known: Vec<&str> = callee.whole.outputs.keys().map(String::as_str).collect();
+            return self.unknown_name(out, &format!("workflow `{}` has no output", callee.name()), &known);
+        }
+        if self.declared.steps[index].has_each {
+            let message = format!("the outputs of {title} are not one value");
+            self.error(Code::NotOneHost, message, &name.span, "runs for several elements");
+            return Typed::unknown();
+        }
+        let path = format!("steps.{}.out.{}", name.value, out.value);
+        let expr = Expr::Out { step: position, name: out.value.to_owned() };
+        let typed = Typed { optional: self.may_be_absent(index), ..Typed::new(expr, Type::Text) };
+        let typed = self.narrow(typed, &path);
+        self.fields(typed, path, rest)
+    }
+
     /// Whether the output of a step may be absent where it is read here.
     fn may_be_absent(&self, index: usize) -> bool {
         let step = &self.declared.steps[index];
-        let (Place::Step { index: this, .. } | Place::Each { index: this }) = self.place else {
+        let (Place::Step { index: this, .. } | Place::Each { index: this } | Place::Call { index: this }) = self.place
+        else {
             return step.may_be_skipped || step.group_may_be_skipped;
         };
         let reader = &self.declared.steps[this];
@@ -258,7 +288,9 @@ impl Typing<'_> {
             return false;
         }
         match self.place {
-            Place::Step { index: this, undo: false } | Place::Each { index: this } if this == index => {
+            Place::Step { index: this, undo: false } | Place::Each { index: this } | Place::Call { index: this }
+                if this == index =>
+            {
                 let message = "a step cannot read itself";
                 self.error(Code::NotHere, message, &name.span, "known only when it has ended, in `undo`");
                 false
@@ -267,7 +299,7 @@ impl Typing<'_> {
                 self.fixed_only(name);
                 false
             }
-            Place::Step { .. } | Place::Each { .. } | Place::Output => true,
+            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => true,
         }
     }
 
@@ -354,6 +386,10 @@ impl Typing<'_> {
             Place::Each { .. } => {
                 let message = "the list of `each` is known before any of its nodes is on a host";
                 self.sink.push(no_host(message, name_the_role));
+                return Typed::unknown();
+            }
+            Place::Call { .. } => {
+                self.sink.push(no_host("a call runs on no host itself", name_the_role));
                 return Typed::unknown();
             }
             Place::Step { .. } => {}

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use dsl::value::FileRef;
-use dsl::{Compiled, Diagnostic, Files, Given, GivenValue, Origin, Source, check};
+use dsl::{Called, Compiled, Diagnostic, Files, Given, GivenValue, Origin, Source, check};
 
 /// The folder of the tests.
 pub fn folder() -> PathBuf {
@@ -28,11 +28,41 @@ impl Files for TestFiles {
         }
     }
 
+    fn workflow(&self, name: &str) -> Result<Called, String> {
+        let source = |text| Source { name: format!("{name}.ron"), text };
+        if let Ok(text) = std::fs::read_to_string(folder().join("called").join(format!("{name}.ron"))) {
+            return Ok(Called { source: source(text), files: Box::new(TestFiles) });
+        }
+        let text = std::fs::read_to_string(bundled().join(format!("{name}.ron"))).map_err(|_| "no such workflow")?;
+        Ok(Called { source: source(text), files: Box::new(Bundled) })
+    }
+
     fn secret_file(&self, path: &str) -> Result<String, String> {
         match path {
             "/secrets/key" => Ok("-----BEGIN KEY-----\ncanary-4f1d9c\n-----END KEY-----\n".to_owned()),
             _ => Err("no such file".to_owned()),
         }
+    }
+}
+
+fn bundled() -> PathBuf {
+    folder().join("../../workflows")
+}
+
+/// The files of the bundled workflows.
+struct Bundled;
+
+impl Files for Bundled {
+    fn asset(&self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(bundled().join(path)).map_err(|_| "no such file".to_owned())
+    }
+
+    fn file(&self, path: &str) -> Result<FileRef, String> {
+        TestFiles.file(path)
+    }
+
+    fn secret_file(&self, path: &str) -> Result<String, String> {
+        TestFiles.secret_file(path)
     }
 }
 

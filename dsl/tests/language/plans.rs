@@ -222,6 +222,7 @@ fn action(action: &Action) -> String {
                 Until::Ssh => "ssh".to_owned(),
                 Until::Tcp { port } => format!("tcp {}", template(port)),
                 Until::Http { url, status } => format!("http {} {status:?}", template(url)),
+                Until::Command { argv } => format!("command {}", list(argv)),
             };
             let show = dsl::duration::show;
             format!("wait {until} within {} every {}", show(*within_ms), show(*every_ms))
@@ -231,8 +232,26 @@ fn action(action: &Action) -> String {
         }
         Action::WriteFiles { files } => files.iter().map(file).collect::<Vec<_>>().join(" and "),
         Action::PatchFile { path, patch, create } => format!("patch {} create {create} {patch:?}", template(path)),
+        Action::Download(download) => {
+            format!("download {} to {} mode {:?}", template(&download.from), template(&download.to), download.mode)
+        }
+        Action::Copy(copy) => format!(
+            "copy {} of {} to {} mode {:?} {}:{}{}",
+            template(&copy.from),
+            copy.from_role,
+            template(&copy.to),
+            copy.mode,
+            of(&copy.owner),
+            of(&copy.group),
+            if copy.backup { " backup" } else { "" }
+        ),
+        Action::Reboot { within_ms } => format!("reboot within {}", dsl::duration::show(*within_ms)),
         Action::Restore => "restore".to_owned(),
     }
+}
+
+fn of(name: &Option<Template>) -> String {
+    name.as_ref().map_or("-".to_owned(), template)
 }
 
 fn file(file: &FileSpec) -> String {
@@ -240,7 +259,6 @@ fn file(file: &FileSpec) -> String {
         FileContent::Text(text) => template(text),
         FileContent::Jinja { asset, vars } => format!("jinja {asset} {vars:?}"),
     };
-    let of = |name: &Option<Template>| name.as_ref().map_or("-".to_owned(), template);
     let (owner, group) = (of(&file.owner), of(&file.group));
     let backup = if file.backup { " backup" } else { "" };
     format!("write {} mode {:o} {owner}:{group}{backup} {content}", template(&file.to), file.mode())

@@ -35,6 +35,10 @@ impl Scope for Scene {
         Value::Bool(true)
     }
 
+    fn everywhere(&self, _: &dsl::expr::Expr) -> Value {
+        Value::None
+    }
+
     fn host(&self, property: HostProperty) -> Value {
         match property {
             HostProperty::Name => text("vm1"),

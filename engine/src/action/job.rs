@@ -177,7 +177,7 @@ fn missing_value(missing: Missing, exit: i32) -> Failure {
 }
 
 /// What the program wrote, filtered and kept; nothing of a step that puts out a secret.
-async fn kept(context: &Context, call: &Call, end: &JobEnd) -> Result<Option<OutputRef>, Failure> {
+pub(super) async fn kept(context: &Context, call: &Call, end: &JobEnd) -> Result<Option<OutputRef>, Failure> {
     if call.silent {
         return Ok(None);
     }
@@ -240,7 +240,7 @@ async fn files(host: &Host, call: &Call) -> Result<BTreeMap<String, Vec<u8>>, Op
     Ok(files)
 }
 
-fn exit_failure(context: &Context, call: &Call, end: &JobEnd) -> Failure {
+pub(super) fn exit_failure(context: &Context, call: &Call, end: &JobEnd) -> Failure {
     let exit = end.exit;
     let class = FailureClass::Exit(exit);
     if call.silent {

@@ -1,4 +1,5 @@
-//! `Wait`: until the host accepts our login, a TCP port accepts, or an HTTP server answers – all seen from here.
+//! `Wait`: until the host accepts our login, a TCP port accepts, or an HTTP server answers – all seen from here; or a program
+//! on the host, which only reads, ends with 0.
 
 use std::time::Duration;
 
@@ -9,20 +10,30 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::failure;
-use crate::host::{Host, Live, Stream};
+use super::{failure, output};
+use crate::host::{Host, Job, JobEnd, Live, Stream};
 use crate::operation::{Failure, FailureClass, NodeOutcome};
-use crate::runner::Ready;
+use crate::runner::{Context, Ready};
 
 /// One look may not take longer than this.
 const ONE_LOOK: Duration = Duration::from_secs(10);
 
 /// Waits. A look that can never succeed (a wrong password, a changed host key) ends it at once.
-pub async fn wait(host: &Host, until: &Ready, within: Duration, every: Duration, live: &dyn Live) -> NodeOutcome {
+pub async fn wait(
+    context: &Context,
+    host: &Host,
+    until: &Ready,
+    within: Duration,
+    every: Duration,
+    live: &dyn Live,
+) -> NodeOutcome {
     let deadline = Instant::now() + within;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let look = timeout(left.min(ONE_LOOK).max(Duration::from_millis(1)), look(host, until)).await;
+        let left = left.max(Duration::from_millis(1));
+        // A program may take its time, and is ended on its host when that is over.
+        let longest = if matches!(until, Ready::Command(_)) { left + ONE_LOOK } else { left.min(ONE_LOOK) };
+        let look = timeout(longest, look(context, host, until, left)).await;
         let seen = match look {
             Ok(Ok(())) => return NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None },
             Ok(Err(Look::Never(failure))) => return NodeOutcome::Failed { failure, output: None },
@@ -47,7 +58,7 @@ enum Look {
     Never(Failure),
 }
 
-async fn look(host: &Host, until: &Ready) -> Result<(), Look> {
+async fn look(context: &Context, host: &Host, until: &Ready, left: Duration) -> Result<(), Look> {
     match until {
         Ready::Ssh => host.check().await.map_err(|error| {
             if error.is_connection() { Look::NotYet(error.to_string()) } else { Look::Never(failure::of(&error)) }
@@ -60,6 +71,24 @@ async fn look(host: &Host, until: &Ready) -> Result<(), Look> {
             let got = get(url).await?;
             if status.contains(&got) { Ok(()) } else { Err(Look::NotYet(format!("{url} answers {got}"))) }
         }
+        Ready::Command(job) => {
+            let job = Job { timeout: left.min(job.timeout), ..job.clone() };
+            match host.run(&job, &()).await {
+                Ok(end) if end.exit == 0 => Ok(()),
+                Ok(end) => Err(Look::NotYet(answer(context, &end))),
+                Err(error) if error.is_connection() || error.ended_it() => Err(Look::NotYet(error.to_string())),
+                Err(error) => Err(Look::Never(failure::of(&error))),
+            }
+        }
+    }
+}
+
+/// How a program ended that was not yet content, and what it wrote last.
+fn answer(context: &Context, end: &JobEnd) -> String {
+    let said = [&end.stderr, &end.stdout].into_iter().find_map(|of| output::last_line(&context.redactor.output(of)));
+    match said {
+        Some(line) => format!("exit code {}: {line}", end.exit),
+        None => format!("exit code {}, and it wrote nothing", end.exit),
     }
 }
 
@@ -92,6 +121,7 @@ fn what(until: &Ready) -> String {
         Ready::Ssh => "the host does not accept our login".to_owned(),
         Ready::Tcp { address, port } => format!("{address}:{port} accepts no connection"),
         Ready::Http { url, .. } => format!("{url} does not answer as it should"),
+        Ready::Command(_) => "the command does not succeed".to_owned(),
     }
 }
 

@@ -114,6 +114,11 @@ impl Host {
         self.0.generation
     }
 
+    /// Whether it is this machine, without SSH.
+    pub fn is_here(&self) -> bool {
+        matches!(self.0.reach, Reach::Local)
+    }
+
     /// Ends the connection. A job that runs goes on; the next call connects again.
     pub async fn close(&self) {
         if let Some(connection) = self.0.link.lock().await.open.take() {

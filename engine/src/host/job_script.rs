@@ -35,7 +35,9 @@ static QUIET: LazyLock<String> = script!("prologue", "common", "look", "quiet");
 static FORGET: LazyLock<String> = script!("prologue", "common", "look", "forget");
 static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
 static LIST: LazyLock<String> = script!("prologue", "common", "list");
-static UPLOAD: LazyLock<String> = script!("prologue", "common", "sum", "keep", "upload");
+static UPLOAD: LazyLock<String> = script!("prologue", "common", "sum", "first", "keep", "upload");
+static RESTARTED: LazyLock<String> = script!("prologue", "common", "look", "restarted");
+static GIVE: LazyLock<String> = script!("prologue", "common", "first", "give");
 
 /// The programs that we run on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(super) enum Script {
     Sweep,
     List,
     Upload,
+    Give,
+    Restarted,
 }
 
 impl Script {
@@ -69,6 +73,8 @@ impl Script {
             Self::Sweep => &SWEEP,
             Self::List => &LIST,
             Self::Upload => &UPLOAD,
+            Self::Give => &GIVE,
+            Self::Restarted => &RESTARTED,
         }
     }
 }
@@ -442,6 +448,8 @@ mod tests {
             Script::Sweep,
             Script::List,
             Script::Upload,
+            Script::Give,
+            Script::Restarted,
         ] {
             let text = script.text();
             assert!(text.lines().all(|line| !line.starts_with(['#', ' ']) && !line.is_empty()), "{script:?}");

@@ -64,6 +64,12 @@ pub const SFTP_WRITE_BYTES: u32 = 255 << 10;
 pub const SFTP_WRITES: usize = 64;
 /// One answer of an SFTP server (seconds); a full disk or a slow one may take its time.
 pub const SFTP_ANSWER_S: u64 = 60;
+/// What is asked for at once of a file that a host gives away. `give.sh` and `upload.sh` know the number too.
+pub const BLOCK_BYTES: u64 = 1 << 20;
+/// Blocks on their way at once: they fill a line of 50 ms.
+pub const BLOCKS: u64 = 8;
+/// How often in a row a transfer goes on after its connection broke, without a byte that is new.
+pub const RESUMES: u32 = 5;
 /// Largest upload.
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Processes named after a kill that left some.
@@ -188,7 +194,15 @@ pub fn table() -> Vec<Limit> {
             "s",
             "One answer of an SFTP server (seconds); a full disk or a slow one may take its time.",
         ),
-        limit("UPLOAD_BYTES", UPLOAD_BYTES, "bytes", "Largest upload."),
+        limit("BLOCK_BYTES", BLOCK_BYTES, "bytes", "What is asked for at once of a file that a host gives away."),
+        limit("BLOCKS", BLOCKS, "at once", "Blocks on their way at once: they fill a line of 50 ms."),
+        limit(
+            "RESUMES",
+            RESUMES.into(),
+            "times",
+            "How often in a row a transfer goes on after its connection broke, without a byte that is new.",
+        ),
+        limit("UPLOAD_BYTES", UPLOAD_BYTES, "bytes", "Largest file that is brought to a host, or from one."),
         limit("SURVIVORS", SURVIVORS as u64, "count", "Processes named after a kill that left some."),
     ]
 }

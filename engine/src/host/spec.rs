@@ -1,11 +1,12 @@
 //! What a host is asked to do, and what it answers: plain values.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use store::Secret;
 use uuid::Uuid;
+
+use super::Content;
 
 /// How a machine is reached.
 #[derive(Debug, Clone)]
@@ -206,6 +207,8 @@ pub struct Rules {
     pub keep: Option<String>,
     /// It is replaced only if this is there still.
     pub was: Option<Was>,
+    /// What a connection that breaks leaves of it stays beside its place, and the next attempt goes on with that.
+    pub resume: bool,
 }
 
 /// What a file was when it was read.
@@ -224,23 +227,4 @@ pub enum Written {
     Changed,
     /// It was there as it should be, and nothing was written.
     AlreadySo,
-}
-
-/// Where the bytes of an upload are.
-#[derive(Clone)]
-pub enum Content {
-    /// A file here.
-    Path(PathBuf),
-    /// In memory.
-    Bytes(Vec<u8>),
-}
-
-/// Bytes may be a secret.
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
-            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-        }
-    }
 }

@@ -8,18 +8,17 @@
 //!
 //! Invariant: the target is at every moment the old file or the new one, whole; what was cut off never takes its place.
 
-use std::io;
-use std::path::Path;
+use std::io::{self, SeekFrom};
 use std::time::Duration;
 
 use russh_sftp::client::{Config, SftpSession};
 use russh_sftp::protocol::OpenFlags;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::begin::{Answer, Input, Running};
 use super::error::{Error, ErrorKind};
-use super::exec::Event;
+use super::exec::{Event, Outgoing};
 use super::job_script::{self, Script, file_name, quote};
 use super::job_wire::{End, failure, find, split_end};
 use super::ssh_connection::Want;
@@ -84,7 +83,7 @@ impl Host {
         }
     }
 
-    async fn bring(&self, upload: &Upload, progress: &dyn Progress) -> Result<Written, ErrorKind> {
+    pub(super) async fn bring(&self, upload: &Upload, progress: &dyn Progress) -> Result<Written, ErrorKind> {
         check(upload)?;
         let size = upload.from.size().await?;
         if size > limits::UPLOAD_BYTES {
@@ -118,9 +117,11 @@ impl Host {
     ) -> Result<Written, Trouble> {
         let as_user = upload.as_user.as_deref();
         let orders = orders(upload, size, via, self.place(as_user)?);
-        let mut running = self.begin(Script::Upload, as_user, Input::Open(orders), Want::InTurn).await?;
-        let temporary = match first_word(&mut running).await? {
-            FirstWord::Go(temporary) => temporary,
+        // Whoever holds a channel of another host must not wait for one here: two such could wait for each other.
+        let want = if matches!(upload.from, Content::There(_)) { Want::AtOnce } else { Want::InTurn };
+        let mut running = self.begin(Script::Upload, as_user, Input::Open(orders), want).await?;
+        let (temporary, have) = match first_word(&mut running, &upload.from).await? {
+            FirstWord::Go { temporary, have } => (temporary, have),
             FirstWord::End(End::Same) => {
                 progress.sent(size, size);
                 return Ok(Written::AlreadySo);
@@ -130,10 +131,10 @@ impl Host {
         let sent = match via {
             // Requests that are on their way when the connection breaks would be waited for; the script's end is heard.
             Via::Sftp => tokio::select! {
-                sent = self.by_sftp(upload, &temporary, size, progress) => sent,
+                sent = self.by_sftp(upload, &temporary, have, size, progress) => sent,
                 _ = running.heard() => Err(Trouble::Kind(ErrorKind::Lost { said: "during the transfer".into() })),
             },
-            Via::Channel | Via::Look => by_channel(&mut running, upload, size, progress).await,
+            Via::Channel | Via::Look => by_channel(&mut running, upload, have, size, progress).await,
         };
         // Also after a failure the script is heard, for it knows best what is wrong; and it removes what came.
         if let Some(mut outgoing) = running.outgoing.take() {
@@ -171,6 +172,7 @@ impl Host {
         &self,
         upload: &Upload,
         temporary: &str,
+        have: u64,
         size: u64,
         progress: &dyn Progress,
     ) -> Result<(), Trouble> {
@@ -201,14 +203,16 @@ impl Host {
             .open_with_flags(temporary, OpenFlags::WRITE)
             .await
             .map_err(|error| ErrorKind::Io { said: format!("{temporary}: {error}") })?;
-        let mut from = upload.from.open().await?;
-        let mut buffer = vec![0; 1 << 20];
-        let mut sent = 0;
-        while let Some(bytes) = read_some(&mut from, &mut buffer).await? {
-            if let Err(error) = file.write_all(&buffer[..bytes]).await {
+        if let Err(error) = file.seek(SeekFrom::Start(have)).await {
+            return Err(Trouble::Kind(self.sftp_failure(&session, upload, size, have, &error).await));
+        }
+        let mut from = upload.from.open(have).await?;
+        let mut sent = have;
+        while let Some(piece) = from.next().await? {
+            if let Err(error) = file.write_all(&piece).await {
                 return Err(Trouble::Kind(self.sftp_failure(&session, upload, size, sent, &error).await));
             }
-            sent += bytes as u64;
+            sent += piece.len() as u64;
             progress.sent(sent, size);
         }
         let closed = match file.flush().await {
@@ -260,21 +264,35 @@ impl From<ErrorKind> for Trouble {
 }
 
 enum FirstWord {
-    /// The temporary file is there.
-    Go(String),
+    /// The temporary file is there, and so much of it was brought before.
+    Go { temporary: String, have: u64 },
     /// There is nothing to do, or nothing can be done.
     End(End),
 }
 
 /// Waits for the script's verdict on the file as it lies there; hashing a large one takes a while.
-async fn first_word(running: &mut Running) -> Result<FirstWord, ErrorKind> {
-    let mut said = Vec::new();
+///
+/// Before it says so, it may ask whether what an earlier attempt brought is the beginning of this file.
+async fn first_word(running: &mut Running, content: &Content) -> Result<FirstWord, ErrorKind> {
+    let (mut said, mut have) = (Vec::new(), 0);
     while let Some(event) = running.next().await {
         if let Event::Data(Stream::Stdout, bytes) = event {
             said.extend_from_slice(&bytes);
         }
+        if let Some(at) = said.iter().position(|&b| b == b'\n').filter(|_| said.starts_with(b"have ")) {
+            let line: Vec<u8> = said.drain(..=at).collect();
+            let line = String::from_utf8_lossy(&line[5..at]).into_owned();
+            let known = line.split_once(' ').and_then(|(bytes, sum)| Some((bytes.parse().ok()?, sum)));
+            let (bytes, sum) = known.ok_or_else(|| ErrorKind::Protocol { said: line.clone() })?;
+            let same = content.begins_with(bytes, sum).await?;
+            have = if same { bytes } else { 0 };
+            let answer = if same { "yes\n" } else { "no\n" };
+            let lost = || ErrorKind::Lost { said: "before the upload began".into() };
+            let outgoing = running.outgoing.as_mut().ok_or_else(lost)?;
+            outgoing.send(answer.as_bytes().to_vec()).await.map_err(|said| ErrorKind::Lost { said })?;
+        }
         if let Some(at) = said.strip_prefix(b"go ").and_then(|rest| rest.iter().position(|&b| b == b'\n')) {
-            return Ok(FirstWord::Go(String::from_utf8_lossy(&said[3..3 + at]).into_owned()));
+            return Ok(FirstWord::Go { temporary: String::from_utf8_lossy(&said[3..3 + at]).into_owned(), have });
         }
         if find(&said, b"\nanneal-end ").is_some()
             && let Some((_, end)) = split_end(&said)
@@ -285,13 +303,33 @@ async fn first_word(running: &mut Running) -> Result<FirstWord, ErrorKind> {
     Err(ErrorKind::Lost { said: "before the upload began".into() })
 }
 
-async fn by_channel(running: &mut Running, upload: &Upload, size: u64, progress: &dyn Progress) -> Result<(), Trouble> {
+async fn by_channel(
+    running: &mut Running,
+    upload: &Upload,
+    have: u64,
+    size: u64,
+    progress: &dyn Progress,
+) -> Result<(), Trouble> {
     let mut outgoing = running.outgoing.take().ok_or(Trouble::NoSftp)?;
-    let mut from = upload.from.open().await?;
-    let mut buffer = vec![0; 256 << 10];
-    let mut sent = 0;
-    while let Some(bytes) = read_some(&mut from, &mut buffer).await? {
-        let sending = outgoing.send(buffer[..bytes].to_vec());
+    let sent = pour(&mut outgoing, running, upload, have, size, progress).await;
+    // Also what cannot be read to its end is at an end: the script says what is missing.
+    outgoing.finish().await;
+    sent
+}
+
+async fn pour(
+    outgoing: &mut Outgoing,
+    running: &mut Running,
+    upload: &Upload,
+    have: u64,
+    size: u64,
+    progress: &dyn Progress,
+) -> Result<(), Trouble> {
+    let mut from = upload.from.open(have).await?;
+    let mut sent = have;
+    while let Some(piece) = from.next().await? {
+        let bytes = piece.len();
+        let sending = outgoing.send(piece);
         // A script that cannot write says so and ends; who only sends would then wait for ever.
         let heard = tokio::select! {
             sent = sending => sent.map_err(|said| ErrorKind::Lost { said }),
@@ -304,46 +342,7 @@ async fn by_channel(running: &mut Running, upload: &Upload, size: u64, progress:
         sent += bytes as u64;
         progress.sent(sent, size);
     }
-    outgoing.finish().await;
     Ok(())
-}
-
-async fn read_some(from: &mut (dyn AsyncRead + Send + Unpin), buffer: &mut [u8]) -> Result<Option<usize>, ErrorKind> {
-    match from.read(buffer).await {
-        Ok(0) => Ok(None),
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) => Err(ErrorKind::Io { said: format!("the file here cannot be read: {error}") }),
-    }
-}
-
-impl Content {
-    async fn size(&self) -> Result<u64, ErrorKind> {
-        match self {
-            Self::Bytes(bytes) => Ok(bytes.len() as u64),
-            Self::Path(path) => match tokio::fs::metadata(path).await {
-                Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
-                Ok(_) => Err(ErrorKind::Invalid { why: format!("{} is not a file", path.display()) }),
-                Err(error) => Err(unreadable(path, &error)),
-            },
-        }
-    }
-
-    async fn open(&self) -> Result<Box<dyn AsyncRead + Send + Unpin + '_>, ErrorKind> {
-        match self {
-            Self::Bytes(bytes) => Ok(Box::new(bytes.as_slice())),
-            Self::Path(path) => match tokio::fs::File::open(path).await {
-                Ok(mut file) => {
-                    file.set_max_buf_size(1 << 20);
-                    Ok(Box::new(file))
-                }
-                Err(error) => Err(unreadable(path, &error)),
-            },
-        }
-    }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> ErrorKind {
-    ErrorKind::Io { said: format!("{} cannot be read here: {error}", path.display()) }
 }
 
 fn check(upload: &Upload) -> Result<(), ErrorKind> {
@@ -410,9 +409,12 @@ fn rules(rules: &Rules) -> String {
         Some(Was::Absent) => "absent",
         Some(Was::Sha256(sha256)) => sha256,
     };
-    let (strict, same) = (yes(rules.strict), yes(rules.same));
+    let (strict, same, resume) = (yes(rules.strict), yes(rules.same), yes(rules.resume));
     let (owner, group, keep) = (name(&rules.owner), name(&rules.group), name(&rules.keep));
-    format!("a_strict={strict} a_same={same} a_owner={owner} a_group={group} a_keep={keep} a_was={}", quote(was))
+    format!(
+        "a_strict={strict} a_same={same} a_resume={resume} a_owner={owner} a_group={group} a_keep={keep} a_was={}",
+        quote(was)
+    )
 }
 
 /// Whether a name of a user or a group, or a number, can stand before or behind the colon of `chown`.

@@ -451,6 +451,9 @@ fn gate(action: &Action) -> Gate {
         | Action::Upload { .. }
         | Action::WriteFiles { .. }
         | Action::PatchFile { .. }
+        | Action::Download(_)
+        | Action::Copy(_)
+        | Action::Reboot { .. }
         | Action::Restore
         | Action::Wait { .. } => Gate::No,
         Action::Gate { .. } => Gate::Yes,

@@ -1,7 +1,7 @@
 //! What expressions see of an operation. The core's scope knows no secret, only that there is one.
 
 use dsl::eval::Scope;
-use dsl::expr::HostProperty;
+use dsl::expr::{Expr, HostProperty};
 use dsl::value::{SecretRef, Value};
 
 use super::event::{FailedBecause, Outcome};
@@ -65,6 +65,19 @@ fn out_of(state: &NodeState, name: &str) -> Value {
     }
 }
 
+fn out_by_key(nodes: &[Node], name: &str) -> Value {
+    let given = nodes.iter().map(|node| (node.id.key.clone(), out_of(&node.state, name)));
+    Value::Record(given.filter(|(_, value)| *value != Value::None).collect())
+}
+
+fn state_word(state: &NodeState) -> Value {
+    Value::Text(state.word().to_owned())
+}
+
+fn changed(state: &NodeState) -> Value {
+    Value::Bool(matches!(state, NodeState::Succeeded(done) if done.changed))
+}
+
 fn by_key(nodes: &[Node], value: impl Fn(&NodeState) -> Value) -> Value {
     Value::Record(nodes.iter().map(|node| (node.id.key.clone(), value(&node.state))).collect())
 }
@@ -77,28 +90,37 @@ impl Scope for CoreScope<'_> {
     fn out(&self, step: usize, name: &str) -> Value {
         match self.seen(step) {
             Seen::One(state) => out_of(state, name),
-            Seen::Many(nodes) => {
-                let given = nodes.iter().map(|node| (node.id.key.clone(), out_of(&node.state, name)));
-                Value::Record(given.filter(|(_, value)| *value != Value::None).collect())
-            }
+            Seen::Many(nodes) => out_by_key(nodes, name),
             Seen::Nothing => Value::None,
         }
     }
 
     fn step_state(&self, step: usize) -> Value {
         match self.seen(step) {
-            Seen::One(state) => Value::Text(state.word().to_owned()),
-            Seen::Many(nodes) => by_key(nodes, |state| Value::Text(state.word().to_owned())),
+            Seen::One(state) => state_word(state),
+            Seen::Many(nodes) => by_key(nodes, state_word),
             Seen::Nothing => Value::None,
         }
     }
 
     fn step_changed(&self, step: usize) -> Value {
-        let changed = |state: &NodeState| Value::Bool(matches!(state, NodeState::Succeeded(done) if done.changed));
         match self.seen(step) {
             Seen::One(state) => changed(state),
             Seen::Many(nodes) => by_key(nodes, changed),
             Seen::Nothing => Value::Bool(false),
+        }
+    }
+
+    fn everywhere(&self, of: &Expr) -> Value {
+        let (Expr::Out { step, .. } | Expr::StepState(step) | Expr::StepChanged(step)) = of else { return Value::None };
+        if *step >= self.operation.plan.steps.len() {
+            return Value::None;
+        }
+        let nodes = self.operation.nodes_of(*step);
+        match of {
+            Expr::Out { name, .. } => out_by_key(nodes, name),
+            Expr::StepState(_) => by_key(nodes, state_word),
+            _ => by_key(nodes, changed),
         }
     }
 

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
-use dsl::expr::{HostProperty, Template};
-use dsl::plan::{Action, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
+use dsl::expr::{Expr, HostProperty, Template};
+use dsl::plan::{Action, CopySpec, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
 use dsl::value::{FileRef, SecretRef, Value};
 use store::Secret;
 
 use super::context::Context;
 use crate::action;
+use crate::action::copy::FileToCopy;
+use crate::action::download::FileToFetch;
 use crate::action::patch::{FileToPatch, Patch as RenderedPatch, lines::Lines};
 use crate::host::{Job, JobId, Program, Supervise};
 use crate::operation::{CoreScope, Effect, Failure, FailureClass, NodeId, Operation};
@@ -61,6 +63,8 @@ pub struct Call {
     pub files: BTreeMap<String, Result<String, Failure>>,
     /// It puts out a secret, so nothing of what it writes is shown or kept.
     pub silent: bool,
+    /// It starts its host anew, within so long.
+    pub reboots: Option<Duration>,
 }
 
 /// What is done.
@@ -81,6 +85,12 @@ pub enum Work {
     Write(Vec<FileToWrite>),
     /// Some of what is in a file.
     Patch(FileToPatch),
+    /// A file brought from the host.
+    Download(FileToFetch),
+    /// A file brought from another host.
+    Copy(FileToCopy),
+    /// Starting the host anew.
+    Reboot,
     /// Waiting.
     Wait {
         /// For what.
@@ -142,6 +152,8 @@ pub enum Ready {
         /// Statuses that count.
         status: Vec<u16>,
     },
+    /// A program on the host ends with 0.
+    Command(Job),
 }
 
 /// The edge's scope: the core's, with the secrets.
@@ -162,6 +174,9 @@ impl Scope for EdgeScope<'_> {
     }
     fn step_changed(&self, step: usize) -> Value {
         self.core.step_changed(step)
+    }
+    fn everywhere(&self, of: &Expr) -> Value {
+        self.core.everywhere(of)
     }
     fn host(&self, property: HostProperty) -> Value {
         self.core.host(property)
@@ -254,6 +269,10 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
         out: if undo { BTreeMap::new() } else { step.out.clone() },
         files: if undo { BTreeMap::new() } else { renderer.files() },
         silent: step.is_silent(),
+        reboots: match action {
+            Action::Reboot { within_ms } => Some(Duration::from_millis(*within_ms)),
+            _ => None,
+        },
         job: renderer.job,
     })
 }
@@ -371,6 +390,9 @@ impl Renderer<'_> {
             Action::Upload { .. }
             | Action::WriteFiles { .. }
             | Action::PatchFile { .. }
+            | Action::Download(_)
+            | Action::Copy(_)
+            | Action::Reboot { .. }
             | Action::Wait { .. }
             | Action::Gate { .. } => {
                 return Err(other("this action runs no program".to_owned()));
@@ -418,12 +440,33 @@ impl Renderer<'_> {
             Action::Upload { from, to, mode } => {
                 Work::Upload { from: self.upload(from)?, to: self.absolute("`to`", to)?, mode: *mode }
             }
+            Action::Download(download) => Work::Download(FileToFetch {
+                from: self.absolute("`from`", &download.from)?,
+                to: self.absolute("`to`", &download.to)?,
+                mode: download.mode,
+            }),
+            Action::Copy(copy) => Work::Copy(self.copy(copy)?),
+            Action::Reboot { .. } => Work::Reboot,
             Action::Wait { until, within_ms, every_ms } => Work::Wait {
                 until: self.until(until, slot)?,
                 within: Duration::from_millis(*within_ms),
                 every: Duration::from_millis(*every_ms),
             },
             Action::Gate { .. } => return Err(other("a gate is answered, not carried out".to_owned())),
+        })
+    }
+
+    fn copy(&self, copy: &CopySpec) -> Result<FileToCopy, Failure> {
+        let source = self.plan.roles.get(&copy.from_role).and_then(|role| role.slots.first());
+        let name = |what: &str, name: &Option<Template>| name.as_ref().map(|name| self.text(what, name)).transpose();
+        Ok(FileToCopy {
+            source: source.ok_or_else(|| other(format!("the role `{}` has no host", copy.from_role)))?.clone(),
+            from: self.absolute("the path of `from`", &copy.from)?,
+            to: self.absolute("the path of `to`", &copy.to)?,
+            mode: copy.mode,
+            owner: name("`owner`", &copy.owner)?,
+            group: name("`group`", &copy.group)?,
+            keep: copy.backup.then(|| self.keep()),
         })
     }
 
@@ -452,6 +495,10 @@ impl Renderer<'_> {
                 Ready::Tcp { address: address.unwrap_or_default(), port }
             }
             Until::Http { url, status } => Ready::Http { url: self.text("`url`", url)?, status: status.clone() },
+            Until::Command { argv } => {
+                let action = Action::Run { argv: argv.clone() };
+                Ready::Command(self.job(&action, Supervise::Never)?)
+            }
         })
     }
 }
@@ -485,12 +532,14 @@ pub(crate) fn read_file_name(name: &str) -> (u32, bool, &str) {
 /// A node's name in the names of its files.
 pub(crate) fn plain_name(node: &NodeId) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
+    // Of a workflow that was called: `install/run`. Only its last part is shown.
+    let last = node.step.rsplit('/').next().unwrap_or_default();
+    if last == node.step && node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
         return format!("{}.{}", node.step, node.key);
     }
     let digest = ring::digest::digest(&ring::digest::SHA256, node.to_string().as_bytes());
     let hex: String = digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let step: String = node.step.chars().take(60).collect();
+    let step: String = last.chars().take(60).collect();
     format!("{step}.{hex}")
 }
 
@@ -505,7 +554,7 @@ mod tests {
     #[test]
     fn a_file_name_says_what_it_was_made_of() {
         for key in ["host", "10.0.0.1", "a-b", "2-x", "é/é"] {
-            for step in ["s", "undo", "17", "a_b"] {
+            for step in ["s", "undo", "17", "a_b", "call/run", "a/b/undo"] {
                 let node = NodeId { step: step.to_owned(), key: key.to_owned() };
                 for (incarnation, undo) in [(1, false), (1, true), (2, false), (31, true)] {
                     let name = file_name(&node, incarnation, undo);

@@ -66,9 +66,14 @@ impl Context {
         })
     }
 
-    /// The places at the host of a node.
-    pub(super) fn places_at(&self, slot: Option<&String>) -> Option<Arc<Semaphore>> {
-        self.places.get(slot?).cloned()
+    /// The places at the hosts of a node: its own, and the one that it copies from. In an order that is the same for everybody,
+    /// so that nobody waits for whoever waits for him; and one machine counts once.
+    pub(super) fn places_at(&self, slots: [Option<&String>; 2]) -> Vec<Arc<Semaphore>> {
+        let mut places: Vec<_> =
+            slots.into_iter().flatten().filter_map(|slot| self.places.get(slot)).cloned().collect();
+        places.sort_by_key(Arc::as_ptr);
+        places.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        places
     }
 
     /// The host that fills a slot.

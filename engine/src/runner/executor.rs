@@ -79,6 +79,9 @@ impl Executor for HostExecutor {
             let live = context.board.sink(call.node.clone(), call.attempt, &context.redactor, call.silent);
             let outcome = match task.effect {
                 Effect::Do { .. } | Effect::Undo { .. } => begin(&context, host, &call, &live, &reporter).await,
+                Effect::Reattach { .. } if call.reboots.is_some() => {
+                    action::reboot::find(&context, host, &call, &live, &reporter).await
+                }
                 Effect::Reattach { .. } => action::job::reattach(&context, host, &call, &live, &reporter).await,
                 Effect::Probe { .. } | Effect::Kill { .. } => probe(&context, host, &call).await,
             };
@@ -159,7 +162,12 @@ async fn begin(context: &Context, host: &Host, call: &Call, live: &Sink, reporte
         Some(Work::Upload { from, to, mode }) => action::upload::upload(host, call, from, to, *mode, live).await,
         Some(Work::Write(files)) => action::write::outcome(action::write::write(host, call, files, live).await),
         Some(Work::Patch(file)) => action::write::outcome(action::patch::patch(host, call, file, live).await),
-        Some(Work::Wait { until, within, every }) => action::wait::wait(host, until, *within, *every, live).await,
+        Some(Work::Download(file)) => action::download::download(host, call, file, live).await,
+        Some(Work::Copy(file)) => action::copy::copy(context, host, call, file, live).await,
+        Some(Work::Reboot) => action::reboot::reboot(context, host, call, live, reporter).await,
+        Some(Work::Wait { until, within, every }) => {
+            action::wait::wait(context, host, until, *within, *every, live).await
+        }
         None => NodeOutcome::Failed { failure: super::call::other("there is nothing to do".to_owned()), output: None },
     }
 }

@@ -1,7 +1,7 @@
 //! What is known before an operation exists: its inputs.
 
 use dsl::eval::Scope;
-use dsl::expr::HostProperty;
+use dsl::expr::{Expr, HostProperty};
 use dsl::plan::Plan;
 use dsl::value::{SecretRef, Value};
 
@@ -19,6 +19,9 @@ impl Scope for InputScope<'_> {
         Value::None
     }
     fn step_changed(&self, _: usize) -> Value {
+        Value::None
+    }
+    fn everywhere(&self, _: &Expr) -> Value {
         Value::None
     }
     fn host(&self, _: HostProperty) -> Value {

@@ -154,10 +154,14 @@ impl Places {
 
 fn leaves_jobs(step: &Step) -> bool {
     let is_job = |action: &Action| match action {
-        Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => true,
+        Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Reboot { .. } | Action::Restore => {
+            true
+        }
         Action::Upload { .. }
         | Action::WriteFiles { .. }
         | Action::PatchFile { .. }
+        | Action::Download(_)
+        | Action::Copy(_)
         | Action::Wait { .. }
         | Action::Gate { .. } => false,
     };

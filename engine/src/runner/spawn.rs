@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::call;
+use super::call::{self, Call, Work};
 use super::executor::Reporter;
 use super::task::Hand;
 use crate::limits::SWEEP_MS;
@@ -22,20 +22,25 @@ impl Hand {
             | Effect::Kill { node, attempt } => (node.clone(), *attempt),
         };
         let task = call::task(self.driver.operation(), &self.context, effect.clone(), now_ms);
+        let source = match &task.call {
+            Ok(Call { work: Some(Work::Copy(copy)), .. }) => Some(&copy.source),
+            Ok(_) | Err(_) => None,
+        };
+        let operation = self.driver.operation();
+        let slot = operation.node(&node).and_then(|node| operation.runs_at(node));
+        let on_hosts = self.context.places_at([slot, source]);
         let reporter = Reporter { to: self.report_to.clone(), node: node.clone(), attempt };
         let work = self.shared.executor.perform(Arc::clone(&self.context), task, reporter.clone());
         let shared = Arc::clone(&self.shared);
         let redactor = self.context.redactor.clone();
-        let operation = self.driver.operation();
-        let slot = operation.node(&node).and_then(|node| operation.runs_at(node));
-        let on_host = self.context.places_at(slot);
         self.executors.spawn(async move {
             // The semaphores are never closed. A kill does not wait behind those that it is to end.
-            let _permits = match (&effect, &on_host) {
-                (Effect::Kill { .. }, _) => (None, None),
-                (_, None) => (None, shared.permits.acquire().await.ok()),
-                (_, Some(on_host)) => (on_host.acquire().await.ok(), shared.permits.acquire().await.ok()),
-            };
+            let mut permits = Vec::new();
+            if !matches!(effect, Effect::Kill { .. }) {
+                for places in on_hosts.iter().map(|places| &**places).chain([&shared.permits]) {
+                    permits.push(places.acquire().await);
+                }
+            }
             let outcome = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(outcome) => outcome,
                 Err(_) => {

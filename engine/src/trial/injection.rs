@@ -60,9 +60,13 @@ impl Injection {
                 let timeout = Injection::Error { class: FailureClass::Timeout, effect: false };
                 [vec![timeout], crash(&[&ends[..], &[Moment::Running]].concat())].concat()
             }
-            Action::Upload { .. } | Action::WriteFiles { .. } | Action::PatchFile { .. } => {
-                [errors(step), crash(&all), reboots.to_vec()].concat()
-            }
+            Action::Upload { .. }
+            | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
+            | Action::Download(_)
+            | Action::Copy(_) => [errors(step), crash(&all), reboots.to_vec()].concat(),
+            // That its host restarts, and cannot be reached meanwhile, is what it is there for.
+            Action::Reboot { .. } => [errors(step), crash(&all)].concat(),
             Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => {
                 let mut injections = [errors(step), vec![Injection::Lost], crash(&all), reboots.to_vec()].concat();
                 // Else it is one more error.

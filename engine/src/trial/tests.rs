@@ -132,10 +132,27 @@ fn gates_are_opened_and_uploads_and_waits_come_again() {
     let lines =
         dsl::plan::Patch::Lines { ensure: vec![Template::literal("x")], absent: Vec::new(), replace: Vec::new() };
     let patch = Action::PatchFile { path: Template::literal("/x"), patch: lines, create: false };
-    for action in [upload, Action::WriteFiles { files: vec![spec] }, patch] {
+    let path = || Template::literal("/x");
+    let download = Action::Download(dsl::plan::DownloadSpec { from: path(), to: path(), mode: None });
+    let copy = Action::Copy(dsl::plan::CopySpec {
+        from_role: "host".to_owned(),
+        from: path(),
+        to: path(),
+        mode: None,
+        owner: None,
+        group: None,
+        backup: false,
+    });
+    for action in [upload, Action::WriteFiles { files: vec![spec] }, patch, download, copy] {
         let retried = Step { retry: retry(vec![RetryOn::Connection]), ..Step::new("file", Some("host"), action) };
         assert_eq!(one(retried), ([Cell::Stops, Cell::RunsAgain, Cell::RunsAgain, Cell::RunsAgain], Verdict::Safe, 0));
     }
+}
+
+#[test]
+fn a_restart_is_found_again_and_its_host_is_not_restarted_under_it() {
+    let reboot = Step::new("restart", Some("host"), Action::Reboot { within_ms: 60_000 });
+    assert_eq!(one(reboot), ([Cell::Stops, Cell::NotApplicable, Cell::GoesOn, Cell::NotApplicable], Verdict::Safe, 0));
 }
 
 #[test]

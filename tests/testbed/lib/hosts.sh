@@ -86,7 +86,7 @@ create_host() {
   local complaint
   complaint=$(docker_cli create --name "$name" --hostname "$name" --label "anneal.flavour=$flavour" --label "anneal.address=$address" \
     --network "$bridge" --ip "$address" --dns 127.0.0.1 --dns-opt timeout:1 --dns-opt attempts:1 \
-    --cap-add ALL --cap-drop SYS_RESOURCE --cgroupns private \
+    --restart on-failure --cap-add ALL --cap-drop SYS_RESOURCE --cgroupns private \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined \
     --device-cgroup-rule 'a *:* rwm' --stop-signal SIGRTMIN+3 \
     --tmpfs /run:rw,exec --tmpfs /run/lock --tmpfs /tmp:rw,exec \

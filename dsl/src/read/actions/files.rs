@@ -172,6 +172,8 @@ pub(in crate::read) fn check_restore(step: &StepDecl, fields: &Fields, reader: &
     let help = match &action.kind {
         ActionKind::WriteFiles { files } if files.iter().all(|file| file.backup) => return,
         ActionKind::PatchFile(_) => return,
+        ActionKind::Copy(copy) if copy.backup => return,
+        ActionKind::Copy(_) => "keep what was there: `backup: true`",
         ActionKind::WriteFiles { .. } => "keep what was there: `backup: true` for each file",
         _ => "only actions on files keep something; write what undoes this one: `undo: Run([…])`",
     };

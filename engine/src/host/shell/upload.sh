@@ -50,17 +50,41 @@ if [ ! -d "$a_dir" ]; then
     a_e=$(mkdir -p "$a_dir" 2>&1) || a_end error - "$a_e"
 fi
 umask 077
-rm -f "$a_dir/$a_part."*
 a_tmp=$a_dir/$a_part.$a_attempt
+a_have=0
+if [ "$a_resume" ]; then
+    # What an earlier attempt brought is gone on with, in whole blocks, if it is the beginning of this file.
+    for a_x in "$a_dir/$a_part."*; do
+        [ "$a_x" = "$a_tmp" ] || [ -h "$a_x" ] || [ ! -f "$a_x" ] || [ ! -O "$a_x" ] || mv -f "$a_x" "$a_tmp"
+    done
+    [ -h "$a_tmp" ] || [ -O "$a_tmp" ] || rm -f "$a_tmp"
+    [ -f "$a_tmp" ] && a_bytes "$a_tmp" && a_have=$((a_z / 1048576))
+    [ $((a_have * 1048576)) -gt "$a_size" ] && a_have=0
+    if [ "$a_have" != 0 ]; then
+        a_first "$a_tmp" $((a_have * 1048576))
+        printf 'have %s %s\n' $((a_have * 1048576)) "$a_x"
+        read -r a_x
+        [ "$a_x" = yes ] || a_have=0
+    fi
+fi
+[ "$a_have" = 0 ] && rm -f "$a_dir/$a_part."*
 a_k=$(a_space)
 case $a_k in
 ''|*[!0-9]*) ;;
-    *) [ $((a_k * 1024)) -lt "$a_size" ] && a_end full "$a_k" ;;
+    *) [ $((a_k * 1024)) -lt $((a_size - a_have * 1048576)) ] && a_end full "$a_k" ;;
 esac
-a_e=$( { set -C; : >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
+if [ "$a_have" = 0 ]; then
+    a_e=$( { set -C; : >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
+else
+    a_e=$(dd bs=1048576 seek="$a_have" of="$a_tmp" </dev/null 2>&1) || a_gone error - "$a_e"
+fi
 printf 'go %s\n' "$a_tmp"
 if [ "$a_via" = stdin ]; then
-    a_e=$( { cat >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
+    if [ "$a_have" = 0 ]; then
+        a_e=$( { cat >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
+    else
+        a_e=$(dd bs=1048576 seek="$a_have" of="$a_tmp" 2>&1) || a_gone error - "$a_e"
+    fi
 else
     read -r a_x
 fi
@@ -68,6 +92,7 @@ a_bytes "$a_tmp"
 if [ "$a_z" != "$a_size" ]; then
     a_k=$(a_space)
     [ "$a_k" = 0 ] && a_gone full 0
+    [ "$a_resume" ] && a_end error - 'the file was cut off on the way'
     a_gone error - 'the file was cut off on the way'
 fi
 a_sum "$a_tmp" "$a_sha" || a_gone differs "$a_x"

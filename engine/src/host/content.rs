@@ -1,0 +1,138 @@
+//! Where the bytes of a file come from that is brought to a host: memory, a file here, or another host.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::sync::Mutex;
+
+use super::error::ErrorKind;
+use super::give::{Given, Pieces};
+
+/// Where the bytes of an upload are.
+#[derive(Clone)]
+pub enum Content {
+    /// A file here.
+    Path(PathBuf),
+    /// In memory.
+    Bytes(Vec<u8>),
+    /// A file of another host.
+    There(There),
+}
+
+/// A file of another host, which can be read once.
+#[derive(Clone)]
+pub struct There {
+    size: u64,
+    given: Arc<Mutex<Option<Given>>>,
+    failed: Arc<OnceLock<ErrorKind>>,
+}
+
+/// Bytes may be a secret.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::There(there) => write!(f, "There({} bytes)", there.size),
+        }
+    }
+}
+
+impl There {
+    pub(super) fn new(given: Given) -> Self {
+        Self { size: given.size, given: Arc::new(Mutex::new(Some(given))), failed: Arc::default() }
+    }
+
+    /// What went wrong at the host that gives the file, and not at the one that gets it.
+    pub(super) fn failed(&self) -> Option<ErrorKind> {
+        self.failed.get().cloned()
+    }
+
+    fn note<T>(&self, done: Result<T, ErrorKind>) -> Result<T, ErrorKind> {
+        done.inspect_err(|kind| {
+            // The first failure is the cause of the others.
+            let _ = self.failed.set(kind.clone());
+        })
+    }
+}
+
+/// Content that is being read.
+pub(super) enum Reader<'a> {
+    Here(Box<dyn AsyncRead + Send + Unpin + 'a>),
+    There(Pieces, There),
+}
+
+/// How much of a file here is read at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+impl Reader<'_> {
+    /// The next bytes; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, ErrorKind> {
+        match self {
+            Self::There(pieces, there) => there.note(pieces.next().await),
+            Self::Here(from) => {
+                let mut piece = vec![0; PIECE_BYTES];
+                match from.read(&mut piece).await {
+                    Ok(0) => Ok(None),
+                    Ok(bytes) => {
+                        piece.truncate(bytes);
+                        Ok(Some(piece))
+                    }
+                    Err(error) => Err(ErrorKind::Io { said: format!("the file here cannot be read: {error}") }),
+                }
+            }
+        }
+    }
+}
+
+impl Content {
+    pub(super) async fn size(&self) -> Result<u64, ErrorKind> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::There(there) => Ok(there.size),
+            Self::Path(path) => match tokio::fs::metadata(path).await {
+                Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
+                Ok(_) => Err(ErrorKind::Invalid { why: format!("{} is not a file", path.display()) }),
+                Err(error) => Err(unreadable(path, &error)),
+            },
+        }
+    }
+
+    /// Whether the first bytes have this sum: `false` where that cannot be told, for then they are sent again.
+    pub(super) async fn begins_with(&self, bytes: u64, sha256: &str) -> Result<bool, ErrorKind> {
+        let Self::There(there) = self else { return Ok(false) };
+        match there.given.lock().await.as_mut() {
+            Some(given) => Ok(there.note(given.sum(bytes).await)? == sha256),
+            None => Ok(false),
+        }
+    }
+
+    /// Reads it from a byte on.
+    pub(super) async fn open(&self, from: u64) -> Result<Reader<'_>, ErrorKind> {
+        match self {
+            Self::Bytes(bytes) => {
+                Ok(Reader::Here(Box::new(bytes.get(usize::try_from(from).unwrap_or(usize::MAX)..).unwrap_or_default())))
+            }
+            Self::Path(path) => {
+                let open = async {
+                    let mut file = tokio::fs::File::open(path).await?;
+                    file.set_max_buf_size(PIECE_BYTES);
+                    file.seek(io::SeekFrom::Start(from)).await?;
+                    Ok(file)
+                };
+                open.await.map(|file| Reader::Here(Box::new(file))).map_err(|error| unreadable(path, &error))
+            }
+            Self::There(there) => match there.given.lock().await.take() {
+                Some(given) => Ok(Reader::There(given.pour(from), there.clone())),
+                None => Err(ErrorKind::Protocol { said: "the file was given before".into() }),
+            },
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> ErrorKind {
+    ErrorKind::Io { said: format!("{} cannot be read here: {error}", path.display()) }
+}
