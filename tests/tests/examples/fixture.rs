@@ -65,6 +65,11 @@ impl Example {
         self.anneal.operations().pop().expect("an operation")
     }
 
+    /// Gives up the newest operation, which has stopped and holds its instance.
+    pub fn give_up(&self) {
+        self.anneal.expect(0, ["fail", &self.newest(), "--reason", "the test goes on"]);
+    }
+
     /// How a node of the newest operation stands, such as `skipped`.
     pub fn state(&self, node: &str) -> String {
         let view = self.anneal.json(["show", &self.newest(), "--json"]);

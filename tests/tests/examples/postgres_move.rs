@@ -63,12 +63,14 @@ fn a_database_arrives_whole_and_overwrites_nothing_unasked() {
     assert_eq!(example.state("dump@source"), "not_reached");
     let of_the_target = "select count(*) from customers where id = 0";
     assert_eq!(sql(&target, "shop", of_the_target), "1\n");
+    example.give_up();
 
     // Told to, it takes the name, and what was there is kept; a rollback would give it back.
     assert_eq!(example.run(0, &["database=shop", "overwrite=true"]).stdout, "rows = 5100\ntables = 3\n");
     assert_eq!(databases(&target), "postgres shop shop_before\n");
     assert_eq!(sql(&target, "shop", of_the_target) + &sql(&target, "shop_before", of_the_target), "0\n1\n");
     example.run(1, &["database=shop", "overwrite=true"]).says(&["shop_before is kept from an earlier time"]);
+    example.give_up();
 
     // A dump that cannot be read to its end is noticed before the target is touched.
     sql(&target, "postgres", "drop database shop_before");
