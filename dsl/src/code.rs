@@ -132,7 +132,8 @@ codes! {
          as \"$1\", or by `stdin`.";
     NeedsCompanion = "A0125", "a policy lacks what it relies on",
         "`interrupted: Probe` asks the step's probe whether the effect is there, and `interrupted: UndoThenRerun` runs its \
-         `undo`: without one there is nothing to ask or run. `undo: Restore` puts back what the action has kept by `backup: true`. `otherwise` of a gate says what no answer `within` a time means, \
+         `undo`: without one there is nothing to ask or run. `undo: Restore` puts back what the action has kept by `backup: true`. A step without `on` has no host on which \
+         a probe or an undo could run, but by `Local`. A mail server is given both `user` and `password`, or none. `otherwise` of a gate says what no answer `within` a time means, \
          so there must be such a time.";
     NoEffect = "A0126", "a field has no effect here",
         "The field exists, but together with what else is written here it does nothing, so it is refused rather than \
@@ -154,6 +155,10 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
+    SecretArgs = "A0140", "secrets are allowed where others can see them",
+        "Arguments are in every process list, and URLs in the logs of servers and proxies. `allow_secret_args: \"why\"` lets secrets \
+         into those of one step, for what takes them no other way, such as a webhook whose URL is its password. That is said at every \
+         check, kept in the plan and shown with each operation. What the engine itself shows and stores still holds no secret.";
     LetCycle = "A0160", "named values read each other in a circle",
         "`let.x` stands for its expression, so a named value that reads itself, also by way of others, would have no end. The \
          whole circle is shown; write one of them without the others.";

@@ -3,11 +3,13 @@
 //! What could not be read is `None` or missing and has been reported, so later passes stay silent about it.
 
 mod files;
+mod here;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
+pub(crate) use here::{AssertDecl, BodyDecl, HeaderDecl, MailDecl, NoticeDecl, RecipientDecl, RequestDecl, TlsDecl};
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
@@ -50,7 +52,10 @@ impl Declared {
     /// Whether the nodes of two steps are matched one to one: the same role, and the same `each` as it is written.
     pub(crate) fn is_keyed(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.steps[a], &self.steps[b]);
-        a.role().is_some() && a.role() == b.role() && a.has_each == b.has_each && a.each_text() == b.each_text()
+        (a.role().is_some() || a.has_each)
+            && a.role() == b.role()
+            && a.has_each == b.has_each
+            && a.each_text() == b.each_text()
     }
 }
 
@@ -178,6 +183,8 @@ pub(crate) enum OutFrom {
     Json(String),
     File(TemplateSyntax),
     ExitIs { true_on: Vec<i32>, false_on: Vec<i32> },
+    Status,
+    Header(String),
 }
 
 /// A step.
@@ -212,6 +219,7 @@ pub(crate) struct StepDecl {
     pub(crate) stdin: Option<TemplateSyntax>,
     pub(crate) as_user: Option<TemplateSyntax>,
     pub(crate) cwd: Option<TemplateSyntax>,
+    pub(crate) allow_secret_args: Option<Spanned<String>>,
     pub(crate) ok_exit: Vec<i32>,
     pub(crate) idle_timeout: Option<Scalar<u64>>,
     /// It has a `when` or a `probe`, even one that could not be read, so it may be skipped.
@@ -253,6 +261,7 @@ impl StepDecl {
             stdin: None,
             as_user: None,
             cwd: None,
+            allow_secret_args: None,
             ok_exit: Vec::new(),
             idle_timeout: None,
             may_be_skipped: false,
@@ -331,12 +340,19 @@ pub(crate) enum ActionKind {
     WriteFiles { files: Vec<FileDecl> },
     PatchFile(PatchDecl),
     Restore,
+    Assert(AssertDecl),
+    Local { argv: Vec<TemplateSyntax> },
+    Http(Box<RequestDecl>),
+    Notify(Box<NoticeDecl>),
 }
 
 impl ActionDecl {
     /// Whether it is a program: something with arguments, environment and output.
     pub(crate) fn is_command(&self) -> bool {
-        matches!(self.kind, ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. })
+        matches!(
+            self.kind,
+            ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. } | ActionKind::Local { .. }
+        )
     }
 }
 
@@ -355,5 +371,6 @@ pub(crate) struct GateDecl {
 pub(crate) enum UntilDecl {
     Ssh,
     Tcp { port: Option<Scalar<u16>> },
-    Http { url: Option<TemplateSyntax>, status: Vec<u16> },
+    Http { url: Option<TemplateSyntax>, status: Vec<u16>, ca: Option<TemplateSyntax> },
+    Tls(TlsDecl),
 }

@@ -8,6 +8,7 @@ mod fields;
 mod generate;
 mod given_file;
 mod groups;
+mod here;
 mod inputs;
 mod outs;
 mod policies;

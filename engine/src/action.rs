@@ -1,7 +1,10 @@
 //! The actions, one file each: what a rendered call does on a host and how its end is judged.
 
 pub mod failure;
+pub mod here;
+pub mod http;
 pub mod job;
+pub mod notify;
 pub mod out;
 pub mod output;
 pub mod patch;

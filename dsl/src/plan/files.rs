@@ -152,6 +152,10 @@ impl Action {
             | Action::Wait { .. }
             | Action::Gate { .. }
             | Action::PatchFile { .. }
+            | Action::Assert { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
+            | Action::Notify(_)
             | Action::Restore => &[],
         }
     }
@@ -166,10 +170,17 @@ impl Action {
     /// and an attempt that was cut off is simply done again.
     pub fn is_in_engine(&self) -> bool {
         match self {
-            Action::Upload { .. } | Action::WriteFiles { .. } | Action::PatchFile { .. } | Action::Wait { .. } => true,
+            Action::Upload { .. }
+            | Action::WriteFiles { .. }
+            | Action::PatchFile { .. }
+            | Action::Wait { .. }
+            | Action::Assert { .. } => true,
+            Action::Notify(_) => self.site().is_none(),
             Action::Run { .. }
             | Action::Shell { .. }
             | Action::Script { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
             | Action::Gate { .. }
             | Action::Restore => false,
         }

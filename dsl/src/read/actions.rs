@@ -1,9 +1,11 @@
 //! Actions: what a step does, asks and undoes.
 
 mod files;
+mod here;
 mod patch;
 
 pub(super) use files::check_restore;
+pub(super) use here::is_header_name;
 
 use super::fields::{Fields, Shape};
 use super::scalars::Reader;
@@ -22,30 +24,47 @@ const WAIT: Shape = Shape { name: "Wait", fields: &["until", "within", "every"],
 const GATE: Shape =
     Shape { name: "Gate", fields: &["text", "approvers", "within", "otherwise", "not_requester"], positional: None };
 const TCP: Shape = Shape { name: "Tcp", fields: &["port"], positional: None };
-const HTTP: Shape = Shape { name: "Http", fields: &["url", "status"], positional: None };
 
 /// Reads what a step does.
 pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
-    let known = &["Run", "Shell", "Script", "Upload", "WriteFile", "WriteFiles", "PatchFile", "Wait", "Gate"];
+    let known = &[
+        "Run",
+        "Shell",
+        "Script",
+        "Upload",
+        "WriteFile",
+        "WriteFiles",
+        "PatchFile",
+        "Wait",
+        "Gate",
+        "Assert",
+        "Http",
+        "Local",
+        "Notify",
+    ];
     let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
 }
 
 /// Reads what undoes a step: a program, or `Restore`.
 pub(super) fn undo(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
-    let word = reader.variant(node, "an undo", &["Run", "Shell", "Script", "Restore"])?;
+    let word = reader.variant(node, "an undo", &["Run", "Shell", "Script", "Restore", "Local"])?;
     read(node, word, reader)
 }
 
 /// Reads a probe, which is a program.
 pub(super) fn command(node: &Node, what: &str, reader: &mut Reader) -> Option<ActionDecl> {
-    let word = reader.variant(node, what, &["Run", "Shell", "Script"])?;
+    let word = reader.variant(node, what, &["Run", "Shell", "Script", "Local"])?;
     read(node, word, reader)
 }
 
 fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
     let kind = match word {
-        "Run" => run(node, reader),
+        "Run" => argv(node, "Run", reader).map(|argv| ActionKind::Run { argv }),
+        "Local" => argv(node, "Local", reader).map(|argv| ActionKind::Local { argv }),
+        "Assert" => here::assert(node, reader),
+        "Http" => here::http(node, reader),
+        "Notify" => here::notify(node, reader),
         "Shell" => shell(node, reader),
         "Script" => script(node, reader),
         "Upload" => upload(node, reader),
@@ -59,28 +78,32 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
     Some(ActionDecl { kind })
 }
 
-fn run(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
-    let example = "Run([\"program\", \"argument\"])";
-    let list = reader.single(node, example)?;
+/// Program and arguments.
+fn argv(node: &Node, word: &str, reader: &mut Reader) -> Option<Vec<TemplateSyntax>> {
+    let example = format!("{word}([\"program\", \"argument\"])");
+    let list = reader.single(node, &example)?;
     if let Kind::Text(text) = &list.kind {
-        let diagnostic = Diagnostic::error(Code::WrongShape, "`Run` is given a text, but a list is expected")
+        let message = format!("`{word}` is given a text, but a list is expected");
+        let diagnostic = Diagnostic::error(Code::WrongShape, message)
             .at(&text.span, "not a list")
             .help(format!("write program and arguments as a list: `{example}`"));
-        reader.sink.push(diagnostic.help("or let a shell read it: `Shell(\"…\")`"));
+        // On the engine's machine there is no shell but the one that is named.
+        let shell = (word == "Run").then_some("or let a shell read it: `Shell(\"…\")`");
+        reader.sink.push(diagnostic.helps(shell));
         return None;
     }
-    let argv = templates(list, "Run", reader)?;
+    let argv = templates(list, word, reader)?;
     if matches!(&list.kind, Kind::List(list) if list.is_empty()) {
-        let message = "`Run` has no program";
+        let message = format!("`{word}` has no program");
         reader.sink.push(Diagnostic::error(Code::Empty, message).at(&list.span, "the program stands first"));
         return None;
     }
     if argv.first().and_then(TemplateSyntax::literal).is_some_and(|program| program.trim().is_empty()) {
-        let message = "the program of `Run` is empty";
+        let message = format!("the program of `{word}` is empty");
         reader.sink.push(Diagnostic::error(Code::Empty, message).at(&argv[0].span, "the program stands here"));
         return None;
     }
-    Some(ActionKind::Run { argv })
+    Some(argv)
 }
 
 fn templates(node: &Node, field: &str, reader: &mut Reader) -> Option<Vec<TemplateSyntax>> {
@@ -251,40 +274,27 @@ fn approvers(node: &Node, reader: &mut Reader) -> Vec<String> {
 }
 
 fn until(node: &Node, reader: &mut Reader) -> Option<UntilDecl> {
-    match reader.variant(node, "something to wait for", &["Ssh", "Tcp", "Http"])? {
+    match reader.variant(node, "something to wait for", &["Ssh", "Tcp", "Http", "Tls"])? {
         "Ssh" => reader.bare(node).map(|()| UntilDecl::Ssh),
         "Tcp" => {
             let mut fields = Fields::open(node, &TCP, "`Tcp`", reader.sink)?;
-            let port = fields.required("port", reader.sink);
-            let port = port.and_then(|node| reader.integer_or_expr(node, "port", 1, 65_535));
-            let port = port.map(|port| match port {
-                Scalar::Literal(port) => Scalar::Literal(Spanned::new(port.value as u16, port.span)),
-                Scalar::Expr(syntax) => Scalar::Expr(syntax),
-            });
+            let port = fields.required("port", reader.sink).and_then(|node| port(node, reader));
             Some(UntilDecl::Tcp { port })
         }
-        _ => {
-            let mut fields = Fields::open(node, &HTTP, "`Http`", reader.sink)?;
-            let url = fields.required("url", reader.sink).and_then(|node| reader.some_text(node, "url"));
-            let url = url.and_then(|text| {
-                let url = template(text, reader.sink)?;
-                if let Some(PartSyntax::Text(begin)) = url.parts.first()
-                    && !begin.starts_with("http://")
-                {
-                    reader.malformed(&text.span, "url", "a plain `http://…` URL is expected");
-                }
-                Some(url)
-            });
-            let status = match fields.optional("status") {
-                Some(node) => statuses(node, reader)?,
-                None => vec![200],
-            };
-            Some(UntilDecl::Http { url, status })
-        }
+        "Tls" => here::until_tls(node, reader),
+        _ => here::until_http(node, reader),
     }
 }
 
-fn statuses(node: &Node, reader: &mut Reader) -> Option<Vec<u16>> {
+fn port(node: &Node, reader: &mut Reader) -> Option<Scalar<u16>> {
+    Some(match reader.integer_or_expr(node, "port", 1, 65_535)? {
+        Scalar::Literal(port) => Scalar::Literal(Spanned::new(port.value as u16, port.span)),
+        Scalar::Expr(syntax) => Scalar::Expr(syntax),
+    })
+}
+
+/// Statuses of HTTP, at least one.
+pub(super) fn statuses(node: &Node, reader: &mut Reader) -> Option<Vec<u16>> {
     let list = reader.list(node, "status", limits::CHOICES)?;
     if list.is_empty() {
         let message = "`status` lists no status";

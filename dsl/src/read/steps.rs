@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, Shape};
 use super::scalars::{Reader, name};
-use super::{actions, groups, outs, policies, run};
+use super::{actions, groups, here, outs, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -40,6 +40,7 @@ const STEP: Shape = Shape {
         "locks",
         "batch",
         "on_state",
+        "allow_secret_args",
     ],
     positional: None,
 };
@@ -134,10 +135,10 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     let mut fields = Fields::open(node, &STEP, &what, reader.sink)?;
     let broken = broken || fields.is_broken() || matches!(within, Within::Group { broken: true, .. });
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
-    let gate = fields.optional("do").is_some_and(|node| is_called(node, "Gate"));
+    let needs_no_host = fields.optional("do").is_some_and(here::needs_no_host);
     let on = match within {
         Within::Group { .. } => fields.optional("on"),
-        Within::Body | Within::Finally if gate => fields.optional("on"),
+        Within::Body | Within::Finally if needs_no_host => fields.optional("on"),
         Within::Body | Within::Finally => fields.required("on", reader.sink),
     };
     let (group, over, group_when, group_may_be_skipped) = match within {
@@ -212,8 +213,11 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     step.stdin = text("stdin");
     step.as_user = text("as_user");
     step.cwd = text("cwd");
+    step.allow_secret_args = here::allow_secret_args(&mut fields, reader);
     run::fields(&mut step, &mut fields, reader);
     without_effect(&step, &fields, reader);
+    here::check(&step, &fields, reader);
+    here::check_answers(&step, &fields, reader);
     actions::check_restore(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
         step.finally = on_state(node, reader);
@@ -236,7 +240,8 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
             }
         }
     }
-    let batch = fields.optional("batch").filter(|_| matches!(within, Within::Body) && !step.is_gate());
+    let batch =
+        fields.optional("batch").filter(|_| matches!(within, Within::Body) && !step.is_gate() && !step.is_hostless());
     Some((step, batch))
 }
 
@@ -291,9 +296,13 @@ pub(super) fn spanned(text: &Text) -> Spanned<String> {
 fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(action) = &step.action else { return };
     let is_command = action.is_command();
-    let has_command = is_command || step.probe.is_some() || step.undo.as_ref().is_some_and(ActionDecl::is_command);
+    let runs_a_program = here::runs_a_program(action);
+    let has_command = runs_a_program || step.probe.is_some() || step.undo.as_ref().is_some_and(ActionDecl::is_command);
     let is_gate = step.is_gate();
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
+    let is_http = matches!(action.kind, ActionKind::Http(_));
+    let is_assert = matches!(action.kind, ActionKind::Assert(_));
+    let has_idle = runs_a_program || step.undo.is_some() || is_gate || is_assert;
     let mut refuse = |field: &str, there: bool, why: &str| {
         if there {
             let message = format!("`{field}` has no effect in {}", step.title());
@@ -305,10 +314,11 @@ fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     refuse("env", !has_command && !step.env.is_empty(), no_program);
     refuse("cwd", !has_command && step.cwd.is_some(), no_program);
     refuse("ok_exit", !is_command && !step.ok_exit.is_empty(), "the action is no program");
-    refuse("idle_timeout", !is_command && step.undo.is_none() && !is_gate && step.idle_timeout.is_some(), no_program);
+    refuse("idle_timeout", !has_idle && step.idle_timeout.is_some(), no_program);
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");
-    refuse("out", !is_command && !step.out.is_empty(), "the action is no program, so it writes nothing");
-    refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
+    refuse("out", !is_command && !is_http && !step.out.is_empty(), "the action is no program, so it writes nothing");
+    let by_nobody = is_wait || is_gate || action.is_from_here();
+    refuse("as_user", by_nobody && !has_command && step.as_user.is_some(), no_program);
 }
 
 fn needs(node: &Node, reader: &mut Reader) -> Vec<Spanned<String>> {

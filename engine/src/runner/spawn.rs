@@ -1,5 +1,6 @@
 //! Effects of an operation in hand begin here, each with an executor of its own, and what executors keep is cleaned up.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::call;
 use super::executor::Reporter;
 use super::task::Hand;
 use crate::limits::SWEEP_MS;
-use crate::operation::{Effect, Entry, Event, NodeOutcome, NodeState, Unknown};
+use crate::operation::{CoreScope, Effect, Entry, Event, NodeOutcome, NodeState, Unknown};
 
 impl Hand {
     pub(super) fn spawn(&mut self, effect: Effect, now_ms: u64) {
@@ -23,11 +24,10 @@ impl Hand {
         };
         let task = call::task(self.driver.operation(), &self.context, effect.clone(), now_ms);
         let reporter = Reporter { to: self.report_to.clone(), node: node.clone(), attempt };
+        let on_host = self.context.places_at(task.call.as_ref().ok().and_then(|call| call.slot.as_ref()));
         let work = self.shared.executor.perform(Arc::clone(&self.context), task, reporter.clone());
         let shared = Arc::clone(&self.shared);
         let redactor = self.context.redactor.clone();
-        let slot = self.driver.operation().node(&node).and_then(|node| node.slot.as_ref());
-        let on_host = self.context.places_at(slot);
         self.executors.spawn(async move {
             // The semaphores are never closed. A kill does not wait behind those that it is to end.
             let _permits = match (&effect, &on_host) {
@@ -89,11 +89,16 @@ impl Hand {
             .nodes
             .iter()
             .filter(|node| node.attempts > 0)
-            .filter_map(|node| {
-                let scope = crate::operation::CoreScope { operation: self.driver.operation(), node: Some(node) };
-                let user = self.driver.operation().step_of(node).as_user.as_ref();
-                let user = user.and_then(|user| dsl::eval::render(user, &scope).ok());
-                Some((node.slot.clone()?, user.map(|user| user.text.to_string())))
+            .flat_map(|node| {
+                let operation = self.driver.operation();
+                let (scope, step) = (CoreScope { operation, node: Some(node) }, operation.step_of(node));
+                let user = step.as_user.as_ref().and_then(|user| dsl::eval::render(user, &scope).ok());
+                let slots: BTreeSet<_> = [Some(&step.action), step.undo.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|action| call::slot_of(action, node.slot.as_ref()))
+                    .collect();
+                slots.into_iter().map(move |slot| (slot, user.as_ref().map(|user| user.text.to_string())))
             })
             .collect();
         // Of an operation that was abandoned something may still be at work in its folders.

@@ -209,9 +209,11 @@ impl<'a> Judge<'a> {
             ),
         };
         let locks = if step.locks.is_empty() { "" } else { "; until then it keeps its locks" };
-        let what = format!(
-            "its host restarts or is lost while it runs: the operation pauses until a person says what became of it{locks}"
-        );
+        let happens = match step.action.is_untraceable() {
+            true => "no answer to its request is heard",
+            false => "its host restarts or is lost while it runs",
+        };
+        let what = format!("{happens}: the operation pauses until a person says what became of it{locks}");
         self.finding(Verdict::Asks, node, what, why.to_owned(), mend);
     }
 
