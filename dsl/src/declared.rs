@@ -4,6 +4,7 @@
 
 mod call;
 mod files;
+mod here;
 mod hosts;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 pub(crate) use call::{CallDecl, WithDecl};
 pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
+pub(crate) use here::{AssertDecl, BodyDecl, HeaderDecl, MailDecl, NoticeDecl, RecipientDecl, RequestDecl, TlsDecl};
 pub(crate) use hosts::{CopyDecl, DownloadDecl};
 
 use crate::expression::{Syntax, TemplateSyntax};
@@ -53,7 +55,10 @@ impl Declared {
     /// Whether the nodes of two steps are matched one to one: the same role, and the same `each` as it is written.
     pub(crate) fn is_keyed(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.steps[a], &self.steps[b]);
-        a.role().is_some() && a.role() == b.role() && a.has_each == b.has_each && a.each_text() == b.each_text()
+        (a.role().is_some() || a.has_each)
+            && a.role() == b.role()
+            && a.has_each == b.has_each
+            && a.each_text() == b.each_text()
     }
 
     /// The steps that a name in `needs` means: one, or all of a group.
@@ -195,6 +200,8 @@ pub(crate) enum OutFrom {
     Json(String),
     File(TemplateSyntax),
     ExitIs { true_on: Vec<i32>, false_on: Vec<i32> },
+    Status,
+    Header(String),
 }
 
 /// A step.
@@ -231,6 +238,7 @@ pub(crate) struct StepDecl {
     pub(crate) stdin: Option<TemplateSyntax>,
     pub(crate) as_user: Option<TemplateSyntax>,
     pub(crate) cwd: Option<TemplateSyntax>,
+    pub(crate) allow_secret_args: Option<Spanned<String>>,
     pub(crate) ok_exit: Vec<i32>,
     pub(crate) idle_timeout: Option<Scalar<u64>>,
     /// Its probe is not asked before `do`.
@@ -277,6 +285,7 @@ impl StepDecl {
             stdin: None,
             as_user: None,
             cwd: None,
+            allow_secret_args: None,
             ok_exit: Vec::new(),
             idle_timeout: None,
             always: false,
@@ -382,12 +391,19 @@ pub(crate) enum ActionKind {
     Copy(CopyDecl),
     Reboot { within: Option<Scalar<u64>> },
     Restore,
+    Assert(AssertDecl),
+    Local { argv: Vec<TemplateSyntax> },
+    Http(Box<RequestDecl>),
+    Notify(Box<NoticeDecl>),
 }
 
 impl ActionDecl {
     /// Whether it is a program: something with arguments, environment and output.
     pub(crate) fn is_command(&self) -> bool {
-        matches!(self.kind, ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. })
+        matches!(
+            self.kind,
+            ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. } | ActionKind::Local { .. }
+        )
     }
 
     /// Whether it waits for a program on the host, which gets what programs get.
@@ -411,6 +427,7 @@ pub(crate) struct GateDecl {
 pub(crate) enum UntilDecl {
     Ssh,
     Tcp { port: Option<Scalar<u16>> },
-    Http { url: Option<TemplateSyntax>, status: Vec<u16> },
+    Http { url: Option<TemplateSyntax>, status: Vec<u16>, ca: Option<TemplateSyntax> },
+    Tls(TlsDecl),
     Command { argv: Vec<TemplateSyntax> },
 }

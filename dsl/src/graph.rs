@@ -304,7 +304,12 @@ pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'
     let templates = step.env.iter().map(|(_, template)| template).chain(&step.stdin).chain(&step.as_user);
     let files = step.out.iter().filter_map(|(_, out)| match &out.as_ref()?.from {
         OutFrom::File(path) => Some(path),
-        OutFrom::Stdout | OutFrom::Regex(_) | OutFrom::Json(_) | OutFrom::ExitIs { .. } => None,
+        OutFrom::Stdout
+        | OutFrom::Regex(_)
+        | OutFrom::Json(_)
+        | OutFrom::ExitIs { .. }
+        | OutFrom::Status
+        | OutFrom::Header(_) => None,
     });
     let templates = templates.chain(&step.cwd).chain(files).chain(&step.locks);
     templates.flat_map(TemplateSyntax::expressions).for_each(&mut *visit);
@@ -321,12 +326,20 @@ pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'
 fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
     let mut templates: Vec<&'a TemplateSyntax> = Vec::new();
     match &action.kind {
-        ActionKind::Run { argv: list } | ActionKind::Script { args: list, .. } => templates.extend(list),
+        ActionKind::Run { argv: list } | ActionKind::Local { argv: list } | ActionKind::Script { args: list, .. } => {
+            templates.extend(list);
+        }
         ActionKind::Shell { .. } => {}
         ActionKind::Upload { from, to, mode: _ } => templates.extend(from.iter().chain(to)),
-        ActionKind::Wait { until: Some(UntilDecl::Http { url, .. }), .. } => templates.extend(url),
+        ActionKind::Wait { until: Some(UntilDecl::Http { url, status: _, ca }), .. } => {
+            templates.extend(url.iter().chain(ca));
+        }
+        ActionKind::Wait { until: Some(UntilDecl::Tls(tls)), .. } => templates.extend(tls.name.iter().chain(&tls.ca)),
         ActionKind::Wait { until: Some(UntilDecl::Command { argv }), .. } => templates.extend(argv),
-        ActionKind::Wait { .. } => {}
+        ActionKind::Wait { until: Some(UntilDecl::Ssh | UntilDecl::Tcp { .. }) | None, .. } => {}
+        ActionKind::Assert(assert) => return assert.visit(visit),
+        ActionKind::Http(request) => return request.visit(visit),
+        ActionKind::Notify(notice) => return notice.visit(visit),
         ActionKind::Gate(gate) => templates.extend(&gate.text),
         ActionKind::WriteFiles { files } => return files.iter().for_each(|file| file.visit(visit)),
         ActionKind::PatchFile(patch) => return patch.visit(visit),

@@ -8,6 +8,7 @@
 
 pub(crate) mod exprs;
 mod files;
+mod here;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use files::{Datum, FileContent, FileSpec, Patch, ReplaceLine};
 pub use transfer::{CopySpec, DownloadSpec};
+pub use here::{Body, Ca, Mail, MailTls, Method, Notice, Recipient, Request, Site};
 
 use crate::expr::{Expr, Template};
 use crate::types::{Field, Type};
@@ -175,6 +177,9 @@ pub struct Step {
     /// It stands in `finally`: it runs when everything else is over, if that ended like this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finally: Option<OnState>,
+    /// Why secrets may stand in its arguments and URLs, where others can see them. Absent: they may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_secret_args: Option<String>,
 }
 
 /// After which ends a step of `finally` runs.
@@ -250,7 +255,7 @@ pub struct Probe {
 pub enum Action {
     /// A program with its arguments; each element reaches it as exactly one argument.
     Run {
-        /// Program and arguments; never secret, never empty.
+        /// Program and arguments; never empty; secret only by [`Step::allow_secret_args`].
         argv: Vec<Template>,
     },
     /// Shell text, run by `/bin/sh`; nothing is ever spliced into it.
@@ -262,7 +267,7 @@ pub enum Action {
     Script {
         /// Path in [`Plan::assets`].
         asset: String,
-        /// Its arguments; never secret.
+        /// Its arguments, as in `Run`.
         args: Vec<Template>,
     },
     /// A file brought to the host: temporary name, checked, renamed.
@@ -322,6 +327,22 @@ pub enum Action {
     },
     /// As an undo: puts back what the step's action has kept, or removes the file where there was none.
     Restore,
+    /// A condition that must hold, or the step fails.
+    Assert {
+        /// Never secret, and reads nothing of secrets but their presence.
+        condition: Expr,
+        /// What is said where it does not hold; never secret.
+        text: Template,
+    },
+    /// A program on the engine's machine, as in `Run`.
+    Local {
+        /// Program and arguments; never empty.
+        argv: Vec<Template>,
+    },
+    /// A request from the engine's machine.
+    Http(Request),
+    /// Something is told to people.
+    Notify(Notice),
 }
 
 /// What no answer at a gate means.
@@ -355,12 +376,28 @@ pub enum Until {
         /// The port, as text.
         port: Template,
     },
-    /// A plain-HTTP GET from here answers with one of these statuses.
+    /// A GET from here answers with one of these statuses.
     Http {
-        /// The URL (`http://…`); never secret.
+        /// As in [`Request::url`].
         url: Template,
         /// Statuses that count.
         status: Vec<u16>,
+        /// As in [`Request::ca`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<Ca>,
+    },
+    /// A port of the host answers a TLS handshake with a certificate that is to be trusted.
+    Tls {
+        /// The port, as text.
+        port: Template,
+        /// The name that it must be valid for; the host's address where absent. Never secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<Template>,
+        /// As in [`Request::ca`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<Ca>,
+        /// How long it must stay valid, in milliseconds.
+        valid_for_ms: u64,
     },
     /// A program on the host, which only reads, ends with 0.
     Command {
@@ -437,6 +474,8 @@ pub enum RetryOn {
     Timeout,
     /// The program ended with one of these codes.
     Exit(Vec<i32>),
+    /// A server answered with one of these statuses.
+    Status(Vec<u16>),
     /// Whatever failed.
     Any,
 }
@@ -478,6 +517,15 @@ pub enum Out {
         /// Codes that mean `false`.
         false_on: Vec<i32>,
     },
+    /// The status of an answer.
+    Status,
+    /// A header of an answer: the first one of that name.
+    Header {
+        /// Its name, in small letters.
+        name: String,
+        /// Type that the text is parsed as.
+        ty: Type,
+    },
     /// What another way takes is a secret text: it is sealed, and what the program wrote is not kept (D9).
     Secret(Box<Out>),
 }
@@ -486,8 +534,13 @@ impl Out {
     /// The type of the value.
     pub fn ty(&self) -> Type {
         match self {
-            Out::Stdout { ty } | Out::Regex { ty, .. } | Out::Json { ty, .. } | Out::File { ty, .. } => ty.clone(),
+            Out::Stdout { ty }
+            | Out::Regex { ty, .. }
+            | Out::Json { ty, .. }
+            | Out::File { ty, .. }
+            | Out::Header { ty, .. } => ty.clone(),
             Out::ExitIs { .. } => Type::Bool,
+            Out::Status => Type::Int,
             Out::Secret(_) => Type::Text,
         }
     }
@@ -535,6 +588,7 @@ impl Step {
             locks: Vec::new(),
             group: None,
             finally: None,
+            allow_secret_args: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod fields;
 mod generate;
 mod given_file;
 mod groups;
+mod here;
 mod inputs;
 mod needs;
 mod outs;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::expr::{Expr, Part, Template};
 use crate::json;
 use crate::plan::{
-    Action, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, OnFailure, Out, Patch, Plan, Step, Until,
-    UploadFrom,
+    Action, Body, Ca, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, FileSpec, OnFailure, Out, Patch, Plan,
+    Recipient, Step, Until, UploadFrom,
 };
 use crate::types::Type;
 
@@ -65,11 +65,19 @@ impl Plan {
         if step.role.as_ref().is_some_and(|role| !self.roles.contains_key(role)) {
             return wrong("runs on an unknown role");
         }
-        if step.role.is_none() != matches!(step.action, Action::Gate { .. }) {
-            return wrong("needs a role exactly if it is no gate");
+        let is_gate = matches!(step.action, Action::Gate { .. });
+        if is_gate && (step.role.is_some() || step.probe.is_some() || step.undo.is_some() || step.each.is_some()) {
+            return wrong("is a gate with a role, a probe, an undo or an `each`");
         }
-        if step.role.is_none() && (step.probe.is_some() || step.undo.is_some() || step.group.is_some()) {
-            return wrong("is a gate with a probe, an undo or a group");
+        if step.role.is_none() && !is_gate && !step.actions().all(Action::is_from_here) {
+            return wrong("does something on a host, and has none");
+        }
+        if step.role.is_none() && step.group.is_some() {
+            return wrong("is in a group, but on no host");
+        }
+        let programs = step.probe.iter().map(|probe| &probe.action).chain(&step.undo);
+        if programs.into_iter().any(|action| !action.is_program()) {
+            return wrong("has a probe or an undo that is no program");
         }
         if step.needs.iter().any(|edge| edge.step >= index) {
             return wrong("waits for a step that does not stand before it");
@@ -130,7 +138,7 @@ impl Plan {
             return wrong("may run nowhere");
         }
         if let Some(each) = &step.each {
-            if !step.role.as_ref().and_then(|role| self.roles.get(role)).is_some_and(|role| role.one) {
+            if step.role.as_ref().is_some_and(|role| !self.roles.get(role).is_some_and(|role| role.one)) {
                 return wrong("has an `each`, but its role is not one host");
             }
             walk(each, &mut |expr| self.validate_expr(expr, Reader::Each(step)))?;
@@ -145,7 +153,9 @@ impl Plan {
     fn is_possible(&self, edge: &Edge, step: &Step) -> bool {
         let other = &self.steps[edge.step];
         match edge.kind {
-            EdgeKind::Keyed => step.role.is_some() && other.role == step.role && other.each == step.each,
+            EdgeKind::Keyed => {
+                (step.role.is_some() || step.each.is_some()) && other.role == step.role && other.each == step.each
+            }
             EdgeKind::Barrier => true,
         }
     }
@@ -251,7 +261,7 @@ impl Plan {
 fn validate_out(out: &Out) -> Result<(), String> {
     let refuse = |what: &str| Err(what.to_owned());
     match out {
-        Out::Stdout { .. } | Out::Regex { .. } | Out::File { .. } => Ok(()),
+        Out::Stdout { .. } | Out::Regex { .. } | Out::File { .. } | Out::Status | Out::Header { .. } => Ok(()),
         Out::Json { path, .. } => json::check_path(path).map_err(|why| format!("has a wrong path: {why}")),
         Out::ExitIs { true_on, false_on } if true_on.iter().any(|code| false_on.contains(code)) => {
             refuse("is true and false by the same exit code")
@@ -262,7 +272,9 @@ fn validate_out(out: &Out) -> Result<(), String> {
                 false => refuse("depends on what is no exit code"),
             }
         }
-        Out::Secret(way) if matches!(**way, Out::Secret(_) | Out::ExitIs { .. }) || way.ty() != Type::Text => {
+        Out::Secret(way)
+            if matches!(**way, Out::Secret(_) | Out::ExitIs { .. } | Out::Status) || way.ty() != Type::Text =>
+        {
             refuse("is a secret, but no text")
         }
         Out::Secret(way) => validate_out(way),
@@ -294,11 +306,19 @@ impl Step {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Assert { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
+            | Action::Notify(_)
             | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => None,
         });
-        named.chain(written)
+        let trusted = self.actions().filter_map(|action| match action.ca() {
+            Some(Ca::Asset(asset)) => Some(asset.as_str()),
+            Some(Ca::File(_) | Ca::Text(_)) | None => None,
+        });
+        named.chain(written).chain(trusted)
     }
 
     fn exprs(&self, visit: &mut Visit<'_>) -> Result<(), String> {
@@ -317,47 +337,98 @@ impl Step {
             template_exprs(name, visit)?;
         }
         for action in self.actions() {
-            let templates: Vec<&Template> = match action {
-                Action::Run { argv: list } | Action::Script { args: list, .. } => list.iter().collect(),
-                Action::Shell { .. } => Vec::new(),
-                Action::Upload { from, to, .. } => {
-                    if let UploadFrom::File(expr) = from {
-                        walk(expr, visit)?;
-                    }
-                    vec![to]
-                }
-                Action::Wait { until, .. } => match until {
-                    Until::Ssh => Vec::new(),
-                    Until::Tcp { port } => vec![port],
-                    Until::Http { url, .. } => vec![url],
-                    Until::Command { argv } => argv.iter().collect(),
-                },
-                Action::Gate { text, .. } => vec![text],
-                Action::WriteFiles { files } => {
-                    files.iter().try_for_each(|file| content_exprs(&file.content, visit))?;
-                    files.iter().flat_map(|file| [&file.to].into_iter().chain(&file.owner).chain(&file.group)).collect()
-                }
-                Action::PatchFile { path, patch, .. } => {
-                    if let Patch::Json { merge } | Patch::Toml { merge } | Patch::Yaml { merge } = patch {
-                        merge.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit))?;
-                    }
-                    patch.lines().try_for_each(|line| template_exprs(line, visit))?;
-                    vec![path]
-                }
-                Action::Download(download) => vec![&download.from, &download.to],
-                Action::Copy(copy) => {
-                    [&copy.from, &copy.to].into_iter().chain(&copy.owner).chain(&copy.group).collect()
-                }
-                Action::Reboot { .. } | Action::Restore => Vec::new(),
-            };
-            for template in templates {
-                if template.secret {
-                    return Err("puts a secret where it would be seen".to_owned());
-                }
-                template_exprs(template, visit)?;
+            let seen = action.exprs(visit)?;
+            let arguments = seen.arguments.iter().filter(|_| self.allow_secret_args.is_none());
+            if arguments.chain(&seen.others).any(|template| template.secret) {
+                return Err("puts a secret where it would be seen".to_owned());
             }
+            seen.arguments.into_iter().chain(seen.others).try_for_each(|template| template_exprs(template, visit))?;
         }
         Ok(())
+    }
+}
+
+/// Texts that others can see: arguments and URLs, where a step may allow secrets, and others, where it may not.
+#[derive(Default)]
+struct Seen<'a> {
+    arguments: Vec<&'a Template>,
+    others: Vec<&'a Template>,
+}
+
+impl Action {
+    /// Visits what may hold secrets; gives what may be seen.
+    fn exprs(&self, visit: &mut Visit<'_>) -> Result<Seen<'_>, String> {
+        let mut seen = Seen::default();
+        match self {
+            Action::Run { argv: list } | Action::Local { argv: list } | Action::Script { args: list, .. } => {
+                seen.arguments.extend(list);
+            }
+            Action::Shell { .. } | Action::Reboot { .. } | Action::Restore => {}
+            Action::Download(DownloadSpec { from, to, .. }) => seen.others.extend([from, to]),
+            Action::Copy(CopySpec { from, to, owner, group, .. }) => {
+                seen.others.extend([from, to].into_iter().chain(owner).chain(group));
+            }
+            Action::Upload { from, to, .. } => {
+                if let UploadFrom::File(expr) = from {
+                    walk(expr, visit)?;
+                }
+                seen.others.push(to);
+            }
+            Action::Wait { until, .. } => match until {
+                Until::Ssh => {}
+                Until::Tcp { port } => seen.others.push(port),
+                Until::Http { url, .. } => seen.arguments.push(url),
+                Until::Command { argv } => seen.arguments.extend(argv),
+                Until::Tls { port, name, .. } => seen.others.extend([port].into_iter().chain(name)),
+            },
+            Action::Gate { text, .. } => seen.others.push(text),
+            Action::WriteFiles { files } => {
+                files.iter().try_for_each(|file| content_exprs(&file.content, visit))?;
+                for FileSpec { to, owner, group, .. } in files {
+                    seen.others.extend([to].into_iter().chain(owner).chain(group));
+                }
+            }
+            Action::PatchFile { path, patch, .. } => {
+                if let Patch::Json { merge } | Patch::Toml { merge } | Patch::Yaml { merge } = patch {
+                    merge.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit))?;
+                }
+                patch.lines().try_for_each(|line| template_exprs(line, visit))?;
+                seen.others.push(path);
+            }
+            Action::Assert { condition, text } => {
+                walk(condition, visit)?;
+                seen.others.push(text);
+            }
+            Action::Http(request) => {
+                request.headers.iter().try_for_each(|(_, value)| template_exprs(value, visit))?;
+                match &request.body {
+                    Some(Body::Text(text)) => template_exprs(text, visit)?,
+                    Some(Body::Json(datum)) => datum_exprs(datum, visit)?,
+                    None => {}
+                }
+                seen.arguments.push(&request.url);
+            }
+            Action::Notify(notice) => {
+                seen.others.extend([&notice.text].into_iter().chain(&notice.subject));
+                match &notice.to {
+                    Recipient::Webhook { url, key, headers, .. } => {
+                        key.iter().try_for_each(|key| template_exprs(key, visit))?;
+                        headers.iter().try_for_each(|(_, value)| template_exprs(value, visit))?;
+                        seen.arguments.push(url);
+                    }
+                    Recipient::Command { argv } => seen.arguments.extend(argv),
+                    Recipient::Mail(mail) => {
+                        mail.user.iter().chain(&mail.password).try_for_each(|text| template_exprs(text, visit))?;
+                        seen.others.extend([&mail.server, &mail.from].into_iter().chain(&mail.to));
+                    }
+                }
+            }
+        }
+        match self.ca() {
+            Some(Ca::File(expr) | Ca::Text(expr)) => walk(expr, visit)?,
+            Some(Ca::Asset(_)) | None => {}
+        }
+        Ok(seen)
     }
 }
 

@@ -383,6 +383,11 @@ impl Typing<'_> {
                 self.sink.push(no_host("a gate runs on no host", name_the_role));
                 return Typed::unknown();
             }
+            Place::Step { index, .. } if self.declared.steps[index].is_hostless() => {
+                let help = "say which hosts the step is about, `on: \"role\"`, or name a role that is `One`: `roles.registry.address`";
+                self.sink.push(no_host("a step without `on` is about no host", help));
+                return Typed::unknown();
+            }
             Place::Each { .. } => {
                 let message = "the list of `each` is known before any of its nodes is on a host";
                 self.sink.push(no_host(message, name_the_role));

@@ -128,7 +128,7 @@ async fn come_back(
 
 async fn back(reporter: &Reporter) -> NodeOutcome {
     reporter.reattached().await;
-    NodeOutcome::Succeeded { out: Default::default(), output: None }
+    NodeOutcome::Succeeded { out: Default::default(), changed: true, output: None }
 }
 
 /// The job's own end; or that it never began, and by this question never will (I4).
@@ -136,7 +136,7 @@ async fn fenced(context: &Context, host: &Host, call: &Call, live: &dyn Live) ->
     match host.reattach(&call.job, call.as_user.as_deref(), ASKING, live).await {
         Ok(Found::Ended(end)) => failed(context, call, &end).await,
         Ok(Found::NeverBegan) => NodeOutcome::Unknown(Unknown::NeverBegan),
-        Ok(Found::Rebooted) => NodeOutcome::Succeeded { out: Default::default(), output: None },
+        Ok(Found::Rebooted) => NodeOutcome::Succeeded { out: Default::default(), changed: true, output: None },
         Ok(Found::Vanished) => NodeOutcome::Unknown(Unknown::Vanished),
         Err(_) => NodeOutcome::Unknown(Unknown::Unreachable),
     }

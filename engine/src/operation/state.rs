@@ -96,7 +96,7 @@ pub struct Node {
     /// Whether an attempt that is over may have left its effect: then a probe that finds it found ours.
     pub touched: bool,
     /// The epoch in which it was last started.
-    pub(super) epoch: u32,
+    pub(crate) epoch: u32,
 }
 
 /// An attempt whose job may still be at work.

@@ -13,11 +13,14 @@ use uuid::Uuid;
 use super::hosts::reach;
 use super::live::Board;
 use crate::error::{Error, Kind};
-use crate::host::{Host, KnownHosts};
+use crate::host::{Host, KnownHosts, Reach};
 use crate::limits::AT_HOST;
 use crate::operation::{Operation, ReachRecord};
 use crate::redact::Redactor;
 use crate::vault::Vault;
+
+/// The slot of this machine, on which programs run that run from here. No host's name has a space.
+pub const THIS_MACHINE: &str = "this machine";
 
 /// What the executors of one operation share.
 #[derive(Clone)]
@@ -54,6 +57,9 @@ impl Context {
             places.insert(slot.clone(), host_places.at(&record.reach));
             hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)));
         }
+        // Nothing is done there before something runs from here.
+        places.insert(THIS_MACHINE.to_owned(), host_places.at(&ReachRecord::Local));
+        hosts.insert(THIS_MACHINE.to_owned(), Host::new(THIS_MACHINE, 1, Reach::Local, Arc::clone(known)));
         Ok(Context {
             id: operation.id,
             plan: Arc::clone(&operation.plan),

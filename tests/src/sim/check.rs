@@ -221,7 +221,7 @@ pub fn ended(op: usize, operation: &Operation, journal: &[Entry], hosts: &Hosts,
         operation.nodes.iter().map(|node| (node.id.to_string(), node.state.word())).collect();
     for node in &operation.nodes {
         let step = operation.step_of(node);
-        let runs_jobs = !matches!(step.action, Action::Wait { .. } | Action::Gate { .. });
+        let runs_jobs = !matches!(step.action, Action::Wait { .. } | Action::Gate { .. } | Action::Assert { .. });
         let told = said_by_a_person(journal, &node.id);
         let (body, has_undo) = (step.finally.is_none(), step.undo.is_some());
         match (&operation.life, &node.state) {

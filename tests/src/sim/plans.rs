@@ -27,6 +27,7 @@ pub fn random(rng: &mut Rng) -> Plan {
         let step = match rng.u8(0..10) {
             0 => gate(rng, index, &plan.steps),
             1 => each(rng, index, &plan.steps),
+            2 => here(rng, index, &plan.steps),
             _ => step(rng, index, &plan.steps, None),
         };
         plan.steps.push(step);
@@ -127,6 +128,19 @@ fn gate(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
         otherwise: if rng.bool() { Otherwise::Approve } else { Otherwise::Reject },
     };
     Step { needs: needs(rng, None, None, before, 0), ..Step::new(format!("s{index}"), None, action) }
+}
+
+/// A step from here: one node, on no host of the plan's.
+fn here(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
+    let needs = needs(rng, None, None, before, 0);
+    let step = |action| Step { needs, ..Step::new(format!("s{index}"), None, action) };
+    if rng.bool() {
+        let condition = Expr::Literal(Value::Bool(true));
+        return step(Action::Assert { condition, text: Template::literal("wrong") });
+    }
+    let local = || Action::Local { argv: vec![Template::literal("effect")] };
+    let step = policies(rng, step(local()));
+    Step { probe: step.probe.map(|_| Probe { action: local() }), undo: step.undo.map(|_| local()), ..step }
 }
 
 /// A step for each element of a list: one that stands there, one that a step puts out, or one that cannot be told.
