@@ -163,6 +163,7 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             | Action::Script { .. }
             | Action::WriteFiles { .. }
             | Action::PatchFile { .. }
+            | Action::Facts
             | Action::Restore => {}
         },
         Field::FileMode(nth) => {

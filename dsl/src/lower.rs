@@ -5,6 +5,7 @@
 
 mod each;
 mod files;
+mod per_host;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -49,13 +50,19 @@ pub(crate) struct Lowered {
 }
 
 /// Checks all steps; gives those that are whole, in the order of the plan.
-pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Vec<Lowered> {
+pub(crate) fn steps(
+    declared: &Declared,
+    graph: &Graph,
+    filters: &Filters,
+    used: &mut Used,
+    sink: &mut Sink,
+) -> Vec<Lowered> {
     let mut lowered = Vec::new();
     for index in 0..declared.steps.len() {
         // A field that says what its others mean may be the one that could not be read.
         let doubt = declared.steps[index].broken.then(|| sink.doubt(true));
         let typing = Typing::new(declared, &graph.position, Place::Step { index, undo: false }, used, sink);
-        let mut lower = Lower { typing, fixed: Vec::new() };
+        let mut lower = Lower { typing, filters, fixed: Vec::new() };
         lowered.push(lower.step(&declared.steps[index], index, graph));
         if let Some(doubt) = doubt {
             sink.doubt(doubt);
@@ -64,10 +71,12 @@ pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
     graph.order.iter().filter_map(|index| lowered[*index].take()).collect()
 }
 
+pub(crate) use per_host::{Filters, filters};
 pub(crate) use whole::{Deadline, Whole, whole};
 
 struct Lower<'a> {
     typing: Typing<'a>,
+    filters: &'a Filters,
     fixed: Vec<Fixed>,
 }
 
@@ -76,11 +85,12 @@ impl Lower<'_> {
         self.role(step, index);
         let each = self.each(step, index);
         let parallel = self.parallel(step);
-        let when =
-            step.when.as_ref().map(|when| (self.typing.condition(when), facts(when, true, self.typing.declared)));
-        let when = when.map(|(when, facts)| {
-            self.typing.facts = facts;
-            when
+        let filter = step.role().and_then(|role| self.filters.get(role)).filter(|_| !step.is_facts());
+        self.typing.facts.extend(filter.into_iter().flat_map(|filter| filter.facts().to_vec()));
+        let when = step.when.as_ref().map(|when| {
+            let condition = self.typing.condition(when, "when", "decide whether a step runs");
+            self.typing.facts.extend(facts(when, true, self.typing.declared));
+            condition
         });
         self.companions(step);
         let probe = step.probe.as_ref().map(|probe| self.action(probe));
@@ -111,8 +121,8 @@ impl Lower<'_> {
             role: if step.is_gate() { None } else { Some(step.on.as_ref()?.value.clone()) },
             needs: self.edges(index, graph),
             when: match when {
-                Some(when) => Some(when?),
-                None => None,
+                Some(when) => per_host::both(filter, Some(when?)),
+                None => per_host::both(filter, None),
             },
             probe: match probe {
                 Some(action) => Some(Probe { action: action? }),
@@ -298,6 +308,7 @@ impl Lower<'_> {
             ActionKind::WriteFiles { files } => Action::WriteFiles { files: self.files(files)? },
             ActionKind::PatchFile(patch) => self.patch_file(patch)?,
             ActionKind::Restore => Action::Restore,
+            ActionKind::Facts => Action::Facts,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
                 let every_ms = self.scalar(every.as_ref(), Field::Every).unwrap_or(EVERY_MS);

@@ -83,6 +83,8 @@ pub(crate) enum Place {
     Step { index: usize, undo: bool },
     /// In the `each` of a step, given by its index: it is computed once for all nodes.
     Each { index: usize },
+    /// In what is asked of each host of a role, given by its index: its `where`, the `by` of a batch.
+    Role { index: usize },
     /// In an output of the workflow.
     Output,
     /// In a value that is fixed when the plan is made.
@@ -183,7 +185,7 @@ impl<'a> Typing<'a> {
     fn is_final(&self) -> bool {
         match self.place {
             Place::Step { index, .. } | Place::Each { index } => self.declared.steps[index].finally.is_some(),
-            Place::Output | Place::Fixed => false,
+            Place::Role { .. } | Place::Output | Place::Fixed => false,
         }
     }
 
@@ -268,17 +270,17 @@ impl<'a> Typing<'a> {
         Typed::unknown()
     }
 
-    /// Checks a condition: a `Bool` that everybody may see.
-    pub(crate) fn condition(&mut self, syntax: &Syntax) -> Option<Expr> {
+    /// Checks a condition: a `Bool` that everybody may see. `field` is its name, `what` what it is for.
+    pub(crate) fn condition(&mut self, syntax: &Syntax, field: &str, what: &str) -> Option<Expr> {
         self.condition = true;
         let typed = self.present(syntax);
         self.condition = false;
-        let typed = self.public(typed, &syntax.span, "decide whether a step runs");
+        let typed = self.public(typed, &syntax.span, what);
         match typed.class() {
             Some(Class::Bool) => Some(typed.expr),
             None => None,
             Some(_) => {
-                let message = format!("`when` is {}, but Bool is needed", typed.show());
+                let message = format!("`{field}` is {}, but Bool is needed", typed.show());
                 let diagnostic =
                     Diagnostic::error(Code::TypeMismatch, message).at(&syntax.span, "neither true nor false");
                 let example = syntax.path_text().map(|path| format!("compare it: `{path} == …`"));

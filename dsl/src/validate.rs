@@ -13,6 +13,8 @@ enum Reader<'p> {
     Step(usize, &'p Step),
     /// The `each` of a step, which is computed once for all of its nodes.
     Each(&'p Step),
+    /// What is asked of each host of a role.
+    Role(&'p str),
     Output,
     /// What is known before the operation begins.
     Fixed,
@@ -89,6 +91,10 @@ impl Plan {
         if step.undo == Some(Action::Restore) && !step.action.keeps_backup() {
             return wrong("restores what it does not keep");
         }
+        let plain = step.probe.is_none() && step.undo.is_none() && step.each.is_none() && step.group.is_none();
+        if step.action == Action::Facts && (!plain || step.finally.is_some()) {
+            return wrong("asks for facts and does something else");
+        }
         if let Action::WriteFiles { files } = &step.action
             && (files.is_empty() || files.iter().any(|file| file.mode.is_some_and(|mode| mode > 0o7777)))
         {
@@ -157,6 +163,10 @@ impl Plan {
             if group.sizes.contains(&0) || group.stop_after == Some(0) {
                 return wrong("lets nobody in");
             }
+            for expr in group.filter.iter().chain(&group.by) {
+                let walked = walk(expr, &mut |expr| self.validate_expr(expr, Reader::Role(&group.role)));
+                walked.map_err(|what| format!("the group `{}` {what}", group.id))?;
+            }
             let Some(gate) = group.gate else { continue };
             let waits_for_nothing =
                 |step: &Step| step.needs.is_empty() && step.when.is_none() && step.finally.is_none();
@@ -199,11 +209,18 @@ impl Plan {
                         refuse("reads a step that it does not wait for")
                     }
                 }
+                (Some(other), Reader::Role(role))
+                    if other.action == Action::Facts && other.role.as_deref() == Some(role) =>
+                {
+                    Ok(())
+                }
+                (Some(_), Reader::Role(_)) => refuse("reads a step for a host that is not in it yet"),
                 (Some(other), Reader::Output) if other.finally.is_none() => Ok(()),
                 (Some(_), Reader::Output) => refuse("reads a step of `finally`"),
                 (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
             },
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
+            (Expr::Host(_), Reader::Role(_)) => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
             (Expr::Each, _) => refuse("reads an element, but is for none"),
@@ -213,7 +230,7 @@ impl Plan {
                 Ok(())
             }
             (Expr::OperationState | Expr::OperationFailure, _) => refuse("reads how the operation ended"),
-            (Expr::OperationId | Expr::OperationStartedAt | Expr::Role { .. }, Reader::Fixed) => {
+            (Expr::OperationId | Expr::OperationStartedAt | Expr::Role { .. }, Reader::Fixed | Reader::Role(_)) => {
                 refuse("reads what is not an input")
             }
             _ => Ok(()),
@@ -264,6 +281,7 @@ impl Step {
             | Action::Upload { .. }
             | Action::WriteFiles { .. }
             | Action::PatchFile { .. }
+            | Action::Facts
             | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => None,
@@ -313,7 +331,7 @@ impl Step {
                     patch.lines().try_for_each(|line| template_exprs(line, visit))?;
                     vec![path]
                 }
-                Action::Restore => Vec::new(),
+                Action::Restore | Action::Facts => Vec::new(),
             };
             for template in templates {
                 if template.secret {

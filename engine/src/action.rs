@@ -1,5 +1,6 @@
 //! The actions, one file each: what a rendered call does on a host and how its end is judged.
 
+pub mod facts;
 pub mod failure;
 pub mod job;
 pub mod out;

@@ -15,6 +15,7 @@
 mod begin;
 mod error;
 mod exec;
+mod facts;
 mod handle;
 mod idle;
 mod job_script;

@@ -38,6 +38,8 @@ limits! {
     REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
     INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
     OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";
+    FACT_BYTES: usize = 1_024, "bytes", "One fact of a host.";
+    FACT_LINES: usize = 1_000, "facts", "What a host says of itself; of a list, each element counts.";
     LIVE_BYTES: usize = 64 * 1024, "bytes", "Live output kept in memory for each running node.";
     FILTERED_SECRET_BYTES: usize = 8, "bytes", "The shortest secret that output is filtered for; shorter ones are protected by structure only.";
     PATCHED_BYTES: usize = 512 * 1024, "bytes", "A file that `PatchFile` changes.";

@@ -152,6 +152,7 @@ impl Action {
             | Action::Wait { .. }
             | Action::Gate { .. }
             | Action::PatchFile { .. }
+            | Action::Facts
             | Action::Restore => &[],
         }
     }
@@ -167,6 +168,7 @@ impl Action {
     pub fn is_in_engine(&self) -> bool {
         match self {
             Action::Upload { .. } | Action::WriteFiles { .. } | Action::PatchFile { .. } | Action::Wait { .. } => true,
+            Action::Facts => true,
             Action::Run { .. }
             | Action::Shell { .. }
             | Action::Script { .. }

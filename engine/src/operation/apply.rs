@@ -450,6 +450,7 @@ fn gate(action: &Action) -> Gate {
         | Action::Upload { .. }
         | Action::WriteFiles { .. }
         | Action::PatchFile { .. }
+        | Action::Facts
         | Action::Restore
         | Action::Wait { .. } => Gate::No,
         Action::Gate { .. } => Gate::Yes,

@@ -15,7 +15,7 @@ use super::event::Decision;
 /// Which node: the step's id and the key, a unique text, never an index (D2). Written `step@key`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId {
-    /// Id of the step: `[a-z0-9_]`, so the first `@` ends it.
+    /// Id of the step: `[a-z0-9_/]`, so the first `@` ends it.
     pub step: String,
     /// The slot that it runs on, the element of `each` that it is for, or [`HERE`].
     pub key: String,

@@ -159,6 +159,7 @@ async fn begin(context: &Context, host: &Host, call: &Call, live: &Sink, reporte
         Some(Work::Upload { from, to, mode }) => action::upload::upload(host, call, from, to, *mode, live).await,
         Some(Work::Write(files)) => action::write::outcome(action::write::write(host, call, files, live).await),
         Some(Work::Patch(file)) => action::write::outcome(action::patch::patch(host, call, file, live).await),
+        Some(Work::Facts { epoch }) => action::facts::ask(context, host, call, *epoch).await,
         Some(Work::Wait { until, within, every }) => action::wait::wait(host, until, *within, *every, live).await,
         None => NodeOutcome::Failed { failure: super::call::other("there is nothing to do".to_owned()), output: None },
     }

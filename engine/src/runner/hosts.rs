@@ -17,11 +17,24 @@ use crate::vault::Vault;
 pub struct HostSpec {
     /// How it is reached.
     pub reach: ReachRecord,
+    /// What the inventory says of it: `host.labels`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl HostSpec {
+    /// A host of which nothing more is said than how it is reached.
+    pub fn new(reach: ReachRecord) -> HostSpec {
+        HostSpec { reach, labels: BTreeMap::new() }
+    }
 }
 
 /// The records of the first generation of the hosts that a plan's roles name.
 pub(super) fn first_generation(hosts: BTreeMap<String, HostSpec>) -> BTreeMap<String, HostRecord> {
-    hosts.into_iter().map(|(slot, host)| (slot, HostRecord { generation: 1, reach: host.reach })).collect()
+    hosts
+        .into_iter()
+        .map(|(slot, host)| (slot, HostRecord { generation: 1, reach: host.reach, labels: host.labels }))
+        .collect()
 }
 
 /// What a connection needs, with the secrets in it.

@@ -158,6 +158,7 @@ fn leaves_jobs(step: &Step) -> bool {
         Action::Upload { .. }
         | Action::WriteFiles { .. }
         | Action::PatchFile { .. }
+        | Action::Facts
         | Action::Wait { .. }
         | Action::Gate { .. } => false,
     };

@@ -50,8 +50,9 @@ impl World<'_> {
     /// The effect of what lives in the engine: an upload's file.
     pub(super) fn works(&mut self, node: NodeId, attempt: u32) -> Result<(), String> {
         let disturbs = self.disturbs(&node, false);
-        let waits = self.step(&node).is_some_and(|step| matches!(step.action, Action::Wait { .. }));
-        if waits || matches!(disturbs, Some(Injection::Error { effect: false, .. })) {
+        let only_looks =
+            self.step(&node).is_some_and(|step| matches!(step.action, Action::Wait { .. } | Action::Facts));
+        if only_looks || matches!(disturbs, Some(Injection::Error { effect: false, .. })) {
             return Ok(());
         }
         self.hosts.set(&node, true);
@@ -112,7 +113,9 @@ impl World<'_> {
                 return Some((name.clone(), Value::Secret(crate::vault::out_name(node, 1, name))));
             }
             let given = self.setting.outs.get(&(node.step.clone(), name.clone())).cloned();
-            Some((name.clone(), given.or_else(|| dsl::model_value(&out.ty(), 0))?))
+            let facts = self.step(node).is_some_and(|step| step.action == Action::Facts);
+            let model = || if facts { Some(dsl::host_facts::model()) } else { dsl::model_value(&out.ty(), 0) };
+            Some((name.clone(), given.or_else(model)?))
         });
         NodeOutcome::Succeeded { out: out.collect(), output: None }
     }
