@@ -192,8 +192,7 @@ impl Gathering {
         }
         let sudo_password = self.resolve(slot, "sudo_password", sudo_password.as_ref())?.or(password);
         self.ssh(slot, address.clone(), port.unwrap_or(22), user.clone(), auth, sudo_password, host_key.clone())?;
-        let labels = labels.checked(slot)?;
-        self.everything.hosts.entry(slot.to_owned()).and_modify(|host| host.labels = labels);
+        self.everything.hosts.entry(slot.to_owned()).and_modify(|host| host.labels = labels.0.clone());
         Ok(())
     }
 

@@ -24,9 +24,6 @@ use crate::secret_source::SecretSource;
 
 /// Bytes of the largest inventory.
 const INVENTORY_BYTES: u64 = 4 * 1024 * 1024;
-/// Labels of a host, and bytes of a name or a value of one.
-const LABELS: usize = 64;
-const LABEL_BYTES: usize = 255;
 
 /// An inventory.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -177,22 +174,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Unique<T> {
     }
 }
 
-impl Unique<String> {
-    /// The labels of a host, if they are within limits.
-    pub fn checked(&self, slot: &str) -> Result<BTreeMap<String, String>, Problem> {
-        let problem = |what: String| Problem::usage(format!("the labels of host `{slot}`: {what}"));
-        if self.0.len() > LABELS {
-            return Err(problem(format!("there are {}; {LABELS} are the most", self.0.len())));
-        }
-        for (name, value) in &self.0 {
-            if name.is_empty() || name.len().max(value.len()) > LABEL_BYTES {
-                return Err(problem(format!("a name has 1 to {LABEL_BYTES} bytes, and a value at most {LABEL_BYTES}")));
-            }
-        }
-        Ok(self.0.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,8 +195,7 @@ mod tests {
         .unwrap();
         assert_eq!(inventory.hosts.0.len(), 2);
         let Host::Ssh { labels, .. } = &inventory.hosts.0["a"] else { panic!("SSH") };
-        assert_eq!(labels.checked("a").unwrap()["zone"], "a");
-        assert!(Unique(BTreeMap::from([(String::new(), String::new())])).checked("a").is_err());
+        assert_eq!(labels.0["zone"], "a");
         assert_eq!(inventory.roles.0["registry"], ["a"]);
         assert_eq!(inventory.inputs.0["port"], Input::Value("5001".to_owned()));
     }

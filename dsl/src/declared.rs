@@ -345,36 +345,18 @@ pub(crate) struct ActionDecl {
     pub(crate) kind: ActionKind,
 }
 
-/// What an action does. A part that could not be read is `None` or left out.
+/// What an action does. A part that could not be read is `None` or left out. Nobody writes `Facts`: it comes by reading some.
 #[derive(Debug, Clone)]
 pub(crate) enum ActionKind {
-    Run {
-        argv: Vec<TemplateSyntax>,
-    },
-    Shell {
-        text: String,
-    },
-    Script {
-        file: Option<Spanned<String>>,
-        args: Vec<TemplateSyntax>,
-    },
-    Upload {
-        from: Option<TemplateSyntax>,
-        to: Option<TemplateSyntax>,
-        mode: Option<Scalar<u32>>,
-    },
-    Wait {
-        until: Option<UntilDecl>,
-        within: Option<Scalar<u64>>,
-        every: Option<Scalar<u64>>,
-    },
+    Run { argv: Vec<TemplateSyntax> },
+    Shell { text: String },
+    Script { file: Option<Spanned<String>>, args: Vec<TemplateSyntax> },
+    Upload { from: Option<TemplateSyntax>, to: Option<TemplateSyntax>, mode: Option<Scalar<u32>> },
+    Wait { until: Option<UntilDecl>, within: Option<Scalar<u64>>, every: Option<Scalar<u64>> },
     Gate(GateDecl),
-    WriteFiles {
-        files: Vec<FileDecl>,
-    },
+    WriteFiles { files: Vec<FileDecl> },
     PatchFile(PatchDecl),
     Restore,
-    /// Nobody writes it: it comes by reading `host.facts`.
     Facts,
 }
 

@@ -14,6 +14,7 @@ use crate::declared::{
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::graph::{Edge, per_host, visit_expressions};
+use crate::json;
 use crate::lets::LetDecl;
 use crate::plan::{EdgeOrigin, Interrupted, OnFailure, RetryOn};
 use crate::source::{Spanned, quote};
@@ -99,6 +100,24 @@ pub fn model() -> Value {
         ("default_address", text("192.0.2.1")),
     ];
     Value::Record(facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// The facts of a model host of which some are given otherwise, as JSON: `{"os": "alpine", "docker": "24.0.7"}`.
+pub fn model_but(text: &str) -> Result<Value, String> {
+    let (Value::Record(mut facts), fields) = (model(), fields()) else { return Err("they are no record".to_owned()) };
+    let serde_json::Value::Object(given) = json::select(text, ".")? else {
+        return Err("facts are given such as `{\"os\": \"alpine\"}`".to_owned());
+    };
+    for (name, json) in &given {
+        let field = fields.get(name).ok_or_else(|| format!("there is no fact `{name}`"))?;
+        match json {
+            serde_json::Value::Null if field.optional => drop(facts.remove(name)),
+            json => {
+                drop(facts.insert(name.clone(), json::read(&field.ty, json).map_err(|why| format!(".{name}: {why}"))?))
+            }
+        }
+    }
+    Ok(Value::Record(facts))
 }
 
 /// Whose facts an expression reads, also by named values.
@@ -220,4 +239,28 @@ fn is_login(step: &StepDecl, role: &str) -> bool {
     let action = step.action.as_ref().map(|action| &action.kind);
     let waits = matches!(action, Some(ActionKind::Wait { until: Some(UntilDecl::Ssh), .. }));
     waits && step.role() == Some(role) && !step.has_each && step.group.is_none() && step.finally.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_facts_of_a_model_host_are_given() {
+        let Value::Record(facts) = model_but(r#"{"os": "alpine", "version": null, "memory": "1 GiB"}"#).unwrap() else {
+            panic!("a record")
+        };
+        assert_eq!((&facts["os"], &facts["memory"]), (&Value::Text("alpine".to_owned()), &Value::Int(1 << 30)));
+        assert!(!facts.contains_key("version") && facts.contains_key("arch"));
+        for (wrong, why) in [
+            ("alpine", "it is no JSON"),
+            ("[]", "facts are given such as"),
+            (r#"{"oss": "x"}"#, "there is no fact `oss`"),
+            (r#"{"os": null}"#, ".os: null is there"),
+            (r#"{"cpus": "x"}"#, ".cpus: a text is there"),
+        ] {
+            let said = model_but(wrong).unwrap_err();
+            assert!(said.starts_with(why), "{said}");
+        }
+    }
 }

@@ -28,6 +28,8 @@ limits! {
     NODES: usize = 100_000, "nodes", "Nodes of one operation.";
     ELEMENTS: u64 = 10_000, "elements", "Elements of one `each`.";
     HOSTS: usize = 2_000, "hosts", "Hosts of one operation.";
+    LABELS: usize = 64, "labels", "Labels of one host.";
+    LABEL_BYTES: usize = 255, "bytes", "The name of a label, and its value.";
     EXECUTORS: usize = 512, "executors", "Executors at work at once, over all operations.";
     AT_HOST: usize = 32, "nodes", "Nodes at work on one host at once, over all operations.";
     LOCK_BYTES: usize = 512, "bytes", "The name of a lock or an instance.";

@@ -6,22 +6,15 @@
 //!
 //! A host for which the `where` of the role is false passes by: it takes no place, and is counted nowhere.
 //!
-//! With `by`, the hosts that are inside have one text in common. The texts follow each other in the order in which the role's
-//! slots have them, and the next one's turn comes when all hosts of those before have left. That order is known when the facts are
-//! that `by` may read, so nobody enters before.
-//!
 //! Nothing here is stored: who is inside follows from the nodes, and the pause is counted from when the last host left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dsl::eval::eval;
-use dsl::expr::Expr;
-use dsl::plan::{Action, Group};
-use dsl::value::Value;
+use dsl::plan::Group;
 
 use super::node::NodeState;
-use super::scope::CoreScope;
-use super::state::{Node, Operation};
+use super::state::Operation;
+use super::turn::{Asked, turn};
 
 /// How a group stands.
 #[derive(Debug, Default)]
@@ -37,21 +30,12 @@ pub(super) struct Standing {
     /// When the last host that did something has left, UTC milliseconds.
     last_left_ms: Option<u64>,
     hosts: BTreeMap<String, Host>,
-    turn: Turn,
-}
-
-/// Whose turn it is to enter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Turn {
-    /// Anybody's: there is no `by`.
-    #[default]
-    Anybody,
-    /// That of these hosts.
-    Of(BTreeSet<String>),
+    /// The hosts whose turn it is; all where there is no `by`.
+    turn: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Host {
+pub(super) enum Host {
     Passes,
     Outside,
     Inside,
@@ -79,11 +63,7 @@ impl Standing {
         let steps: Vec<usize> =
             (0..operation.plan.steps.len()).filter(|&step| operation.plan.steps[step].group == Some(group)).collect();
         let plan = &operation.plan.groups[group];
-        let facts = operation
-            .plan
-            .steps
-            .iter()
-            .position(|step| step.action == Action::Facts && step.role.as_ref() == Some(&plan.role));
+        let asked = Asked::of(operation, plan);
         let mut texts = Vec::new();
         for (place, slot) in role.slots.iter().enumerate() {
             let nodes = steps.iter().filter_map(|&step| operation.nodes_of(step).get(place));
@@ -103,18 +83,14 @@ impl Standing {
                 left_ms = left_ms.max(node.since_ms);
             }
             let first = steps.first().and_then(|&step| operation.nodes_of(step).get(place));
-            let known = facts
-                .is_none_or(|facts| operation.nodes_of(facts).get(place).is_some_and(|node| node.state.satisfies()));
-            let ask =
-                |expr: &Option<Expr>| expr.as_ref().filter(|_| known).and_then(|expr| ask(operation, first, expr));
             let host = match (begun, over) {
-                _ if ask(&plan.filter) == Some(Value::Bool(false)) => Host::Passes,
+                _ if asked.passes_by(first, place) => Host::Passes,
                 (_, true) => Host::Left,
                 (true, false) => Host::Inside,
                 (false, false) => Host::Outside,
             };
             if plan.by.is_some() && host != Host::Passes {
-                texts.push((slot, host, known.then(|| ask(&plan.by))));
+                texts.push((slot, host, asked.text(first, place)));
             }
             match host {
                 Host::Passes => {}
@@ -130,9 +106,7 @@ impl Standing {
             }
             standing.hosts.insert(slot.clone(), host);
         }
-        if plan.by.is_some() {
-            standing.turn = Turn::Of(turn(&texts).into_iter().map(|slot| (*slot).clone()).collect());
-        }
+        standing.turn = plan.by.as_ref().map(|_| turn(&texts).into_iter().map(|slot| (*slot).clone()).collect());
         standing
     }
 
@@ -147,9 +121,7 @@ impl Standing {
         if self.closed(group) {
             return Admission::Closed;
         }
-        if let Turn::Of(hosts) = &self.turn
-            && !hosts.contains(slot)
-        {
+        if self.turn.as_ref().is_some_and(|hosts| !hosts.contains(slot)) {
             return Admission::Hold;
         }
         let Some((size, begins)) = self.batch(group) else { return Admission::Enter };
@@ -202,28 +174,6 @@ impl Standing {
     }
 }
 
-/// What an expression gives for a host; nothing where it cannot be evaluated: an attempt tells why.
-fn ask(operation: &Operation, node: Option<&Node>, expr: &Expr) -> Option<Value> {
-    eval(expr, &CoreScope { operation, node }).ok()
-}
-
-/// The hosts whose turn it is. Given are, in the order of the slots, hosts with their texts; one that is not known yet is absent.
-fn turn<'a, S, T: PartialEq>(hosts: &'a [(S, Host, Option<T>)]) -> Vec<&'a S> {
-    let left = |host: Host| host == Host::Left;
-    if hosts.iter().any(|(_, host, text)| !left(*host) && text.is_none()) {
-        return Vec::new();
-    }
-    let text_of = |text: &Option<T>| hosts.iter().position(|(_, _, other)| other == text);
-    // A text's place is that of the first host that has it.
-    let next = hosts.iter().filter(|(_, host, _)| !left(*host)).filter_map(|(_, _, text)| text_of(text)).min();
-    let Some(next) = next else { return Vec::new() };
-    let fits = |text: &Option<T>| *text == hosts[next].2;
-    if hosts.iter().any(|(_, host, text)| *host == Host::Inside && !fits(text)) {
-        return Vec::new();
-    }
-    hosts.iter().filter(|(_, _, text)| fits(text)).map(|(slot, _, _)| slot).collect()
-}
-
 /// What becomes of a gate after a first batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
@@ -237,6 +187,8 @@ pub(super) enum Gate {
 
 #[cfg(test)]
 mod tests {
+    use dsl::expr::Expr;
+
     use super::*;
 
     /// Hosts of random zones pass, as far as the rule lets them; an oracle that looks at the whole history says whether it may.
@@ -264,7 +216,7 @@ mod tests {
                 let count = |which: Host| hosts.iter().filter(|(_, host, _)| *host == which).count();
                 let (inside, left) = (count(Host::Inside), count(Host::Left));
                 let all = hosts.iter().map(|(slot, host, _)| (slot.clone(), *host)).collect();
-                let turn = Turn::Of(turn(&hosts).into_iter().cloned().collect());
+                let turn = Some(turn(&hosts).into_iter().cloned().collect());
                 let mut standing =
                     Standing { inside, left, outside: count(Host::Outside), hosts: all, turn, ..Standing::default() };
                 let may: Vec<usize> = (0..hosts.len())
@@ -304,14 +256,5 @@ mod tests {
             }
         });
         seen
-    }
-
-    #[test]
-    fn nobody_enters_before_all_texts_are_known() {
-        let host = |slot: &'static str, host: Host, text: Option<u8>| (slot, host, text);
-        assert_eq!(turn(&[host("a", Host::Outside, Some(1)), host("b", Host::Outside, None)]), Vec::<&&str>::new());
-        assert_eq!(turn(&[host("a", Host::Outside, Some(1)), host("b", Host::Left, None)]), [&"a"]);
-        let late = [host("a", Host::Outside, Some(1)), host("b", Host::Inside, Some(2))];
-        assert_eq!(turn(&late), Vec::<&&str>::new(), "those of another text leave first");
     }
 }
