@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dsl::plan::Plan;
 use engine::operation::{
-    Activity, Driver, Entry, Event, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, ReachRecord, World as Handed,
+    Activity, Driver, Entry, Event, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, World as Handed,
 };
 use fastrand::Rng;
 use uuid::Uuid;
