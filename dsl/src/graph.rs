@@ -160,10 +160,10 @@ fn edges(
 
 /// What is asked of a host before a step may begin on it: the `where` of its role, the `by` of its batch.
 pub(crate) fn per_host<'a>(step: &'a StepDecl, declared: &'a Declared) -> impl Iterator<Item = &'a Syntax> {
-    let role = step.role().and_then(|role| declared.roles.get(role)).filter(|_| !step.is_facts());
+    let filter = host_facts::filter_of(step, declared);
     let group = step.group.map(|group| &declared.groups[group]);
     let by = group.and_then(|group| group.batch.by.as_ref());
-    role.and_then(|role| role.filter.as_ref()).into_iter().chain(by).map(|per_host| &per_host.syntax)
+    filter.into_iter().chain(by).map(|per_host| &per_host.syntax)
 }
 
 /// The steps that a name in `needs` means: one, or all of a group.

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::code::Code;
 use crate::declared::{
-    ActionDecl, ActionKind, Declared, Named, OutDecl, OutFrom, RetryDecl, Scalar, StepDecl, UntilDecl,
+    ActionDecl, ActionKind, Declared, Named, OutDecl, OutFrom, PerHost, RetryDecl, Scalar, StepDecl, UntilDecl,
 };
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{Syntax, TemplateSyntax};
@@ -226,8 +226,11 @@ fn step(role: &Spanned<String>, on_failure: OnFailure) -> StepDecl {
 /// facts are asked for behind it.
 pub(crate) fn wait_for_logins(declared: &Declared, edges: &mut [BTreeMap<usize, Edge>]) {
     for (role, &facts) in &declared.facts {
-        let is_login = |step: &usize| is_login(&declared.steps[*step], role) && edges[*step].is_empty();
-        let logins: Vec<usize> = (0..declared.steps.len()).filter(is_login).collect();
+        let comes_first = |step: &usize| {
+            let this = &declared.steps[*step];
+            this.role() == Some(role) && is_login(this) && edges[*step].is_empty()
+        };
+        let logins: Vec<usize> = (0..declared.steps.len()).filter(comes_first).collect();
         for login in logins {
             let span = declared.steps[login].id.as_ref().map_or(0..0, |id| id.span.clone());
             edges[facts].insert(login, Edge { origin: EdgeOrigin::Needs, span });
@@ -235,10 +238,19 @@ pub(crate) fn wait_for_logins(declared: &Declared, edges: &mut [BTreeMap<usize, 
     }
 }
 
-fn is_login(step: &StepDecl, role: &str) -> bool {
+/// Whether a step waits for logins, and for nothing else.
+fn is_login(step: &StepDecl) -> bool {
     let action = step.action.as_ref().map(|action| &action.kind);
     let waits = matches!(action, Some(ActionKind::Wait { until: Some(UntilDecl::Ssh), .. }));
-    waits && step.role() == Some(role) && !step.has_each && step.group.is_none() && step.finally.is_none()
+    let alone = step.needs.is_empty() && step.when.is_none() && step.locks.is_empty() && !step.has_each;
+    waits && alone && step.group.is_none() && step.finally.is_none()
+}
+
+/// The `where` that counts for a step. What comes before the facts that it reads is done on all hosts of the role.
+pub(crate) fn filter_of<'a>(step: &StepDecl, declared: &'a Declared) -> Option<&'a PerHost> {
+    let filter = declared.roles.get(step.role()?)?.filter.as_ref()?;
+    let reads_facts = || read_in(&filter.syntax, &declared.lets).contains(&Whose::Own);
+    (!step.is_facts() && !(is_login(step) && reads_facts())).then_some(filter)
 }
 
 #[cfg(test)]

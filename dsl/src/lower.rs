@@ -19,6 +19,7 @@ use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
+use crate::host_facts::filter_of;
 use crate::limits;
 use crate::plan::{Action, Edge, EdgeKind, Interrupted, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
 use crate::source::quote;
@@ -85,7 +86,8 @@ impl Lower<'_> {
         self.role(step, index);
         let each = self.each(step, index);
         let parallel = self.parallel(step);
-        let filter = step.role().and_then(|role| self.filters.get(role)).filter(|_| !step.is_facts());
+        let filtered = filter_of(step, self.typing.declared).is_some();
+        let filter = step.role().filter(|_| filtered).and_then(|role| self.filters.get(role));
         self.typing.facts.extend(filter.into_iter().flat_map(|filter| filter.facts().to_vec()));
         let when = step.when.as_ref().map(|when| {
             let condition = self.typing.condition(when, "when", "decide whether a step runs");
