@@ -231,7 +231,8 @@ codes! {
     NotHere = "A0209", "a reference cannot be used here",
         "What an expression may name depends on where it stands: outputs and gates belong to no host, so they have no `host`; \
          durations, numbers, permission bits and the workflow's own `locks` and `instances` are fixed before the operation \
-         begins, so they can name inputs only; a step can use its own output only in `undo`; `each` is known only in the step \
+         begins, so they can name inputs only; the `where` of a role and the `by` of a batch are asked of each host by itself, so they \
+         can name inputs and the `host`; a step can use its own output only in `undo`; `each` is known only in the step \
          that has one; and how the operation ended, `operation.state` and `operation.failure`, only in `finally`, whose \
          steps in turn can be read by each other only.";
     Arguments = "A0210", "a function is called with the wrong number of arguments",

@@ -7,7 +7,7 @@ mod files;
 mod here;
 mod hosts;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 pub(crate) use call::{CallDecl, WithDecl};
@@ -38,6 +38,8 @@ pub(crate) struct Declared {
     pub(crate) locks: Vec<TemplateSyntax>,
     pub(crate) instances: Vec<TemplateSyntax>,
     pub(crate) deadline: Option<Scalar<u64>>,
+    /// Index of the step that asks for the facts of a role, by the role.
+    pub(crate) facts: BTreeMap<String, usize>,
     /// Index of each step by its id.
     pub(crate) step_ids: HashMap<String, usize>,
     /// Index of each group by its id; a step with a `batch` of its own is found as a step.
@@ -50,6 +52,11 @@ impl Declared {
     /// Whether a role may have more than one host; one that could not be read may not.
     pub(crate) fn may_have_several(&self, role: Option<&str>) -> bool {
         matches!(role.and_then(|role| self.role_kind(role)), Some(RoleKind::Many { max, .. }) if max > 1)
+    }
+
+    /// Whether a role has a `where`.
+    pub(crate) fn is_filtered(&self, role: Option<&str>) -> bool {
+        role.and_then(|role| self.roles.get(role)).is_some_and(|role| role.has_filter)
     }
 
     /// Whether the nodes of two steps are matched one to one: the same role, and the same `each` as it is written.
@@ -95,6 +102,16 @@ pub(crate) struct BatchDecl {
     pub(crate) pause_ms: u64,
     pub(crate) stop_after: Option<u32>,
     pub(crate) gate_after_first: bool,
+    /// What the hosts that are inside at once have in common.
+    pub(crate) by: Option<PerHost>,
+}
+
+/// An expression that is evaluated for each host of a role by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct PerHost {
+    pub(crate) syntax: Syntax,
+    /// The text as it is written.
+    pub(crate) text: String,
 }
 
 /// `each: "…"`
@@ -165,6 +182,10 @@ pub(crate) struct RoleDecl {
     pub(crate) name: Spanned<String>,
     /// How many hosts; `None` where it could not be read.
     pub(crate) kind: Option<RoleKind>,
+    /// A host for which it is false is passed over.
+    pub(crate) filter: Option<PerHost>,
+    /// It has a `where`, even one that could not be read.
+    pub(crate) has_filter: bool,
 }
 
 /// How many hosts fill a role.
@@ -317,6 +338,11 @@ impl StepDecl {
         self.each.as_ref().map(|each| each.text.as_str())
     }
 
+    /// It asks for the facts of its role.
+    pub(crate) fn is_facts(&self) -> bool {
+        self.action.as_ref().is_some_and(|action| matches!(action.kind, ActionKind::Facts))
+    }
+
     /// It waits for a person, and so runs on no host.
     pub(crate) fn is_gate(&self) -> bool {
         self.action.as_ref().is_some_and(|action| matches!(action.kind, ActionKind::Gate(_)))
@@ -376,7 +402,7 @@ pub(crate) struct ActionDecl {
     pub(crate) kind: ActionKind,
 }
 
-/// What an action does. A part that could not be read is `None` or left out.
+/// What an action does. A part that could not be read is `None` or left out. Nobody writes `Facts`: it comes by reading some.
 #[derive(Debug, Clone)]
 pub(crate) enum ActionKind {
     Run { argv: Vec<TemplateSyntax> },
@@ -395,6 +421,7 @@ pub(crate) enum ActionKind {
     Local { argv: Vec<TemplateSyntax> },
     Http(Box<RequestDecl>),
     Notify(Box<NoticeDecl>),
+    Facts,
 }
 
 impl ActionDecl {

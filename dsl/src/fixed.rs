@@ -223,6 +223,7 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             | Action::Local { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Facts
             | Action::Restore => {}
         },
         Field::FileMode(nth) => {

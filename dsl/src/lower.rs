@@ -8,6 +8,7 @@ mod each;
 mod files;
 mod here;
 mod hosts;
+mod per_host;
 mod roles;
 mod whole;
 
@@ -22,6 +23,7 @@ use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
+use crate::host_facts::filter_of;
 use crate::limits;
 use crate::plan::{Action, Edge, EdgeKind, Interrupted, JITTER, Out, Probe, Retry, Step, Until, UploadFrom};
 use crate::source::Spanned;
@@ -67,14 +69,20 @@ impl Lowered {
 }
 
 /// Checks all steps; gives those that are whole, in the order of the plan.
-pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Vec<Lowered> {
+pub(crate) fn steps(
+    declared: &Declared,
+    graph: &Graph,
+    filters: &Filters,
+    used: &mut Used,
+    sink: &mut Sink,
+) -> Vec<Lowered> {
     let mut lowered = Vec::new();
     for index in 0..declared.steps.len() {
         // A field that says what its others mean may be the one that could not be read.
         let doubt = declared.steps[index].broken.then(|| sink.doubt(true));
         let typing = Typing::new(declared, &graph.position, Place::Step { index, undo: false }, used, sink);
         let allow_secret_args = declared.steps[index].allow_secret_args.clone();
-        let mut lower = Lower { typing, fixed: Vec::new(), allow_secret_args, secret_args: Vec::new() };
+        let mut lower = Lower { typing, filters, fixed: Vec::new(), allow_secret_args, secret_args: Vec::new() };
         lowered.push(lower.step(&declared.steps[index], index, graph));
         if let Some(doubt) = doubt {
             sink.doubt(doubt);
@@ -84,10 +92,12 @@ pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
 }
 
 pub(crate) use call::{Called, Passed, steps_read, text_of};
+pub(crate) use per_host::{Filters, filters};
 pub(crate) use whole::{Deadline, Whole, whole};
 
 struct Lower<'a> {
     typing: Typing<'a>,
+    filters: &'a Filters,
     fixed: Vec<Fixed>,
     /// Why secrets may stand in arguments of the step, and where they do.
     allow_secret_args: Option<Spanned<String>>,
@@ -102,11 +112,13 @@ impl Lower<'_> {
         self.roles(step, index);
         let each = self.each(step, index);
         let parallel = self.parallel(step);
-        let when =
-            step.when.as_ref().map(|when| (self.typing.condition(when), facts(when, true, self.typing.declared)));
-        let when = when.map(|(when, facts)| {
-            self.typing.facts = facts;
-            when
+        let filtered = filter_of(step, self.typing.declared).is_some();
+        let filter = step.role().filter(|_| filtered).and_then(|role| self.filters.get(role));
+        self.typing.facts.extend(filter.into_iter().flat_map(|filter| filter.facts().to_vec()));
+        let when = step.when.as_ref().map(|when| {
+            let condition = self.typing.condition(when);
+            self.typing.facts.extend(facts(when, true, self.typing.declared));
+            condition
         });
         self.companions(step);
         let probe = step.probe.as_ref().map(|probe| self.action(probe));
@@ -139,8 +151,8 @@ impl Lower<'_> {
             run_at: step.run_at.as_ref().map(|role| role.value.clone()),
             needs: self.edges(index, graph),
             when: match when {
-                Some(when) => Some(when?),
-                None => None,
+                Some(when) => per_host::both(filter, Some(when?)),
+                None => per_host::both(filter, None),
             },
             probe: match probe {
                 Some(action) => Some(Probe { action: action?, always: step.always }),
@@ -310,6 +322,7 @@ impl Lower<'_> {
             ActionKind::Local { argv } => Action::Local { argv: self.arguments(argv) },
             ActionKind::Http(request) => Action::Http(self.request(request)?),
             ActionKind::Notify(notice) => Action::Notify(self.notice(notice)?),
+            ActionKind::Facts => Action::Facts,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
                 let every_ms = self.scalar(every.as_ref(), Field::Every).unwrap_or(EVERY_MS);

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use files::{Datum, FileContent, FileSpec, Patch, ReplaceLine};
-pub use transfer::{CopySpec, DownloadSpec};
 pub use here::{Body, Ca, Mail, MailTls, Method, Notice, Recipient, Request, Site};
+pub use transfer::{CopySpec, DownloadSpec};
 
 use crate::expr::{Expr, Template};
 use crate::types::{Field, Type};
@@ -66,7 +66,7 @@ pub struct Plan {
 
 /// Steps that a host passes through together: a host enters when a place is free, and leaves when its last step of the
 /// group is over. Admission is a rule of the scheduler, not an edge (D2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// Name within the workflow.
@@ -82,6 +82,13 @@ pub struct Group {
     pub stop_after: Option<u32>,
     /// Index of the gate that a person opens after the first batch has left.
     pub gate: Option<usize>,
+    /// The `where` of the role, as it stands in the `when` of each step too: a host for which it is false passes by, and takes no
+    /// place in a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Expr>,
+    /// A text: hosts of one such text are inside at once, and the texts follow each other in the order of the role's slots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Expr>,
 }
 
 /// An input of a plan.
@@ -325,6 +332,8 @@ pub enum Action {
         /// How long it may take until it is back, in milliseconds.
         within_ms: u64,
     },
+    /// Asking a host for its facts: [`crate::host_facts`]. No person writes such a step.
+    Facts,
     /// As an undo: puts back what the step's action has kept, or removes the file where there was none.
     Restore,
     /// A condition that must hold, or the step fails.

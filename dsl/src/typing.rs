@@ -85,6 +85,8 @@ pub(crate) enum Place {
     Each { index: usize },
     /// In a call, given by its index: it runs on no host.
     Call { index: usize },
+    /// In what is asked of each host of a role, given by its index: its `where`, the `by` of a batch.
+    Role { index: usize },
     /// In an output of the workflow.
     Output,
     /// In a value that is fixed when the plan is made.
@@ -186,7 +188,7 @@ impl<'a> Typing<'a> {
         match self.place {
             Place::Step { index, .. } | Place::Each { index } => self.declared.steps[index].finally.is_some(),
             Place::Call { .. } => false, // Calls stand in the body.
-            Place::Output | Place::Fixed => false,
+            Place::Role { .. } | Place::Output | Place::Fixed => false,
         }
     }
 
@@ -197,7 +199,7 @@ impl<'a> Typing<'a> {
             Place::Step { index, .. } | Place::Each { index } | Place::Call { index } => {
                 other.is_some_and(|other| self.declared.accepts_failure(index, *other))
             }
-            Place::Output | Place::Fixed => false,
+            Place::Role { .. } | Place::Output | Place::Fixed => false,
         }
     }
 

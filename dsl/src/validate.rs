@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::expr::{Expr, Part, Template};
 use crate::json;
 use crate::plan::{
-    Action, Body, Ca, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, FileSpec, OnFailure, Out, Patch, Plan,
-    Recipient, Step, Until, UploadFrom,
+    Action, Body, Ca, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, FileSpec, OnFailure, Out, Patch,
+    Plan, Recipient, Step, Until, UploadFrom,
 };
 use crate::types::Type;
 
@@ -16,6 +16,8 @@ enum Reader<'p> {
     Step(usize, &'p Step),
     /// The `each` of a step, which is computed once for all of its nodes.
     Each(&'p Step),
+    /// What is asked of each host of a role.
+    Role(&'p str),
     Output,
     /// What is known before the operation begins.
     Fixed,
@@ -99,6 +101,10 @@ impl Plan {
         }
         if step.undo == Some(Action::Restore) && !step.action.keeps_backup() {
             return wrong("restores what it does not keep");
+        }
+        let plain = step.probe.is_none() && step.undo.is_none() && step.each.is_none() && step.group.is_none();
+        if step.action == Action::Facts && (!plain || step.finally.is_some()) {
+            return wrong("asks for facts and does something else");
         }
         if let Action::WriteFiles { files } = &step.action
             && (files.is_empty() || files.iter().any(|file| file.mode.is_some_and(|mode| mode > 0o7777)))
@@ -187,6 +193,10 @@ impl Plan {
             if group.sizes.contains(&0) || group.stop_after == Some(0) {
                 return wrong("lets nobody in");
             }
+            for expr in group.filter.iter().chain(&group.by) {
+                let walked = walk(expr, &mut |expr| self.validate_expr(expr, Reader::Role(&group.role)));
+                walked.map_err(|what| format!("the group `{}` {what}", group.id))?;
+            }
             let Some(gate) = group.gate else { continue };
             let waits_for_nothing =
                 |step: &Step| step.needs.is_empty() && step.when.is_none() && step.finally.is_none();
@@ -230,6 +240,12 @@ impl Plan {
                             refuse("reads a step that it does not wait for")
                         }
                     }
+                    (Some(other), Reader::Role(role))
+                        if other.action == Action::Facts && other.role.as_deref() == Some(role) =>
+                    {
+                        Ok(())
+                    }
+                    (Some(_), Reader::Role(_)) => refuse("reads a step for a host that is not in it yet"),
                     (Some(other), Reader::Output) if other.finally.is_none() => Ok(()),
                     (Some(_), Reader::Output) => refuse("reads a step of `finally`"),
                     (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
@@ -241,6 +257,7 @@ impl Plan {
                 refuse("reads everywhere what is of no step")
             }
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
+            (Expr::Host(_), Reader::Role(_)) => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
             (Expr::Each, _) => refuse("reads an element, but is for none"),
@@ -250,7 +267,7 @@ impl Plan {
                 Ok(())
             }
             (Expr::OperationState | Expr::OperationFailure, _) => refuse("reads how the operation ended"),
-            (Expr::OperationId | Expr::OperationStartedAt | Expr::Role { .. }, Reader::Fixed) => {
+            (Expr::OperationId | Expr::OperationStartedAt | Expr::Role { .. }, Reader::Fixed | Reader::Role(_)) => {
                 refuse("reads what is not an input")
             }
             _ => Ok(()),
@@ -310,6 +327,7 @@ impl Step {
             | Action::Local { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Facts
             | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => None,
@@ -363,7 +381,7 @@ impl Action {
             Action::Run { argv: list } | Action::Local { argv: list } | Action::Script { args: list, .. } => {
                 seen.arguments.extend(list);
             }
-            Action::Shell { .. } | Action::Reboot { .. } | Action::Restore => {}
+            Action::Shell { .. } | Action::Reboot { .. } | Action::Facts | Action::Restore => {}
             Action::Download(DownloadSpec { from, to, .. }) => seen.others.extend([from, to]),
             Action::Copy(CopySpec { from, to, owner, group, .. }) => {
                 seen.others.extend([from, to].into_iter().chain(owner).chain(group));

@@ -2,6 +2,7 @@
 
 pub mod copy;
 pub mod download;
+pub mod facts;
 pub mod failure;
 pub mod here;
 pub mod http;

@@ -132,6 +132,7 @@ impl ActionDecl {
             | ActionKind::Download(_)
             | ActionKind::Copy(_)
             | ActionKind::Reboot { .. }
+            | ActionKind::Facts
             | ActionKind::Restore => false,
         }
     }
@@ -160,6 +161,7 @@ impl ActionDecl {
             | ActionKind::Download(_)
             | ActionKind::Copy(_)
             | ActionKind::Reboot { .. }
+            | ActionKind::Facts
             | ActionKind::Restore => None,
         }
     }

@@ -4,8 +4,8 @@
 //! expressions it has.
 
 use super::{
-    Action, Body, Ca, CopySpec, Datum, DownloadSpec, FileContent, FileSpec, Mail, Notice, Out, Patch, Probe, Recipient, Request,
-    Step, Until, UploadFrom,
+    Action, Body, Ca, CopySpec, Datum, DownloadSpec, FileContent, FileSpec, Mail, Notice, Out, Patch, Probe, Recipient,
+    Request, Step, Until, UploadFrom,
 };
 use crate::expr::{Expr, Part, Template};
 
@@ -119,6 +119,7 @@ impl Step {
                 | Action::Download(_)
                 | Action::Copy(_)
                 | Action::Reboot { .. }
+                | Action::Facts
                 | Action::Restore
                 | Action::Assert { .. }
                 | Action::Local { .. }
@@ -159,7 +160,7 @@ fn change_action(action: &mut Action, by: &mut Change<'_>) {
         Action::Run { argv: list } | Action::Local { argv: list } | Action::Script { args: list, .. } => {
             list.iter_mut().for_each(|text| change_template(text, by));
         }
-        Action::Shell { .. } | Action::Reboot { .. } | Action::Restore => {}
+        Action::Shell { .. } | Action::Reboot { .. } | Action::Facts | Action::Restore => {}
         Action::Download(DownloadSpec { from, to, mode: _ }) => {
             [from, to].into_iter().for_each(|text| change_template(text, by));
         }
@@ -192,7 +193,10 @@ fn change_action(action: &mut Action, by: &mut Change<'_>) {
             change_template(text, by);
         }
         Action::Http(Request { method: _, url, headers, body, status: _, follow: _, ca }) => {
-            [url].into_iter().chain(headers.iter_mut().map(|(_, value)| value)).for_each(|text| change_template(text, by));
+            [url]
+                .into_iter()
+                .chain(headers.iter_mut().map(|(_, value)| value))
+                .for_each(|text| change_template(text, by));
             match body {
                 Some(Body::Text(text)) => change_template(text, by),
                 Some(Body::Json(datum)) => change_datum(datum, by),

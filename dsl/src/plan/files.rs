@@ -159,6 +159,7 @@ impl Action {
             | Action::Local { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Facts
             | Action::Restore => &[],
         }
     }
@@ -180,7 +181,8 @@ impl Action {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Wait { .. }
-            | Action::Assert { .. } => true,
+            | Action::Assert { .. }
+            | Action::Facts => true,
             Action::Notify(_) => self.site().is_none(),
             Action::Run { .. }
             | Action::Shell { .. }

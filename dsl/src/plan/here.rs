@@ -227,6 +227,7 @@ impl Action {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Facts
             | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => false,
@@ -246,6 +247,7 @@ impl Action {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Facts
             | Action::Wait { .. } => Some(Site::Host),
             Action::Local { .. } => Some(Site::Here),
             Action::Notify(notice) => notice.to.argv().map(|_| Site::Here),
@@ -267,6 +269,7 @@ impl Action {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Facts
             | Action::Wait { .. }
             | Action::Gate { .. }
             | Action::Assert { .. }
@@ -287,6 +290,7 @@ impl Action {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Facts
             | Action::Run { .. }
             | Action::Shell { .. }
             | Action::Script { .. }
@@ -323,6 +327,7 @@ impl Action {
             | Action::Local { .. }
             | Action::Upload { .. }
             | Action::Reboot { .. }
+            | Action::Facts
             | Action::Wait { .. }
             | Action::Gate { .. }
             | Action::Restore => Interrupted::Reattach,

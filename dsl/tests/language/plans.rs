@@ -88,7 +88,7 @@ fn stored_plans_of_both_formats_are_read() {
         let plain = |step: &dsl::plan::Step| step.group.is_none() && step.each.is_none() && step.finally.is_none();
         assert!(plan.groups.is_empty() && plan.instances.is_empty() && plan.steps.iter().all(plain), "{name}");
     }
-    for name in ["rolling", "each", "files", "here"] {
+    for name in ["rolling", "each", "files", "here", "host_facts"] {
         let stored = format!("format2_{name}.json");
         let plan = fixture::run(&fixture::folder().join(format!("plans/{name}.ron"))).compiled.expect("a plan").plan;
         if std::env::var_os("UPDATE").is_some() {
@@ -115,6 +115,11 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
             "group {} over {}: {sizes:?}, pause {pause}, stop {stop:?}, gate {gate:?}",
             group.id, group.role
         )?;
+        for (word, expr) in [("where", &group.filter), ("by", &group.by)] {
+            if let Some(expr) = expr {
+                writeln!(text, "  {word} {expr:?}")?;
+            }
+        }
     }
     for (what, names) in [("lock", &plan.locks), ("instance", &plan.instances)] {
         for name in names {
@@ -281,6 +286,7 @@ fn action(action: &Action) -> String {
             };
             format!("notify {} {subject} by {to}", template(&notice.text))
         }
+        Action::Facts => "facts".to_owned(),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{failure, output};
 use super::here::Ca;
+use super::{failure, output};
 use crate::host::{Host, Job, JobEnd, Live, Stream};
 use crate::operation::{Failure, FailureClass, NodeOutcome};
 use crate::runner::{Context, Ready};

@@ -454,6 +454,7 @@ fn gate(action: &Action) -> Gate {
         | Action::Download(_)
         | Action::Copy(_)
         | Action::Reboot { .. }
+        | Action::Facts
         | Action::Restore
         | Action::Assert { .. }
         | Action::Local { .. }

@@ -97,6 +97,11 @@ pub enum Work {
     Copy(FileToCopy),
     /// Starting the host anew.
     Reboot,
+    /// Asking a host for its facts.
+    Facts {
+        /// How often a person has set the operation going again.
+        epoch: u32,
+    },
     /// Waiting.
     Wait {
         /// For what.
@@ -262,6 +267,10 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     };
     for lock in step.locks.iter().filter(|_| works) {
         renderer.text("a lock", lock)?;
+    }
+    let by = step.group.and_then(|group| operation.plan.groups[group].by.as_ref());
+    if let (Some(by), true) = (by, works) {
+        eval(by, &renderer.scope).map_err(|error| other(format!("`by` of the batch cannot be evaluated: {error}")))?;
     }
     if let (Some(when), true) = (&step.when, works) {
         eval(when, &renderer.scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
@@ -432,6 +441,7 @@ impl Renderer<'_> {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Facts
             | Action::Wait { .. }
             | Action::Assert { .. }
             | Action::Http(_)
@@ -503,6 +513,7 @@ impl Renderer<'_> {
                 within: Duration::from_millis(*within_ms),
                 every: Duration::from_millis(*every_ms),
             },
+            Action::Facts => Work::Facts { epoch: self.scope.core.operation.epoch() },
             Action::Gate { .. } => return Err(other("a gate is answered, not carried out".to_owned())),
         })
     }
@@ -594,19 +605,24 @@ pub(crate) fn read_file_name(name: &str) -> (u32, bool, &str) {
     }
 }
 
-/// A node's name in the names of its files.
+/// A node's name in the names of its files: the step and the key, or the last part of the step's id and a digest of both where
+/// something else stands in them. A key that could be a digest is taken for none.
 pub(crate) fn plain_name(node: &NodeId) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    // Of a workflow that was called: `install/run`. Only its last part is shown.
-    let last = node.step.rsplit('/').next().unwrap_or_default();
-    if last == node.step && node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
+    let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let like_a_digest = node.key.len() == 2 * DIGEST_BYTES && node.key.chars().all(hex);
+    let is_plain = node.key.chars().all(plain) && !node.step.contains('/') && !like_a_digest;
+    if is_plain && node.step.len() + node.key.len() < 80 {
         return format!("{}.{}", node.step, node.key);
     }
     let digest = ring::digest::digest(&ring::digest::SHA256, node.to_string().as_bytes());
-    let hex: String = digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let step: String = last.chars().take(60).collect();
+    let hex: String = digest.as_ref().iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let step: String = node.step.rsplit('/').next().unwrap_or_default().chars().take(60).collect();
     format!("{step}.{hex}")
 }
+
+/// Bytes of a digest that stand in a name.
+const DIGEST_BYTES: usize = 12;
 
 pub(super) fn other(message: String) -> Failure {
     Failure { class: FailureClass::Other, message, hint: None }
@@ -617,13 +633,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_two_nodes_share_a_name() {
+        let node = |step: &str, key: &str| NodeId { step: step.to_owned(), key: key.to_owned() };
+        let called = node("install/run", "web1");
+        let name = plain_name(&called);
+        let digest = name.strip_prefix("run.").unwrap();
+        for other in [node("run", digest), node("run", "web1"), node("update/run", "web1"), node("install/run", "web2")]
+        {
+            assert_ne!(plain_name(&other), name, "{other}");
+        }
+    }
+
+    #[test]
     fn a_file_name_says_what_it_was_made_of() {
         for key in ["host", "10.0.0.1", "a-b", "2-x", "é/é"] {
-            for step in ["s", "undo", "17", "a_b", "call/run", "a/b/undo"] {
+            for step in ["s", "undo", "17", "a_b", "facts/web", "install/undo", "a/b/c"] {
                 let node = NodeId { step: step.to_owned(), key: key.to_owned() };
                 for (incarnation, undo) in [(1, false), (1, true), (2, false), (31, true)] {
                     let name = file_name(&node, incarnation, undo);
                     assert_eq!(read_file_name(&name), (incarnation, undo, plain_name(&node).as_str()), "{name}");
+                    assert!(!name.contains('/'), "{name}");
                 }
             }
         }

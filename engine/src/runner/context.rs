@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use dsl::plan::Plan;
 use dsl::value::Value;
 use store::{Digest, Store};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 
 use super::hosts::reach;
@@ -35,6 +35,8 @@ pub struct Context {
     pub redactor: Redactor,
     /// Its live output.
     pub(crate) board: Board,
+    /// What hosts have said of themselves.
+    pub(crate) facts: Facts,
     /// Where outputs too large for the journal go, and scripts come from.
     pub store: Store,
     hosts: Arc<HashMap<String, Host>>,
@@ -66,6 +68,7 @@ impl Context {
             redactor: Redactor::new(&vault, &public_values(&operation.plan)),
             vault,
             board: Board::default(),
+            facts: Facts::default(),
             store: store.clone(),
             hosts: Arc::new(hosts),
             places: Arc::new(places),
@@ -103,6 +106,22 @@ impl Context {
             .parse()
             .map_err(|_| Error::new(Kind::Quarantined, format!("the plan's digest of `{path}` is no digest")))?;
         Ok(self.store.blobs().get(&digest)?)
+    }
+}
+
+/// What hosts have said of themselves, so that each is asked once for all of its roles: by its slot, and how often a person has set
+/// the operation going again.
+#[derive(Clone, Default)]
+pub(crate) struct Facts(Arc<Mutex<HashMap<(String, u32), Said>>>);
+
+type Said = Arc<OnceCell<String>>;
+
+impl Facts {
+    /// Where it stands, or will: whoever comes while it is asked for waits for the same answer.
+    pub fn of(&self, slot: &str, epoch: u32) -> Said {
+        // The map is whole after every statement that changes it.
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(said.entry((slot.to_owned(), epoch)).or_default())
     }
 }
 

@@ -174,7 +174,9 @@ async fn begin(context: &Context, host: Option<&Host>, call: &Call, live: &Sink,
         }
     }
     match (&call.work, host) {
-        (Some(Work::Assert(None)), _) => NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None },
+        (Some(Work::Assert(None)), _) => {
+            NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None }
+        }
         (Some(Work::Assert(Some(wrong))), _) => failed(super::call::other(wrong.clone())),
         (Some(Work::Http(http)), _) => action::http::request(context, call, http, live).await,
         (Some(Work::Webhook(webhook)), _) => action::notify::webhook(context, call, webhook, live).await,
@@ -194,10 +196,22 @@ async fn begin(context: &Context, host: Option<&Host>, call: &Call, live: &Sink,
         }
         (Some(Work::Download(file)), Some(host)) => action::download::download(host, call, file, live).await,
         (Some(Work::Copy(file)), Some(host)) => action::copy::copy(context, host, call, file, live).await,
+        (Some(Work::Facts { epoch }), Some(host)) => action::facts::ask(context, host, call, *epoch).await,
         (Some(Work::Reboot), Some(host)) => action::reboot::reboot(context, host, call, live, reporter).await,
-        (Some(Work::Job(_) | Work::Upload { .. } | Work::Write(_) | Work::Patch(_) | Work::Download(_) | Work::Copy(_) | Work::Reboot | Work::Wait { .. }), None) => {
-            failed(no_host(call))
-        }
+        (
+            Some(
+                Work::Job(_)
+                | Work::Upload { .. }
+                | Work::Write(_)
+                | Work::Patch(_)
+                | Work::Download(_)
+                | Work::Copy(_)
+                | Work::Reboot
+                | Work::Facts { .. }
+                | Work::Wait { .. },
+            ),
+            None,
+        ) => failed(no_host(call)),
         (None, _) => failed(super::call::other("there is nothing to do".to_owned())),
     }
 }

@@ -173,6 +173,7 @@ fn job_slots(operation: &Operation, node: &Node) -> BTreeSet<String> {
         | Action::PatchFile { .. }
         | Action::Download(_)
         | Action::Copy(_)
+        | Action::Facts
         | Action::Wait { .. }
         | Action::Assert { .. }
         | Action::Http(_)

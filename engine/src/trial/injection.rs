@@ -56,7 +56,7 @@ impl Injection {
         match step.action {
             Action::Gate { .. } => [vec![Injection::Rejected], crash(&ends)].concat(),
             // It has no effect, and looks again whatever happens to its host.
-            Action::Wait { .. } => {
+            Action::Wait { .. } | Action::Facts => {
                 let timeout = Injection::Error { class: FailureClass::Timeout, effect: false };
                 [vec![timeout], crash(&[&ends[..], &[Moment::Running]].concat())].concat()
             }

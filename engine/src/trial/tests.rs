@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use dsl::expr::{Expr, Template};
 use dsl::plan::{
-    Action, Edge, EdgeKind, Interrupted, Method, OnFailure, Plan, Probe, Request, Retry, RetryOn, Role,
-    Step,
+    Action, Edge, EdgeKind, Interrupted, Method, OnFailure, Plan, Probe, Request, Retry, RetryOn, Role, Step,
 };
 use dsl::value::Value;
 

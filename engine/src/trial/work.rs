@@ -52,7 +52,7 @@ impl World<'_> {
     pub(super) fn works(&mut self, node: NodeId, attempt: u32) -> Result<(), String> {
         let disturbs = self.disturbs(&node, false);
         let without_effect = self.step(&node).is_some_and(|step| match &step.action {
-            Action::Wait { .. } | Action::Assert { .. } => true,
+            Action::Wait { .. } | Action::Assert { .. } | Action::Facts => true,
             Action::Http(request) => request.method.only_reads(),
             _ => false,
         });
@@ -117,7 +117,9 @@ impl World<'_> {
                 return Some((name.clone(), Value::Secret(crate::vault::out_name(node, 1, name))));
             }
             let given = self.setting.outs.get(&(node.step.clone(), name.clone())).cloned();
-            Some((name.clone(), given.or_else(|| dsl::model_value(&out.ty(), 0))?))
+            let facts = self.step(node).is_some_and(|step| step.action == Action::Facts);
+            let model = || if facts { Some(dsl::host_facts::model()) } else { dsl::model_value(&out.ty(), 0) };
+            Some((name.clone(), given.or_else(model)?))
         });
         NodeOutcome::Succeeded { out: out.collect(), changed: true, output: None }
     }
