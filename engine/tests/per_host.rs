@@ -84,7 +84,7 @@ impl Run {
     }
 
     fn done(&mut self, node: &str) {
-        self.end(node, NodeOutcome::Succeeded { out: BTreeMap::new(), output: None });
+        self.end(node, NodeOutcome::Succeeded { out: BTreeMap::new(), changed: true, output: None });
     }
 
     /// A host says of itself what a model host does, and this.
@@ -92,7 +92,7 @@ impl Run {
         let Value::Record(mut facts) = dsl::host_facts::model() else { panic!("a record") };
         facts.insert("os".to_owned(), Value::Text(os.to_owned()));
         let out = BTreeMap::from([(dsl::host_facts::OUT.to_owned(), Value::Record(facts))]);
-        self.end(&format!("facts/web@{slot}"), NodeOutcome::Succeeded { out, output: None });
+        self.end(&format!("facts/web@{slot}"), NodeOutcome::Succeeded { out, changed: false, output: None });
     }
 
     fn at_work(&self) -> Vec<&str> {
