@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -142,12 +142,13 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// A new one.
+    /// A new one, whatever others are called.
     ///
     /// # Panics
     /// When no key can be made.
-    pub fn new() -> Authority {
+    pub fn new(name: &str) -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Authority(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
@@ -176,12 +177,6 @@ impl Authority {
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
         Identity { config: Arc::new(config.with_single_cert(chain, key).expect("a configuration")) }
-    }
-}
-
-impl Default for Authority {
-    fn default() -> Authority {
-        Authority::new()
     }
 }
 

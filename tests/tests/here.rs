@@ -212,7 +212,7 @@ fn a_post_whose_engine_is_killed_asks_its_probe_and_a_get_is_sent_again() {
 #[test]
 fn https_is_trusted_by_the_given_authority_only() {
     let anneal = Anneal::new();
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let server = Server::https(&authority.identity("127.0.0.1", 100), |_, _| answer(200, "secure"));
     anneal.file("ca.pem", authority.pem());
     let url = format!("https://127.0.0.1:{}/", server.port);
@@ -235,17 +235,17 @@ fn https_is_trusted_by_the_given_authority_only() {
     assert_eq!(server.asked().len(), 3, "{}", ended.all());
     let anneal = anneal.with_env("SSL_CERT_FILE", "ca.pem");
     anneal.expect(0, ["resume", &id(&anneal)]);
-    anneal.file("other.pem", Authority::new().pem());
+    anneal.file("other.pem", Authority::new("ours").pem());
     let other = format!(r#"Step(id: "other", do: Http(url: "{url}", ca: "other.pem"))"#);
-    run(&anneal, 1, "", &other).says(&["nobody who is trusted vouches for its certificate"]);
+    run(&anneal, 1, "", &other).says(&["nobody who is trusted vouches for its certificate (its issuer has the name"]);
 }
 
 #[test]
 fn waiting_for_a_certificate_says_what_is_wrong_with_it() {
     let anneal = Anneal::new();
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     anneal.file("ca.pem", authority.pem());
-    anneal.file("other.pem", Authority::new().pem());
+    anneal.file("other.pem", Authority::new("theirs").pem());
     let wait = |name: &str, days: i64, more: &str| {
         let server = Server::https(&authority.identity(name, days), |_, _| answer(200, ""));
         let until = format!(r#"until: Tls(port: {}, name: "app.example", {more})"#, server.port);
@@ -258,7 +258,12 @@ fn waiting_for_a_certificate_says_what_is_wrong_with_it() {
         ("app.example", 10, r#"ca: "ca.pem", valid_for: "30d""#, "only, and not for another 30d"),
         ("app.example", -1, r#"ca: "ca.pem""#, "its certificate expired on 20"),
         ("web.example", 100, r#"ca: "ca.pem""#, "its certificate is for another name"),
-        ("app.example", 100, r#"ca: "other.pem""#, "nobody who is trusted vouches"),
+        (
+            "app.example",
+            100,
+            r#"ca: "other.pem""#,
+            "nobody who is trusted vouches for its certificate (unknown issuer)",
+        ),
     ] {
         let ended = wait(name, days, more);
         ended.must_be(1);
@@ -324,7 +329,7 @@ fn a_program_is_told_on_its_standard_input() {
 #[test]
 fn mail_is_sent_over_tls_with_a_login_or_plainly_without() {
     let anneal = Anneal::new();
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     anneal.file("ca.pem", authority.pem());
     let (safe, plain) = (MailSink::new(Some(&authority.identity("127.0.0.1", 10))), MailSink::new(None));
     let mail = |id: &str, port: u16, more: &str| {

@@ -163,6 +163,10 @@ fn explain(error: &rustls::Error, valid_for: Duration) -> String {
         CertificateError::UnknownIssuer => {
             "nobody who is trusted vouches for its certificate (unknown issuer)".to_owned()
         }
+        CertificateError::BadSignature => {
+            let why = "its issuer has the name of an authority that is trusted, but another key";
+            format!("nobody who is trusted vouches for its certificate ({why})")
+        }
         CertificateError::NotValidForName => "its certificate is for another name".to_owned(),
         CertificateError::NotValidForNameContext { presented, .. } => {
             format!("its certificate is for another name: it is for {}", presented.join(", "))
