@@ -39,7 +39,7 @@ pub fn chain(steps: usize) -> Create {
         id: uuid::Uuid::now_v7(),
         plan: plan(steps),
         assets: BTreeMap::new(),
-        hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
+        hosts: BTreeMap::from([("host".to_owned(), HostSpec::new(ReachRecord::Local))]),
         secrets: BTreeMap::new(),
         by: "benchmark".to_owned(),
         if_locked: IfLocked::Refuse,

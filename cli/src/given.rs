@@ -141,7 +141,7 @@ impl Gathering {
 
     fn flag_host(&mut self, slot: &str, target: &str, password: Option<&Zeroizing<String>>) -> Result<(), Problem> {
         if target == "local" {
-            self.everything.hosts.insert(slot.to_owned(), HostSpec { reach: ReachRecord::Local });
+            self.everything.hosts.insert(slot.to_owned(), HostSpec::new(ReachRecord::Local));
             return Ok(());
         }
         let (user, rest) = match target.rsplit_once('@') {
@@ -176,8 +176,8 @@ impl Gathering {
             ))
             .hint(format!("its hosts are {}", names.join(", "))));
         };
-        let Host::Ssh { address, port, user, password, key, passphrase, sudo_password, host_key } = host else {
-            self.everything.hosts.insert(slot.to_owned(), HostSpec { reach: ReachRecord::Local });
+        let Host::Ssh { address, port, user, password, key, passphrase, sudo_password, host_key, labels } = host else {
+            self.everything.hosts.insert(slot.to_owned(), HostSpec::new(ReachRecord::Local));
             return Ok(());
         };
         let mut auth = Vec::new();
@@ -191,7 +191,9 @@ impl Gathering {
             auth.extend(usual_keys().into_iter().map(|path| AuthRecord::Key { path, passphrase: None }));
         }
         let sudo_password = self.resolve(slot, "sudo_password", sudo_password.as_ref())?.or(password);
-        self.ssh(slot, address.clone(), port.unwrap_or(22), user.clone(), auth, sudo_password, host_key.clone())
+        self.ssh(slot, address.clone(), port.unwrap_or(22), user.clone(), auth, sudo_password, host_key.clone())?;
+        self.everything.hosts.entry(slot.to_owned()).and_modify(|host| host.labels = labels.0.clone());
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of one record")]
@@ -220,7 +222,7 @@ impl Gathering {
             (None, false) => HostKeyRecord::Strict,
         };
         let reach = ReachRecord::Ssh { address, port, user, auth, host_key, sudo_password };
-        self.everything.hosts.insert(slot.to_owned(), HostSpec { reach });
+        self.everything.hosts.insert(slot.to_owned(), HostSpec::new(reach));
         Ok(())
     }
 

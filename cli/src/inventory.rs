@@ -71,6 +71,9 @@ pub enum Host {
         /// Fingerprint of the host's key, `SHA256:…`; then no other is accepted.
         #[serde(default)]
         host_key: Option<String>,
+        /// What workflows may ask of it: `host.labels['zone']`.
+        #[serde(default)]
+        labels: Unique<String>,
     },
 }
 
@@ -184,13 +187,15 @@ mod tests {
         let inventory = parse(
             "inv.ron",
             r#"Inventory(
-                hosts: { "a": Ssh(address: "192.0.2.1", password: Env("P"), port: 2222), "here": Local },
+                hosts: { "a": Ssh(address: "192.0.2.1", password: Env("P"), port: 2222, labels: { "zone": "a" }), "here": Local },
                 roles: { "registry": ["a"] },
                 inputs: { "port": Value("5001"), "proxy.http": File("/run/p") },
             )"#,
         )
         .unwrap();
         assert_eq!(inventory.hosts.0.len(), 2);
+        let Host::Ssh { labels, .. } = &inventory.hosts.0["a"] else { panic!("SSH") };
+        assert_eq!(labels.0["zone"], "a");
         assert_eq!(inventory.roles.0["registry"], ["a"]);
         assert_eq!(inventory.inputs.0["port"], Input::Value("5001".to_owned()));
     }

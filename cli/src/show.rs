@@ -30,6 +30,9 @@ pub fn operation(view: &OperationView) -> Vec<String> {
     for (role, hosts) in &view.left_out {
         lines.push(format!("left out   {role}: {}  (--limit)", hosts.join(", ")));
     }
+    for (step, why) in &view.secret_args {
+        lines.push(format!("secrets    may be seen in arguments and URLs of {step}: {why}"));
+    }
     lines.push(String::new());
     let width = view.nodes.iter().map(|node| node.id.to_string().len()).max().unwrap_or(0);
     for node in &view.nodes {

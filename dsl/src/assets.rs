@@ -36,6 +36,9 @@ pub(crate) fn load(declared: &Declared, files: &dyn Files, sink: &mut Sink) -> A
         Loader { files, assets: Assets::new(), seen: HashSet::new(), scripts: HashSet::new(), bytes: 0, sink };
     for step in &declared.steps {
         for action in [&step.probe, &step.action, &step.undo].into_iter().flatten() {
+            if let Some((ca, path)) = action.ca().and_then(|ca| Some((ca, ca.literal()?))) {
+                loader.load(&Spanned::new(path, ca.span.clone()));
+            }
             match &action.kind {
                 ActionKind::Script { file: Some(file), .. } => loader.script(file),
                 ActionKind::Upload { from: Some(from), .. } => {

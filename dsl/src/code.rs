@@ -132,7 +132,8 @@ codes! {
          as \"$1\", or by `stdin`.";
     NeedsCompanion = "A0125", "a policy lacks what it relies on",
         "`interrupted: Probe` asks the step's probe whether the effect is there, and `interrupted: UndoThenRerun` runs its \
-         `undo`: without one there is nothing to ask or run. `undo: Restore` puts back what the action has kept by `backup: true`. `otherwise` of a gate says what no answer `within` a time means, \
+         `undo`: without one there is nothing to ask or run. `undo: Restore` puts back what the action has kept by `backup: true`. A step without `on` has no host on which \
+         a probe or an undo could run, but by `Local`. A mail server is given both `user` and `password`, or none. `otherwise` of a gate says what no answer `within` a time means, \
          so there must be such a time.";
     NoEffect = "A0126", "a field has no effect here",
         "The field exists, but together with what else is written here it does nothing, so it is refused rather than \
@@ -154,11 +155,15 @@ codes! {
     WaitsForFinally = "A0131", "a step waits for one of `finally`",
         "The steps of `finally` begin when everything else is over, so nothing outside of `finally` can wait for one. Move the \
          step that waits into `finally`, or the other one out of it.";
-    CallFails = "A0140", "a workflow cannot be called",
+    SecretArgs = "A0140", "secrets are allowed where others can see them",
+        "Arguments are in every process list, and URLs in the logs of servers and proxies. `allow_secret_args: \"why\"` lets secrets \
+         into those of one step, for what takes them no other way, such as a webhook whose URL is its password. That is said at every \
+         check, kept in the plan and shown with each operation. What the engine itself shows and stores still holds no secret.";
+    CallFails = "A0145", "a workflow cannot be called",
         "`Call(workflow: \"name\")` writes another workflow out in this one. It is looked for beside this one, as \"name.ron\" or by the path that \
          is given, and then among the bundled ones. It is checked by itself first, and is called only if that finds no error. Workflows cannot \
          call each other in a circle.";
-    CallMismatch = "A0141", "what a call gives does not fit the workflow",
+    CallMismatch = "A0146", "what a call gives does not fit the workflow",
         "A workflow that is called is given what it would be given when it is run: a value for each of its inputs that has no default, \
          and roles that have as many hosts as its own take. A role that is not named is filled by the caller's role of the same name.";
     LetCycle = "A0160", "named values read each other in a circle",
@@ -226,7 +231,8 @@ codes! {
     NotHere = "A0209", "a reference cannot be used here",
         "What an expression may name depends on where it stands: outputs and gates belong to no host, so they have no `host`; \
          durations, numbers, permission bits and the workflow's own `locks` and `instances` are fixed before the operation \
-         begins, so they can name inputs only; a step can use its own output only in `undo`; `each` is known only in the step \
+         begins, so they can name inputs only; the `where` of a role and the `by` of a batch are asked of each host by itself, so they \
+         can name inputs and the `host`; a step can use its own output only in `undo`; `each` is known only in the step \
          that has one; and how the operation ended, `operation.state` and `operation.failure`, only in `finally`, whose \
          steps in turn can be read by each other only.";
     Arguments = "A0210", "a function is called with the wrong number of arguments",

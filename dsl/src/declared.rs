@@ -4,13 +4,15 @@
 
 mod call;
 mod files;
+mod here;
 mod hosts;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 pub(crate) use call::{CallDecl, WithDecl};
 pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
+pub(crate) use here::{AssertDecl, BodyDecl, HeaderDecl, MailDecl, NoticeDecl, RecipientDecl, RequestDecl, TlsDecl};
 pub(crate) use hosts::{CopyDecl, DownloadDecl};
 
 use crate::expression::{Syntax, TemplateSyntax};
@@ -36,6 +38,8 @@ pub(crate) struct Declared {
     pub(crate) locks: Vec<TemplateSyntax>,
     pub(crate) instances: Vec<TemplateSyntax>,
     pub(crate) deadline: Option<Scalar<u64>>,
+    /// Index of the step that asks for the facts of a role, by the role.
+    pub(crate) facts: BTreeMap<String, usize>,
     /// Index of each step by its id.
     pub(crate) step_ids: HashMap<String, usize>,
     /// Index of each group by its id; a step with a `batch` of its own is found as a step.
@@ -50,10 +54,18 @@ impl Declared {
         matches!(role.and_then(|role| self.role_kind(role)), Some(RoleKind::Many { max, .. }) if max > 1)
     }
 
+    /// Whether a role has a `where`.
+    pub(crate) fn is_filtered(&self, role: Option<&str>) -> bool {
+        role.and_then(|role| self.roles.get(role)).is_some_and(|role| role.has_filter)
+    }
+
     /// Whether the nodes of two steps are matched one to one: the same role, and the same `each` as it is written.
     pub(crate) fn is_keyed(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.steps[a], &self.steps[b]);
-        a.role().is_some() && a.role() == b.role() && a.has_each == b.has_each && a.each_text() == b.each_text()
+        (a.role().is_some() || a.has_each)
+            && a.role() == b.role()
+            && a.has_each == b.has_each
+            && a.each_text() == b.each_text()
     }
 
     /// The steps that a name in `needs` means: one, or all of a group.
@@ -90,6 +102,16 @@ pub(crate) struct BatchDecl {
     pub(crate) pause_ms: u64,
     pub(crate) stop_after: Option<u32>,
     pub(crate) gate_after_first: bool,
+    /// What the hosts that are inside at once have in common.
+    pub(crate) by: Option<PerHost>,
+}
+
+/// An expression that is evaluated for each host of a role by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct PerHost {
+    pub(crate) syntax: Syntax,
+    /// The text as it is written.
+    pub(crate) text: String,
 }
 
 /// `each: "…"`
@@ -160,6 +182,10 @@ pub(crate) struct RoleDecl {
     pub(crate) name: Spanned<String>,
     /// How many hosts; `None` where it could not be read.
     pub(crate) kind: Option<RoleKind>,
+    /// A host for which it is false is passed over.
+    pub(crate) filter: Option<PerHost>,
+    /// It has a `where`, even one that could not be read.
+    pub(crate) has_filter: bool,
 }
 
 /// How many hosts fill a role.
@@ -195,6 +221,8 @@ pub(crate) enum OutFrom {
     Json(String),
     File(TemplateSyntax),
     ExitIs { true_on: Vec<i32>, false_on: Vec<i32> },
+    Status,
+    Header(String),
 }
 
 /// A step.
@@ -231,6 +259,7 @@ pub(crate) struct StepDecl {
     pub(crate) stdin: Option<TemplateSyntax>,
     pub(crate) as_user: Option<TemplateSyntax>,
     pub(crate) cwd: Option<TemplateSyntax>,
+    pub(crate) allow_secret_args: Option<Spanned<String>>,
     pub(crate) ok_exit: Vec<i32>,
     pub(crate) idle_timeout: Option<Scalar<u64>>,
     /// Its probe is not asked before `do`.
@@ -277,6 +306,7 @@ impl StepDecl {
             stdin: None,
             as_user: None,
             cwd: None,
+            allow_secret_args: None,
             ok_exit: Vec::new(),
             idle_timeout: None,
             always: false,
@@ -306,6 +336,11 @@ impl StepDecl {
 
     fn each_text(&self) -> Option<&str> {
         self.each.as_ref().map(|each| each.text.as_str())
+    }
+
+    /// It asks for the facts of its role.
+    pub(crate) fn is_facts(&self) -> bool {
+        self.action.as_ref().is_some_and(|action| matches!(action.kind, ActionKind::Facts))
     }
 
     /// It waits for a person, and so runs on no host.
@@ -367,7 +402,7 @@ pub(crate) struct ActionDecl {
     pub(crate) kind: ActionKind,
 }
 
-/// What an action does. A part that could not be read is `None` or left out.
+/// What an action does. A part that could not be read is `None` or left out. Nobody writes `Facts`: it comes by reading some.
 #[derive(Debug, Clone)]
 pub(crate) enum ActionKind {
     Run { argv: Vec<TemplateSyntax> },
@@ -382,12 +417,20 @@ pub(crate) enum ActionKind {
     Copy(CopyDecl),
     Reboot { within: Option<Scalar<u64>> },
     Restore,
+    Assert(AssertDecl),
+    Local { argv: Vec<TemplateSyntax> },
+    Http(Box<RequestDecl>),
+    Notify(Box<NoticeDecl>),
+    Facts,
 }
 
 impl ActionDecl {
     /// Whether it is a program: something with arguments, environment and output.
     pub(crate) fn is_command(&self) -> bool {
-        matches!(self.kind, ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. })
+        matches!(
+            self.kind,
+            ActionKind::Run { .. } | ActionKind::Shell { .. } | ActionKind::Script { .. } | ActionKind::Local { .. }
+        )
     }
 
     /// Whether it waits for a program on the host, which gets what programs get.
@@ -411,6 +454,7 @@ pub(crate) struct GateDecl {
 pub(crate) enum UntilDecl {
     Ssh,
     Tcp { port: Option<Scalar<u16>> },
-    Http { url: Option<TemplateSyntax>, status: Vec<u16> },
+    Http { url: Option<TemplateSyntax>, status: Vec<u16>, ca: Option<TemplateSyntax> },
+    Tls(TlsDecl),
     Command { argv: Vec<TemplateSyntax> },
 }

@@ -123,8 +123,9 @@ struct Eval<'a> {
 
 impl Eval<'_> {
     fn value(&self, expr: &Expr, depth: usize) -> Result<Value, EvalError> {
-        // One level more than the compiler allows, so that what it made always passes.
-        if depth > limits::EXPRESSION_DEPTH {
+        // More levels than the compiler allows in one expression, so that what it made always passes: it puts the conditions of a
+        // role, of a group and of a step together.
+        if depth > limits::EXPRESSION_DEPTH + 2 {
             return Err(EvalError::TooDeep);
         }
         let value = |expr: &Expr| self.value(expr, depth + 1);

@@ -75,6 +75,8 @@ pub enum HostProperty {
     Name,
     /// The address, resolved when a node starts (D7).
     Address,
+    /// What the inventory says of it, a map of texts; known when the operation is created.
+    Labels,
 }
 
 /// An operator with one operand.

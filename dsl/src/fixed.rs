@@ -34,6 +34,7 @@ pub(crate) enum Field {
     /// The mode of the nth file of `WriteFiles`.
     FileMode(usize),
     Port,
+    ValidFor,
 }
 
 impl Field {
@@ -50,6 +51,7 @@ impl Field {
             Field::RetryCap => "cap",
             Field::Mode | Field::FileMode(_) => "mode",
             Field::Port => "port",
+            Field::ValidFor => "valid_for",
         }
     }
 }
@@ -186,14 +188,19 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             }
             step.retry.factor = factor;
         }
-        Field::Within | Field::Every | Field::Mode | Field::Port => match &mut step.action {
+        Field::Within | Field::Every | Field::Mode | Field::Port | Field::ValidFor => match &mut step.action {
             Action::Wait { within_ms, .. } if field == Field::Within => {
                 *within_ms = duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?;
             }
             Action::Wait { every_ms, .. } if field == Field::Every => {
                 *every_ms = duration(limits::EVERY_MIN_MS, limits::EVERY_MAX_MS)?;
             }
-            Action::Wait { until: Until::Tcp { port }, .. } => *port = Template::literal(whole(1, 65_535)?.to_string()),
+            Action::Wait { until: Until::Tls { valid_for_ms, .. }, .. } if field == Field::ValidFor => {
+                *valid_for_ms = duration(0, limits::VALID_FOR_MAX_MS)?;
+            }
+            Action::Wait { until: Until::Tcp { port } | Until::Tls { port, .. }, .. } => {
+                *port = Template::literal(whole(1, 65_535)?.to_string())
+            }
             Action::Reboot { within_ms } => {
                 *within_ms = duration(limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)?;
             }
@@ -212,6 +219,11 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             | Action::Script { .. }
             | Action::WriteFiles { .. }
             | Action::PatchFile { .. }
+            | Action::Assert { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
+            | Action::Notify(_)
+            | Action::Facts
             | Action::Restore => {}
         },
         Field::FileMode(nth) => {

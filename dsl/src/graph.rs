@@ -15,6 +15,7 @@ use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, Need, NeedDecl, OutFrom, StepDecl, UntilDecl, WithDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{Syntax, TemplateSyntax};
+use crate::host_facts::{self, Whose};
 use crate::plan::{EdgeKind, EdgeOrigin, OnFailure};
 use crate::source::{Spanned, quote};
 use crate::{admission, limits};
@@ -59,12 +60,13 @@ impl Edge {
 pub(crate) fn build(declared: &Declared, sink: &mut Sink) -> Graph {
     let mut left = Some(limits::EDGES);
     let mut parts = 0;
-    let edges: Vec<_> = declared
+    let mut edges: Vec<_> = declared
         .steps
         .iter()
         .enumerate()
         .map(|(i, step)| edges(i, step, declared, &mut left, &mut parts, sink))
         .collect();
+    host_facts::wait_for_logins(declared, &mut edges);
     let order = order(&edges);
     if order.len() < edges.len() {
         report_cycles(declared, &edges, sink);
@@ -131,8 +133,8 @@ fn edges(
             edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Needs, how: need.0, span: need.1.span.clone() });
         }
     }
-    let mut read = |id: &str, span: Range<usize>| {
-        if let Some(other) = declared.step_ids.get(id)
+    let mut read = |other: Option<&usize>, span: Range<usize>| {
+        if let Some(other) = other
             // A step that reads itself may do so in `undo`, and is told so anywhere else.
             && *other != index
             && is_final(*other) == step.finally.is_some()
@@ -140,25 +142,45 @@ fn edges(
             edges.entry(*other).or_insert(Edge::reference(span));
         }
     };
-    visit_expressions(step, &mut |syntax| {
+    let facts = |whose: &Whose| match whose {
+        Whose::Own => declared.facts.get(step.role()?),
+        Whose::Role(role) => declared.facts.get(role),
+    };
+    let mut visit = |syntax: &Syntax| {
         syntax.walk(&mut |syntax| {
             let Some(path) = syntax.path() else { return };
             let [root, name, ..] = path.as_slice() else { return };
             let span = root.span.start..name.span.end.max(root.span.start);
             match root.value {
-                "steps" => read(name.value, span),
+                "steps" => read(declared.step_ids.get(name.value), span),
+                "host" | "roles" => {
+                    host_facts::read_in(syntax, &declared.lets)
+                        .iter()
+                        .for_each(|whose| read(facts(whose), span.clone()));
+                }
                 "let" => {
                     let Some(decl) = declared.lets.get(name.value) else { return };
                     *parts = parts.saturating_add(decl.size.parts);
                     if *parts <= limits::LET_PARTS_ALL {
-                        decl.steps.iter().for_each(|id| read(id, span.clone()));
+                        decl.steps.iter().for_each(|id| read(declared.step_ids.get(id), span.clone()));
+                        decl.facts.iter().for_each(|whose| read(facts(whose), span.clone()));
                     }
                 }
                 _ => {}
             }
         });
-    });
+    };
+    visit_expressions(step, &mut visit);
+    per_host(step, declared).for_each(visit);
     edges
+}
+
+/// What is asked of a host before a step may begin on it: the `where` of its role, the `by` of its batch.
+pub(crate) fn per_host<'a>(step: &'a StepDecl, declared: &'a Declared) -> impl Iterator<Item = &'a Syntax> {
+    let filter = host_facts::filter_of(step, declared);
+    let group = step.group.map(|group| &declared.groups[group]);
+    let by = group.and_then(|group| group.batch.by.as_ref());
+    filter.into_iter().chain(by).map(|per_host| &per_host.syntax)
 }
 
 /// `Settled` of something whose failure stops everything waits for what never comes.
@@ -304,7 +326,12 @@ pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'
     let templates = step.env.iter().map(|(_, template)| template).chain(&step.stdin).chain(&step.as_user);
     let files = step.out.iter().filter_map(|(_, out)| match &out.as_ref()?.from {
         OutFrom::File(path) => Some(path),
-        OutFrom::Stdout | OutFrom::Regex(_) | OutFrom::Json(_) | OutFrom::ExitIs { .. } => None,
+        OutFrom::Stdout
+        | OutFrom::Regex(_)
+        | OutFrom::Json(_)
+        | OutFrom::ExitIs { .. }
+        | OutFrom::Status
+        | OutFrom::Header(_) => None,
     });
     let templates = templates.chain(&step.cwd).chain(files).chain(&step.locks);
     templates.flat_map(TemplateSyntax::expressions).for_each(&mut *visit);
@@ -321,18 +348,26 @@ pub(crate) fn visit_expressions<'a>(step: &'a StepDecl, visit: &mut dyn FnMut(&'
 fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
     let mut templates: Vec<&'a TemplateSyntax> = Vec::new();
     match &action.kind {
-        ActionKind::Run { argv: list } | ActionKind::Script { args: list, .. } => templates.extend(list),
+        ActionKind::Run { argv: list } | ActionKind::Local { argv: list } | ActionKind::Script { args: list, .. } => {
+            templates.extend(list);
+        }
         ActionKind::Shell { .. } => {}
         ActionKind::Upload { from, to, mode: _ } => templates.extend(from.iter().chain(to)),
-        ActionKind::Wait { until: Some(UntilDecl::Http { url, .. }), .. } => templates.extend(url),
+        ActionKind::Wait { until: Some(UntilDecl::Http { url, status: _, ca }), .. } => {
+            templates.extend(url.iter().chain(ca));
+        }
+        ActionKind::Wait { until: Some(UntilDecl::Tls(tls)), .. } => templates.extend(tls.name.iter().chain(&tls.ca)),
         ActionKind::Wait { until: Some(UntilDecl::Command { argv }), .. } => templates.extend(argv),
-        ActionKind::Wait { .. } => {}
+        ActionKind::Wait { until: Some(UntilDecl::Ssh | UntilDecl::Tcp { .. }) | None, .. } => {}
+        ActionKind::Assert(assert) => return assert.visit(visit),
+        ActionKind::Http(request) => return request.visit(visit),
+        ActionKind::Notify(notice) => return notice.visit(visit),
         ActionKind::Gate(gate) => templates.extend(&gate.text),
         ActionKind::WriteFiles { files } => return files.iter().for_each(|file| file.visit(visit)),
         ActionKind::PatchFile(patch) => return patch.visit(visit),
         ActionKind::Download(download) => templates.extend(download.from.iter().chain(&download.to)),
         ActionKind::Copy(copy) => templates.extend(copy.templates()),
-        ActionKind::Reboot { .. } | ActionKind::Restore => {}
+        ActionKind::Reboot { .. } | ActionKind::Restore | ActionKind::Facts => {}
     }
     templates.into_iter().flat_map(TemplateSyntax::expressions).for_each(visit);
 }

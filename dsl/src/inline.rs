@@ -277,13 +277,15 @@ impl Writing {
         let group = call.batch.as_ref().and_then(|batch| {
             let role = call.callee.steps.first()?.step.role.as_deref().map(|role| filled(role, call))?;
             let (sizes, pause_ms, stop_after) = (batch.sizes.clone(), batch.pause_ms, batch.stop_after);
-            Some(Group { id: id.clone(), role, sizes, pause_ms, stop_after, gate: None })
+            Some(Group { id: id.clone(), role, sizes, pause_ms, stop_after, gate: None, filter: None, by: None })
         });
         let groups = self.whole.groups.len() + self.groups.len();
         let own_group = group.as_ref().map(|_| groups);
         for group in &call.callee.whole.groups {
             let (id, role) = (format!("{id}/{}", group.id), filled(&group.role, call));
-            self.groups.push(Group { id, role, gate: group.gate.map(new), ..group.clone() });
+            let mut group = Group { id, role, gate: group.gate.map(new), ..group.clone() };
+            group.filter.iter_mut().chain(&mut group.by).for_each(|expr| change(expr, &mut |expr| renamed(expr)));
+            self.groups.push(group);
         }
         self.groups.extend(group);
         let depended: BTreeSet<usize> =

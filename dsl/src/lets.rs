@@ -12,6 +12,7 @@ use crate::declared::{Declared, Named};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::Syntax;
 use crate::graph::{CYCLE_SHOWN, Edge, Graph, cycles, order};
+use crate::host_facts::{self, Whose};
 use crate::limits;
 use crate::source::{Spanned, quote};
 use crate::typing::{Place, Typing, Used};
@@ -26,6 +27,8 @@ pub(crate) struct LetDecl {
     pub(crate) size: Size,
     /// The ids of the steps that it reads, also by other named values.
     pub(crate) steps: BTreeSet<String>,
+    /// Whose facts it reads, also by other named values.
+    pub(crate) facts: BTreeSet<Whose>,
 }
 
 /// How large an expression is.
@@ -39,7 +42,7 @@ pub(crate) struct Size {
 
 impl LetDecl {
     pub(crate) fn new(name: Spanned<String>, syntax: Option<Syntax>) -> LetDecl {
-        LetDecl { name, syntax, size: Size::default(), steps: BTreeSet::new() }
+        LetDecl { name, syntax, size: Size::default(), steps: BTreeSet::new(), facts: BTreeSet::new() }
     }
 }
 
@@ -82,8 +85,9 @@ pub(crate) fn settle(declared: &mut Declared, sink: &mut Sink) {
         for other in edges[index].keys() {
             steps.extend(lets.at(*other).steps.iter().cloned());
         }
+        let facts = host_facts::read_in(syntax, lets);
         let decl = lets.at_mut(index);
-        (decl.size, decl.steps) = (size, steps);
+        (decl.size, decl.steps, decl.facts) = (size, steps, facts);
         if size.parts > limits::LET_PARTS || size.depth > limits::EXPRESSION_DEPTH {
             let message = match size.parts > limits::LET_PARTS {
                 true => format!("{} has more than {} parts when it is written out", called(decl), limits::LET_PARTS),

@@ -7,6 +7,7 @@ pub mod data;
 pub mod duration;
 pub mod eval;
 pub mod expr;
+pub mod host_facts;
 pub mod jinja;
 pub mod json;
 pub mod limits;

@@ -134,6 +134,12 @@ limits! {
     BYTES: u64 = 1 << 60;
     /// Bytes of a text that an expression makes.
     RESULT_BYTES: usize = 1 << 20;
+    /// Headers of a request.
+    HEADERS: usize = 100;
+    /// Redirects that a request may follow.
+    REDIRECTS: u32 = 10;
+    /// Longest `valid_for` of a certificate, in milliseconds.
+    VALID_FOR_MAX_MS: u64 = 3_650 * 86_400_000;
     /// Files that one `WriteFiles` writes.
     FILES: usize = 100;
     /// Lines of `ensure`, of `absent` and of `replace`.

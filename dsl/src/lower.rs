@@ -6,7 +6,9 @@
 mod call;
 mod each;
 mod files;
+mod here;
 mod hosts;
+mod per_host;
 mod roles;
 mod whole;
 
@@ -21,8 +23,10 @@ use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
+use crate::host_facts::filter_of;
 use crate::limits;
-use crate::plan::{Action, Edge, EdgeKind, Interrupted, JITTER, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
+use crate::plan::{Action, Edge, EdgeKind, Interrupted, JITTER, Out, Probe, Retry, Step, Until, UploadFrom};
+use crate::source::Spanned;
 use crate::typing::{Class, Place, Typing, Used, facts};
 
 /// How long a command or an upload may take where nothing is said.
@@ -65,13 +69,20 @@ impl Lowered {
 }
 
 /// Checks all steps; gives those that are whole, in the order of the plan.
-pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Vec<Lowered> {
+pub(crate) fn steps(
+    declared: &Declared,
+    graph: &Graph,
+    filters: &Filters,
+    used: &mut Used,
+    sink: &mut Sink,
+) -> Vec<Lowered> {
     let mut lowered = Vec::new();
     for index in 0..declared.steps.len() {
         // A field that says what its others mean may be the one that could not be read.
         let doubt = declared.steps[index].broken.then(|| sink.doubt(true));
         let typing = Typing::new(declared, &graph.position, Place::Step { index, undo: false }, used, sink);
-        let mut lower = Lower { typing, fixed: Vec::new() };
+        let allow_secret_args = declared.steps[index].allow_secret_args.clone();
+        let mut lower = Lower { typing, filters, fixed: Vec::new(), allow_secret_args, secret_args: Vec::new() };
         lowered.push(lower.step(&declared.steps[index], index, graph));
         if let Some(doubt) = doubt {
             sink.doubt(doubt);
@@ -81,11 +92,16 @@ pub(crate) fn steps(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
 }
 
 pub(crate) use call::{Called, Passed, steps_read, text_of};
+pub(crate) use per_host::{Filters, filters};
 pub(crate) use whole::{Deadline, Whole, whole};
 
 struct Lower<'a> {
     typing: Typing<'a>,
+    filters: &'a Filters,
     fixed: Vec<Fixed>,
+    /// Why secrets may stand in arguments of the step, and where they do.
+    allow_secret_args: Option<Spanned<String>>,
+    secret_args: Vec<Range<usize>>,
 }
 
 impl Lower<'_> {
@@ -96,11 +112,13 @@ impl Lower<'_> {
         self.roles(step, index);
         let each = self.each(step, index);
         let parallel = self.parallel(step);
-        let when =
-            step.when.as_ref().map(|when| (self.typing.condition(when), facts(when, true, self.typing.declared)));
-        let when = when.map(|(when, facts)| {
-            self.typing.facts = facts;
-            when
+        let filtered = filter_of(step, self.typing.declared).is_some();
+        let filter = step.role().filter(|_| filtered).and_then(|role| self.filters.get(role));
+        self.typing.facts.extend(filter.into_iter().flat_map(|filter| filter.facts().to_vec()));
+        let when = step.when.as_ref().map(|when| {
+            let condition = self.typing.condition(when);
+            self.typing.facts.extend(facts(when, true, self.typing.declared));
+            condition
         });
         self.companions(step);
         let probe = step.probe.as_ref().map(|probe| self.action(probe));
@@ -108,6 +126,7 @@ impl Lower<'_> {
         self.typing.place = Place::Step { index, undo: true };
         let undo = step.undo.as_ref().map(|undo| self.action(undo));
         self.typing.place = Place::Step { index, undo: false };
+        self.check_secret_args(step);
         let env: BTreeMap<String, Template> =
             step.env.iter().map(|(name, value)| (name.value.clone(), self.typing.template(value, None))).collect();
         let stdin = step.stdin.as_ref().map(|stdin| self.typing.template(stdin, None));
@@ -115,7 +134,7 @@ impl Lower<'_> {
         let cwd = step.cwd.as_ref().map(|cwd| self.typing.template(cwd, Some("be the name of a folder")));
         let locks = step.locks.iter().map(|lock| self.typing.template(lock, Some("be the name of a lock"))).collect();
         let retry = self.retry(step);
-        let timeout_ms = self.scalar(step.timeout.as_ref(), Field::Timeout).unwrap_or(TIMEOUT_MS);
+        let timeout_ms = self.scalar(step.timeout.as_ref(), Field::Timeout).unwrap_or(here::timeout_ms(step));
         let idle = step.idle_timeout.as_ref();
         let idle_timeout_ms =
             idle.map(|idle| self.scalar(Some(idle), Field::IdleTimeout).unwrap_or(limits::TIMEOUT_MIN_MS));
@@ -128,36 +147,25 @@ impl Lower<'_> {
         let step = Step {
             id: step.id.as_ref()?.value.clone(),
             about: step.about.clone(),
-            role: if step.is_gate() { None } else { Some(step.on.as_ref()?.value.clone()) },
+            role: if step.is_gate() || step.is_hostless() { None } else { Some(step.on.as_ref()?.value.clone()) },
             run_at: step.run_at.as_ref().map(|role| role.value.clone()),
             needs: self.edges(index, graph),
             when: match when {
-                Some(when) => Some(when?),
-                None => None,
+                Some(when) => per_host::both(filter, Some(when?)),
+                None => per_host::both(filter, None),
             },
             probe: match probe {
                 Some(action) => Some(Probe { action: action?, always: step.always }),
                 None => None,
             },
+            interrupted: match &step.interrupted {
+                Some(interrupted) => interrupted.value,
+                None => action.as_ref()?.as_ref()?.default_interrupted(),
+            },
             action: action??,
             undo: match undo {
                 Some(undo) => Some(undo?),
                 None => None,
-            },
-            interrupted: match (&step.interrupted, &step.action) {
-                (Some(interrupted), _) => interrupted.value,
-                // It is harmless to repeat.
-                (
-                    None,
-                    Some(ActionDecl {
-                        kind:
-                            ActionKind::WriteFiles { .. }
-                            | ActionKind::PatchFile(_)
-                            | ActionKind::Download(_)
-                            | ActionKind::Copy(_),
-                    }),
-                ) => Interrupted::Rerun,
-                (None, _) => Interrupted::Reattach,
             },
             retry,
             timeout_ms,
@@ -177,6 +185,7 @@ impl Lower<'_> {
             locks,
             group: step.group,
             finally: step.finally,
+            allow_secret_args: step.allow_secret_args.as_ref().map(|why| why.value.clone()),
         };
         let at = declared_at?;
         let fixed = std::mem::take(&mut self.fixed);
@@ -240,9 +249,13 @@ impl Lower<'_> {
     fn fixed(&mut self, syntax: &Syntax, field: Field) {
         let place = std::mem::replace(&mut self.typing.place, Place::Fixed);
         let (classes, needed): (&[Class], _) = match field {
-            Field::Timeout | Field::IdleTimeout | Field::Within | Field::Every | Field::RetryWait | Field::RetryCap => {
-                (&[Class::Duration], "Duration")
-            }
+            Field::Timeout
+            | Field::IdleTimeout
+            | Field::Within
+            | Field::Every
+            | Field::RetryWait
+            | Field::RetryCap
+            | Field::ValidFor => (&[Class::Duration], "Duration"),
             Field::RetryTimes => (&[Class::Whole], "Int"),
             Field::Port => (&[Class::Whole], "Port"),
             Field::RetryFactor => (&[Class::Whole, Class::Float], "Float"),
@@ -275,21 +288,17 @@ impl Lower<'_> {
             on: match &retry.on {
                 Some(on) => on.clone(),
                 None if times == Some(1) => Vec::new(),
-                None => vec![RetryOn::Connection, RetryOn::Timeout],
+                None => here::retry_on(step),
             },
         }
     }
 
-    fn templates(&mut self, list: &[TemplateSyntax]) -> Vec<Template> {
-        list.iter().map(|template| self.typing.template(template, Some("be an argument"))).collect()
-    }
-
     fn action(&mut self, action: &ActionDecl) -> Option<Action> {
         Some(match &action.kind {
-            ActionKind::Run { argv } => Action::Run { argv: self.templates(argv) },
+            ActionKind::Run { argv } => Action::Run { argv: self.arguments(argv) },
             ActionKind::Shell { text } => Action::Shell { text: text.clone() },
             ActionKind::Script { file, args } => {
-                let args = self.templates(args);
+                let args = self.arguments(args);
                 Action::Script { asset: normal_path(&file.as_ref()?.value).ok()?, args }
             }
             ActionKind::Upload { from, to, mode } => {
@@ -309,6 +318,11 @@ impl Lower<'_> {
                 Action::Reboot { within_ms: self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS) }
             }
             ActionKind::Restore => Action::Restore,
+            ActionKind::Assert(assert) => self.assert(assert)?,
+            ActionKind::Local { argv } => Action::Local { argv: self.arguments(argv) },
+            ActionKind::Http(request) => Action::Http(self.request(request)?),
+            ActionKind::Notify(notice) => Action::Notify(self.notice(notice)?),
+            ActionKind::Facts => Action::Facts,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);
                 let every_ms = self.scalar(every.as_ref(), Field::Every).unwrap_or(EVERY_MS);
@@ -339,6 +353,8 @@ impl Lower<'_> {
             OutFrom::ExitIs { true_on, false_on } => {
                 Out::ExitIs { true_on: true_on.clone(), false_on: false_on.clone() }
             }
+            OutFrom::Status => Out::Status,
+            OutFrom::Header(name) => Out::Header { name: name.clone(), ty },
         };
         if out.secret { Out::Secret(Box::new(taken)) } else { taken }
     }
@@ -350,11 +366,13 @@ impl Lower<'_> {
                 let port = self.scalar(port.as_ref(), Field::Port);
                 Until::Tcp { port: Template::literal(port.unwrap_or(0).to_string()) }
             }
-            UntilDecl::Http { url, status } => {
-                let url = self.typing.template(url.as_ref()?, Some("be in a URL"));
-                Until::Http { url, status: status.clone() }
+            UntilDecl::Http { url, status, ca } => {
+                let url = url.as_ref().map(|url| self.argument(url, "be in a URL"));
+                let ca = self.ca(ca.as_ref());
+                Until::Http { url: url?, status: status.clone(), ca: ca? }
             }
-            UntilDecl::Command { argv } => Until::Command { argv: self.templates(argv) },
+            UntilDecl::Command { argv } => Until::Command { argv: self.arguments(argv) },
+            UntilDecl::Tls(tls) => self.until_tls(tls)?,
         })
     }
 

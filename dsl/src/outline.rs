@@ -10,7 +10,7 @@ pub mod text;
 
 use serde::Serialize;
 
-use crate::declared::{InputDecl, RoleKind};
+use crate::declared::{InputDecl, RoleDecl, RoleKind};
 use crate::kind::Kind;
 use crate::plan::{Action, EdgeKind, EdgeOrigin, OnState, Step};
 use crate::value::Value;
@@ -64,6 +64,9 @@ pub struct OutlineRole {
     pub min: usize,
     /// How many hosts may fill it.
     pub max: usize,
+    /// Which of them are not passed over, as it is written.
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
 }
 
 /// A group.
@@ -81,6 +84,9 @@ pub struct OutlineGroup {
     pub stop_after: Option<u32>,
     /// The gate that a person opens after the first batch.
     pub gate: Option<String>,
+    /// What hosts that are in it at once have in common, as it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A step.
@@ -148,15 +154,16 @@ impl Workflow {
             about: self.about.clone(),
             inputs: self.inputs.iter().filter_map(outline_input).collect(),
             outputs: self.whole.outputs.keys().cloned().collect(),
-            roles: self.roles().into_iter().map(|role| outline_role(role.name, role.kind)).collect(),
-            groups: (self.whole.groups.iter())
-                .map(|group| OutlineGroup {
+            roles: self.roles.iter().filter_map(outline_role).collect(),
+            groups: (self.whole.groups.iter().zip(&self.whole.by))
+                .map(|(group, by)| OutlineGroup {
                     id: group.id.clone(),
                     role: group.role.clone(),
                     sizes: group.sizes.clone(),
                     pause_ms: group.pause_ms,
                     stop_after: group.stop_after,
                     gate: group.gate.and_then(id),
+                    by: by.clone(),
                 })
                 .collect(),
             steps: (steps.iter().zip(&levels))
@@ -210,13 +217,14 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn outline_role(name: &str, kind: RoleKind) -> OutlineRole {
-    let (min, max) = match kind {
+fn outline_role(role: &RoleDecl) -> Option<OutlineRole> {
+    let (min, max) = match role.kind? {
         RoleKind::One => (1, 1),
         RoleKind::Optional => (0, 1),
         RoleKind::Many { min, max } => (min, max),
     };
-    OutlineRole { name: name.to_owned(), min, max }
+    let filter = role.filter.as_ref().map(|filter| filter.text.clone());
+    Some(OutlineRole { name: role.name.value.clone(), min, max, filter })
 }
 
 /// The word of an action. Its stored name is the same in `snake_case`, so a new action is named right without a word here.
@@ -233,13 +241,15 @@ fn action_word(action: &Action) -> String {
 impl OutlineRole {
     /// As a workflow declares it: `One`, `Many(min: 2)`.
     pub fn declared(&self) -> String {
-        match (self.min, self.max) {
-            (1, 1) => "One".to_owned(),
-            (0, 1) => "Optional".to_owned(),
-            (1, crate::limits::SLOTS) => "Many".to_owned(),
-            (min, crate::limits::SLOTS) => format!("Many(min: {min})"),
-            (min, max) => format!("Many(min: {min}, max: {max})"),
-        }
+        let (kind, mut fields) = match (self.min, self.max) {
+            (1, 1) => ("One", Vec::new()),
+            (0, 1) => ("Optional", Vec::new()),
+            (1, crate::limits::SLOTS) => ("Many", Vec::new()),
+            (min, crate::limits::SLOTS) => ("Many", vec![format!("min: {min}")]),
+            (min, max) => ("Many", vec![format!("min: {min}"), format!("max: {max}")]),
+        };
+        fields.extend(self.filter.iter().map(|filter| format!("where: \"{filter}\"")));
+        if fields.is_empty() { kind.to_owned() } else { format!("{kind}({})", fields.join(", ")) }
     }
 }
 
@@ -253,6 +263,9 @@ impl OutlineGroup {
                 format!("{} at a time", sizes.join(", then "))
             }
         };
+        if let Some(by) = &self.by {
+            how.push_str(&format!(", by {by}"));
+        }
         if self.pause_ms > 0 {
             how.push_str(&format!(", {} between", crate::duration::show(self.pause_ms)));
         }

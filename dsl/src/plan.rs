@@ -8,6 +8,7 @@
 
 pub(crate) mod exprs;
 mod files;
+mod here;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use files::{Datum, FileContent, FileSpec, Patch, ReplaceLine};
+pub use here::{Body, Ca, Mail, MailTls, Method, Notice, Recipient, Request, Site};
 pub use transfer::{CopySpec, DownloadSpec};
 
 use crate::expr::{Expr, Template};
@@ -64,7 +66,7 @@ pub struct Plan {
 
 /// Steps that a host passes through together: a host enters when a place is free, and leaves when its last step of the
 /// group is over. Admission is a rule of the scheduler, not an edge (D2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// Name within the workflow.
@@ -80,6 +82,13 @@ pub struct Group {
     pub stop_after: Option<u32>,
     /// Index of the gate that a person opens after the first batch has left.
     pub gate: Option<usize>,
+    /// The `where` of the role, as it stands in the `when` of each step too: a host for which it is false passes by, and takes no
+    /// place in a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Expr>,
+    /// A text: hosts of one such text are inside at once, and the texts follow each other in the order of the role's slots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Expr>,
 }
 
 /// An input of a plan.
@@ -175,6 +184,9 @@ pub struct Step {
     /// It stands in `finally`: it runs when everything else is over, if that ended like this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finally: Option<OnState>,
+    /// Why secrets may stand in its arguments and URLs, where others can see them. Absent: they may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_secret_args: Option<String>,
 }
 
 /// After which ends a step of `finally` runs.
@@ -250,7 +262,7 @@ pub struct Probe {
 pub enum Action {
     /// A program with its arguments; each element reaches it as exactly one argument.
     Run {
-        /// Program and arguments; never secret, never empty.
+        /// Program and arguments; never empty; secret only by [`Step::allow_secret_args`].
         argv: Vec<Template>,
     },
     /// Shell text, run by `/bin/sh`; nothing is ever spliced into it.
@@ -262,7 +274,7 @@ pub enum Action {
     Script {
         /// Path in [`Plan::assets`].
         asset: String,
-        /// Its arguments; never secret.
+        /// Its arguments, as in `Run`.
         args: Vec<Template>,
     },
     /// A file brought to the host: temporary name, checked, renamed.
@@ -320,8 +332,26 @@ pub enum Action {
         /// How long it may take until it is back, in milliseconds.
         within_ms: u64,
     },
+    /// Asking a host for its facts: [`crate::host_facts`]. No person writes such a step.
+    Facts,
     /// As an undo: puts back what the step's action has kept, or removes the file where there was none.
     Restore,
+    /// A condition that must hold, or the step fails.
+    Assert {
+        /// Never secret, and reads nothing of secrets but their presence.
+        condition: Expr,
+        /// What is said where it does not hold; never secret.
+        text: Template,
+    },
+    /// A program on the engine's machine, as in `Run`.
+    Local {
+        /// Program and arguments; never empty.
+        argv: Vec<Template>,
+    },
+    /// A request from the engine's machine.
+    Http(Request),
+    /// Something is told to people.
+    Notify(Notice),
 }
 
 /// What no answer at a gate means.
@@ -355,12 +385,28 @@ pub enum Until {
         /// The port, as text.
         port: Template,
     },
-    /// A plain-HTTP GET from here answers with one of these statuses.
+    /// A GET from here answers with one of these statuses.
     Http {
-        /// The URL (`http://…`); never secret.
+        /// As in [`Request::url`].
         url: Template,
         /// Statuses that count.
         status: Vec<u16>,
+        /// As in [`Request::ca`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<Ca>,
+    },
+    /// A port of the host answers a TLS handshake with a certificate that is to be trusted.
+    Tls {
+        /// The port, as text.
+        port: Template,
+        /// The name that it must be valid for; the host's address where absent. Never secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<Template>,
+        /// As in [`Request::ca`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<Ca>,
+        /// How long it must stay valid, in milliseconds.
+        valid_for_ms: u64,
     },
     /// A program on the host, which only reads, ends with 0.
     Command {
@@ -437,6 +483,8 @@ pub enum RetryOn {
     Timeout,
     /// The program ended with one of these codes.
     Exit(Vec<i32>),
+    /// A server answered with one of these statuses.
+    Status(Vec<u16>),
     /// Whatever failed.
     Any,
 }
@@ -478,6 +526,15 @@ pub enum Out {
         /// Codes that mean `false`.
         false_on: Vec<i32>,
     },
+    /// The status of an answer.
+    Status,
+    /// A header of an answer: the first one of that name.
+    Header {
+        /// Its name, in small letters.
+        name: String,
+        /// Type that the text is parsed as.
+        ty: Type,
+    },
     /// What another way takes is a secret text: it is sealed, and what the program wrote is not kept (D9).
     Secret(Box<Out>),
 }
@@ -486,8 +543,13 @@ impl Out {
     /// The type of the value.
     pub fn ty(&self) -> Type {
         match self {
-            Out::Stdout { ty } | Out::Regex { ty, .. } | Out::Json { ty, .. } | Out::File { ty, .. } => ty.clone(),
+            Out::Stdout { ty }
+            | Out::Regex { ty, .. }
+            | Out::Json { ty, .. }
+            | Out::File { ty, .. }
+            | Out::Header { ty, .. } => ty.clone(),
             Out::ExitIs { .. } => Type::Bool,
+            Out::Status => Type::Int,
             Out::Secret(_) => Type::Text,
         }
     }
@@ -535,6 +597,7 @@ impl Step {
             locks: Vec::new(),
             group: None,
             finally: None,
+            allow_secret_args: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod fields;
 mod generate;
 mod given_file;
 mod groups;
+mod here;
 mod inputs;
 mod needs;
 mod outs;
@@ -19,7 +20,7 @@ mod scalars;
 mod steps;
 
 use crate::code::Code;
-use crate::declared::{Declared, RoleDecl, RoleKind};
+use crate::declared::{Declared, PerHost, RoleDecl, RoleKind};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{expression, template};
 use crate::lets::LetDecl;
@@ -52,7 +53,9 @@ const WORKFLOW: Shape = Shape {
     ],
     positional: None,
 };
-const MANY: Shape = Shape { name: "Many", fields: &["min", "max"], positional: None };
+const MANY: Shape = Shape { name: "Many", fields: &["min", "max", "where"], positional: None };
+const ONE: Shape = Shape { name: "One", fields: &["where"], positional: None };
+const OPTIONAL: Shape = Shape { name: "Optional", fields: &["where"], positional: None };
 
 /// Reads a whole workflow.
 pub(crate) fn workflow(source: &str, node: &Node, sink: &mut Sink) -> Declared {
@@ -119,26 +122,29 @@ fn roles(node: &Node, declared: &mut Declared, reader: &mut Reader) {
     let Some(entries) = reader.map(node, "roles", limits::ROLES) else { return };
     for (key, node) in entries {
         let name = name(key, "role", reader.sink);
-        let kind = role_kind(node, reader);
-        declared.roles.insert(&name.value.clone(), RoleDecl { name, kind });
+        let mut role = RoleDecl { name, kind: None, filter: None, has_filter: false };
+        role.kind = role_kind(node, &mut role, reader);
+        declared.roles.insert(&role.name.value.clone(), role);
     }
 }
 
-fn role_kind(node: &Node, reader: &mut Reader) -> Option<RoleKind> {
+fn role_kind(node: &Node, role: &mut RoleDecl, reader: &mut Reader) -> Option<RoleKind> {
     let (mut min, mut max) = (1, limits::SLOTS);
-    match reader.variant(node, "a role", &["One", "Optional", "Many"])? {
-        "One" => {
+    let (kind, shape) = match reader.variant(node, "a role", &["One", "Optional", "Many"])? {
+        "One" => (Some(RoleKind::One), &ONE),
+        "Optional" => (Some(RoleKind::Optional), &OPTIONAL),
+        _ => (None, &MANY),
+    };
+    if let Kind::Struct(this) = &node.kind {
+        if kind.is_some() && this.fields.is_empty() && this.positional.is_empty() {
             reader.bare(node)?;
-            return Some(RoleKind::One);
         }
-        "Optional" => {
-            reader.bare(node)?;
-            return Some(RoleKind::Optional);
+        let mut fields = Fields::open(node, shape, &format!("`{}`", shape.name), reader.sink)?;
+        role.has_filter = fields.has("where") || fields.is_broken();
+        role.filter = fields.optional("where").and_then(|node| reader.per_host(node, "where"));
+        if kind.is_some() {
+            return kind;
         }
-        _ => {}
-    }
-    if let Kind::Struct(_) = node.kind {
-        let mut fields = Fields::open(node, &MANY, "`Many`", reader.sink)?;
         if let Some(node) = fields.optional("min") {
             min = reader.integer(node, "min", 0, limits::SLOTS as i64)? as usize;
         }
@@ -151,7 +157,7 @@ fn role_kind(node: &Node, reader: &mut Reader) -> Option<RoleKind> {
             return None;
         }
     }
-    Some(RoleKind::Many { min, max })
+    kind.or(Some(RoleKind::Many { min, max }))
 }
 
 fn lets(node: &Node, declared: &mut Declared, reader: &mut Reader) {
@@ -175,6 +181,12 @@ fn outputs(node: &Node, declared: &mut Declared, reader: &mut Reader) {
 }
 
 impl Reader<'_, '_> {
+    /// An expression that is evaluated for each host of a role by itself.
+    pub(super) fn per_host(&mut self, node: &Node, field: &str) -> Option<PerHost> {
+        let text = self.some_text(node, field)?;
+        Some(PerHost { syntax: expression(text, self.sink)?, text: text.value.trim().to_owned() })
+    }
+
     fn workflow_name(&mut self, text: &Text) -> Option<Spanned<String>> {
         let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let name = text.value.as_str();

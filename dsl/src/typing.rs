@@ -85,6 +85,8 @@ pub(crate) enum Place {
     Each { index: usize },
     /// In a call, given by its index: it runs on no host.
     Call { index: usize },
+    /// In what is asked of each host of a role, given by its index: its `where`, the `by` of a batch.
+    Role { index: usize },
     /// In an output of the workflow.
     Output,
     /// In a value that is fixed when the plan is made.
@@ -144,7 +146,7 @@ impl Typed {
         }
     }
 
-    fn class(&self) -> Option<Class> {
+    pub(crate) fn class(&self) -> Option<Class> {
         match &self.shape {
             Shape::Of(ty) => Some(class(ty)),
             Shape::None | Shape::Unknown => None,
@@ -186,7 +188,7 @@ impl<'a> Typing<'a> {
         match self.place {
             Place::Step { index, .. } | Place::Each { index } => self.declared.steps[index].finally.is_some(),
             Place::Call { .. } => false, // Calls stand in the body.
-            Place::Output | Place::Fixed => false,
+            Place::Role { .. } | Place::Output | Place::Fixed => false,
         }
     }
 
@@ -197,7 +199,7 @@ impl<'a> Typing<'a> {
             Place::Step { index, .. } | Place::Each { index } | Place::Call { index } => {
                 other.is_some_and(|other| self.declared.accepts_failure(index, *other))
             }
-            Place::Output | Place::Fixed => false,
+            Place::Role { .. } | Place::Output | Place::Fixed => false,
         }
     }
 
@@ -282,17 +284,22 @@ impl<'a> Typing<'a> {
         Typed::unknown()
     }
 
-    /// Checks a condition: a `Bool` that everybody may see.
+    /// Checks the condition of a step: a `Bool` that everybody may see.
     pub(crate) fn condition(&mut self, syntax: &Syntax) -> Option<Expr> {
+        self.condition_of(syntax, "when", "decide whether a step runs")
+    }
+
+    /// Checks a condition. `what` names it, `public` says what it would be used for.
+    pub(crate) fn condition_of(&mut self, syntax: &Syntax, what: &str, public: &str) -> Option<Expr> {
         self.condition = true;
         let typed = self.present(syntax);
         self.condition = false;
-        let typed = self.public(typed, &syntax.span, "decide whether a step runs");
+        let typed = self.public(typed, &syntax.span, public);
         match typed.class() {
             Some(Class::Bool) => Some(typed.expr),
             None => None,
             Some(_) => {
-                let message = format!("`when` is {}, but Bool is needed", typed.show());
+                let message = format!("`{what}` is {}, but Bool is needed", typed.show());
                 let diagnostic =
                     Diagnostic::error(Code::TypeMismatch, message).at(&syntax.span, "neither true nor false");
                 let example = syntax.path_text().map(|path| format!("compare it: `{path} == …`"));

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::expr::{Expr, Part, Template};
 use crate::json;
 use crate::plan::{
-    Action, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, OnFailure, Out, Patch, Plan, Step, Until,
-    UploadFrom,
+    Action, Body, Ca, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, FileSpec, OnFailure, Out, Patch,
+    Plan, Recipient, Step, Until, UploadFrom,
 };
 use crate::types::Type;
 
@@ -16,6 +16,8 @@ enum Reader<'p> {
     Step(usize, &'p Step),
     /// The `each` of a step, which is computed once for all of its nodes.
     Each(&'p Step),
+    /// What is asked of each host of a role.
+    Role(&'p str),
     Output,
     /// What is known before the operation begins.
     Fixed,
@@ -65,11 +67,19 @@ impl Plan {
         if step.role.as_ref().is_some_and(|role| !self.roles.contains_key(role)) {
             return wrong("runs on an unknown role");
         }
-        if step.role.is_none() != matches!(step.action, Action::Gate { .. }) {
-            return wrong("needs a role exactly if it is no gate");
+        let is_gate = matches!(step.action, Action::Gate { .. });
+        if is_gate && (step.role.is_some() || step.probe.is_some() || step.undo.is_some() || step.each.is_some()) {
+            return wrong("is a gate with a role, a probe, an undo or an `each`");
         }
-        if step.role.is_none() && (step.probe.is_some() || step.undo.is_some() || step.group.is_some()) {
-            return wrong("is a gate with a probe, an undo or a group");
+        if step.role.is_none() && !is_gate && !step.actions().all(Action::is_from_here) {
+            return wrong("does something on a host, and has none");
+        }
+        if step.role.is_none() && step.group.is_some() {
+            return wrong("is in a group, but on no host");
+        }
+        let programs = step.probe.iter().map(|probe| &probe.action).chain(&step.undo);
+        if programs.into_iter().any(|action| !action.is_program()) {
+            return wrong("has a probe or an undo that is no program");
         }
         if step.needs.iter().any(|edge| edge.step >= index) {
             return wrong("waits for a step that does not stand before it");
@@ -91,6 +101,10 @@ impl Plan {
         }
         if step.undo == Some(Action::Restore) && !step.action.keeps_backup() {
             return wrong("restores what it does not keep");
+        }
+        let plain = step.probe.is_none() && step.undo.is_none() && step.each.is_none() && step.group.is_none();
+        if step.action == Action::Facts && (!plain || step.finally.is_some()) {
+            return wrong("asks for facts and does something else");
         }
         if let Action::WriteFiles { files } = &step.action
             && (files.is_empty() || files.iter().any(|file| file.mode.is_some_and(|mode| mode > 0o7777)))
@@ -130,7 +144,7 @@ impl Plan {
             return wrong("may run nowhere");
         }
         if let Some(each) = &step.each {
-            if !step.role.as_ref().and_then(|role| self.roles.get(role)).is_some_and(|role| role.one) {
+            if step.role.as_ref().is_some_and(|role| !self.roles.get(role).is_some_and(|role| role.one)) {
                 return wrong("has an `each`, but its role is not one host");
             }
             walk(each, &mut |expr| self.validate_expr(expr, Reader::Each(step)))?;
@@ -145,7 +159,9 @@ impl Plan {
     fn is_possible(&self, edge: &Edge, step: &Step) -> bool {
         let other = &self.steps[edge.step];
         match edge.kind {
-            EdgeKind::Keyed => step.role.is_some() && other.role == step.role && other.each == step.each,
+            EdgeKind::Keyed => {
+                (step.role.is_some() || step.each.is_some()) && other.role == step.role && other.each == step.each
+            }
             EdgeKind::Barrier => true,
         }
     }
@@ -176,6 +192,10 @@ impl Plan {
             }
             if group.sizes.contains(&0) || group.stop_after == Some(0) {
                 return wrong("lets nobody in");
+            }
+            for expr in group.filter.iter().chain(&group.by) {
+                let walked = walk(expr, &mut |expr| self.validate_expr(expr, Reader::Role(&group.role)));
+                walked.map_err(|what| format!("the group `{}` {what}", group.id))?;
             }
             let Some(gate) = group.gate else { continue };
             let waits_for_nothing =
@@ -220,6 +240,12 @@ impl Plan {
                             refuse("reads a step that it does not wait for")
                         }
                     }
+                    (Some(other), Reader::Role(role))
+                        if other.action == Action::Facts && other.role.as_deref() == Some(role) =>
+                    {
+                        Ok(())
+                    }
+                    (Some(_), Reader::Role(_)) => refuse("reads a step for a host that is not in it yet"),
                     (Some(other), Reader::Output) if other.finally.is_none() => Ok(()),
                     (Some(_), Reader::Output) => refuse("reads a step of `finally`"),
                     (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
@@ -231,6 +257,7 @@ impl Plan {
                 refuse("reads everywhere what is of no step")
             }
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
+            (Expr::Host(_), Reader::Role(_)) => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
             (Expr::Each, _) => refuse("reads an element, but is for none"),
@@ -240,7 +267,7 @@ impl Plan {
                 Ok(())
             }
             (Expr::OperationState | Expr::OperationFailure, _) => refuse("reads how the operation ended"),
-            (Expr::OperationId | Expr::OperationStartedAt | Expr::Role { .. }, Reader::Fixed) => {
+            (Expr::OperationId | Expr::OperationStartedAt | Expr::Role { .. }, Reader::Fixed | Reader::Role(_)) => {
                 refuse("reads what is not an input")
             }
             _ => Ok(()),
@@ -251,7 +278,7 @@ impl Plan {
 fn validate_out(out: &Out) -> Result<(), String> {
     let refuse = |what: &str| Err(what.to_owned());
     match out {
-        Out::Stdout { .. } | Out::Regex { .. } | Out::File { .. } => Ok(()),
+        Out::Stdout { .. } | Out::Regex { .. } | Out::File { .. } | Out::Status | Out::Header { .. } => Ok(()),
         Out::Json { path, .. } => json::check_path(path).map_err(|why| format!("has a wrong path: {why}")),
         Out::ExitIs { true_on, false_on } if true_on.iter().any(|code| false_on.contains(code)) => {
             refuse("is true and false by the same exit code")
@@ -262,7 +289,9 @@ fn validate_out(out: &Out) -> Result<(), String> {
                 false => refuse("depends on what is no exit code"),
             }
         }
-        Out::Secret(way) if matches!(**way, Out::Secret(_) | Out::ExitIs { .. }) || way.ty() != Type::Text => {
+        Out::Secret(way)
+            if matches!(**way, Out::Secret(_) | Out::ExitIs { .. } | Out::Status) || way.ty() != Type::Text =>
+        {
             refuse("is a secret, but no text")
         }
         Out::Secret(way) => validate_out(way),
@@ -294,11 +323,20 @@ impl Step {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Assert { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
+            | Action::Notify(_)
+            | Action::Facts
             | Action::Restore
             | Action::Wait { .. }
             | Action::Gate { .. } => None,
         });
-        named.chain(written)
+        let trusted = self.actions().filter_map(|action| match action.ca() {
+            Some(Ca::Asset(asset)) => Some(asset.as_str()),
+            Some(Ca::File(_) | Ca::Text(_)) | None => None,
+        });
+        named.chain(written).chain(trusted)
     }
 
     fn exprs(&self, visit: &mut Visit<'_>) -> Result<(), String> {
@@ -317,47 +355,98 @@ impl Step {
             template_exprs(name, visit)?;
         }
         for action in self.actions() {
-            let templates: Vec<&Template> = match action {
-                Action::Run { argv: list } | Action::Script { args: list, .. } => list.iter().collect(),
-                Action::Shell { .. } => Vec::new(),
-                Action::Upload { from, to, .. } => {
-                    if let UploadFrom::File(expr) = from {
-                        walk(expr, visit)?;
-                    }
-                    vec![to]
-                }
-                Action::Wait { until, .. } => match until {
-                    Until::Ssh => Vec::new(),
-                    Until::Tcp { port } => vec![port],
-                    Until::Http { url, .. } => vec![url],
-                    Until::Command { argv } => argv.iter().collect(),
-                },
-                Action::Gate { text, .. } => vec![text],
-                Action::WriteFiles { files } => {
-                    files.iter().try_for_each(|file| content_exprs(&file.content, visit))?;
-                    files.iter().flat_map(|file| [&file.to].into_iter().chain(&file.owner).chain(&file.group)).collect()
-                }
-                Action::PatchFile { path, patch, .. } => {
-                    if let Patch::Json { merge } | Patch::Toml { merge } | Patch::Yaml { merge } = patch {
-                        merge.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit))?;
-                    }
-                    patch.lines().try_for_each(|line| template_exprs(line, visit))?;
-                    vec![path]
-                }
-                Action::Download(download) => vec![&download.from, &download.to],
-                Action::Copy(copy) => {
-                    [&copy.from, &copy.to].into_iter().chain(&copy.owner).chain(&copy.group).collect()
-                }
-                Action::Reboot { .. } | Action::Restore => Vec::new(),
-            };
-            for template in templates {
-                if template.secret {
-                    return Err("puts a secret where it would be seen".to_owned());
-                }
-                template_exprs(template, visit)?;
+            let seen = action.exprs(visit)?;
+            let arguments = seen.arguments.iter().filter(|_| self.allow_secret_args.is_none());
+            if arguments.chain(&seen.others).any(|template| template.secret) {
+                return Err("puts a secret where it would be seen".to_owned());
             }
+            seen.arguments.into_iter().chain(seen.others).try_for_each(|template| template_exprs(template, visit))?;
         }
         Ok(())
+    }
+}
+
+/// Texts that others can see: arguments and URLs, where a step may allow secrets, and others, where it may not.
+#[derive(Default)]
+struct Seen<'a> {
+    arguments: Vec<&'a Template>,
+    others: Vec<&'a Template>,
+}
+
+impl Action {
+    /// Visits what may hold secrets; gives what may be seen.
+    fn exprs(&self, visit: &mut Visit<'_>) -> Result<Seen<'_>, String> {
+        let mut seen = Seen::default();
+        match self {
+            Action::Run { argv: list } | Action::Local { argv: list } | Action::Script { args: list, .. } => {
+                seen.arguments.extend(list);
+            }
+            Action::Shell { .. } | Action::Reboot { .. } | Action::Facts | Action::Restore => {}
+            Action::Download(DownloadSpec { from, to, .. }) => seen.others.extend([from, to]),
+            Action::Copy(CopySpec { from, to, owner, group, .. }) => {
+                seen.others.extend([from, to].into_iter().chain(owner).chain(group));
+            }
+            Action::Upload { from, to, .. } => {
+                if let UploadFrom::File(expr) = from {
+                    walk(expr, visit)?;
+                }
+                seen.others.push(to);
+            }
+            Action::Wait { until, .. } => match until {
+                Until::Ssh => {}
+                Until::Tcp { port } => seen.others.push(port),
+                Until::Http { url, .. } => seen.arguments.push(url),
+                Until::Command { argv } => seen.arguments.extend(argv),
+                Until::Tls { port, name, .. } => seen.others.extend([port].into_iter().chain(name)),
+            },
+            Action::Gate { text, .. } => seen.others.push(text),
+            Action::WriteFiles { files } => {
+                files.iter().try_for_each(|file| content_exprs(&file.content, visit))?;
+                for FileSpec { to, owner, group, .. } in files {
+                    seen.others.extend([to].into_iter().chain(owner).chain(group));
+                }
+            }
+            Action::PatchFile { path, patch, .. } => {
+                if let Patch::Json { merge } | Patch::Toml { merge } | Patch::Yaml { merge } = patch {
+                    merge.iter().try_for_each(|(_, datum)| datum_exprs(datum, visit))?;
+                }
+                patch.lines().try_for_each(|line| template_exprs(line, visit))?;
+                seen.others.push(path);
+            }
+            Action::Assert { condition, text } => {
+                walk(condition, visit)?;
+                seen.others.push(text);
+            }
+            Action::Http(request) => {
+                request.headers.iter().try_for_each(|(_, value)| template_exprs(value, visit))?;
+                match &request.body {
+                    Some(Body::Text(text)) => template_exprs(text, visit)?,
+                    Some(Body::Json(datum)) => datum_exprs(datum, visit)?,
+                    None => {}
+                }
+                seen.arguments.push(&request.url);
+            }
+            Action::Notify(notice) => {
+                seen.others.extend([&notice.text].into_iter().chain(&notice.subject));
+                match &notice.to {
+                    Recipient::Webhook { url, key, headers, .. } => {
+                        key.iter().try_for_each(|key| template_exprs(key, visit))?;
+                        headers.iter().try_for_each(|(_, value)| template_exprs(value, visit))?;
+                        seen.arguments.push(url);
+                    }
+                    Recipient::Command { argv } => seen.arguments.extend(argv),
+                    Recipient::Mail(mail) => {
+                        mail.user.iter().chain(&mail.password).try_for_each(|text| template_exprs(text, visit))?;
+                        seen.others.extend([&mail.server, &mail.from].into_iter().chain(&mail.to));
+                    }
+                }
+            }
+        }
+        match self.ca() {
+            Some(Ca::File(expr) | Ca::Text(expr)) => walk(expr, visit)?,
+            Some(Ca::Asset(_)) | None => {}
+        }
+        Ok(seen)
     }
 }
 

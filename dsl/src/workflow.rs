@@ -10,7 +10,7 @@ use crate::lower::{self, Lowered, Passed, Whole};
 use crate::source::{Files, Source, quote};
 use crate::types::Field;
 use crate::typing::Used;
-use crate::{graph, lets, read, syntax};
+use crate::{graph, host_facts, lets, read, syntax};
 
 /// What [`check`] finds.
 #[derive(Debug, Clone)]
@@ -70,12 +70,14 @@ pub(crate) fn build(source: &Source, files: &dyn Files, calls: &mut Calls, sink:
     let mut declared = read::workflow(&source.text, &node, sink);
     calls.load(&mut declared, files, sink);
     lets::settle(&mut declared, sink);
+    host_facts::insert(&mut declared, sink);
     let assets = assets::load(&declared, files, sink);
     let graph = graph::build(&declared, sink);
     let mut used = Used::default();
-    let steps = lower::steps(&declared, &graph, &mut used, sink);
+    let filters = lower::filters(&declared, &graph, &mut used, sink);
+    let steps = lower::steps(&declared, &graph, &filters, &mut used, sink);
     debug_assert!(sink.has_errors() || steps.len() == declared.steps.len(), "a step was dropped without a word");
-    let whole = lower::whole(&declared, &graph, &mut used, sink);
+    let whole = lower::whole(&declared, &graph, &filters, &mut used, sink);
     lets::check_unread(&declared, &graph, &mut used, sink);
     if !sink.has_errors() {
         syntax::judge(&source.text, sink);

@@ -2,8 +2,12 @@
 
 pub mod copy;
 pub mod download;
+pub mod facts;
 pub mod failure;
+pub mod here;
+pub mod http;
 pub mod job;
+pub mod notify;
 pub mod out;
 pub mod output;
 pub mod patch;

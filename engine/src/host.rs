@@ -18,6 +18,7 @@ mod copy;
 mod download;
 mod error;
 mod exec;
+mod facts;
 mod give;
 mod handle;
 mod idle;

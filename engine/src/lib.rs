@@ -16,6 +16,7 @@ pub mod runner;
 pub mod trial;
 mod vault;
 pub mod view;
+mod web;
 
 pub use date::date;
 pub use error::{Error, Kind};

@@ -28,6 +28,8 @@ limits! {
     NODES: usize = 100_000, "nodes", "Nodes of one operation.";
     ELEMENTS: u64 = 10_000, "elements", "Elements of one `each`.";
     HOSTS: usize = 2_000, "hosts", "Hosts of one operation.";
+    LABELS: usize = 64, "labels", "Labels of one host.";
+    LABEL_BYTES: usize = 255, "bytes", "The name of a label, and its value.";
     EXECUTORS: usize = 512, "executors", "Executors at work at once, over all operations.";
     AT_HOST: usize = 32, "nodes", "Nodes at work on one host at once, over all operations.";
     LOCK_BYTES: usize = 512, "bytes", "The name of a lock or an instance.";
@@ -38,6 +40,10 @@ limits! {
     REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
     INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
     OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";
+    ANSWER_BYTES: usize = 1024 * 1024, "bytes", "The body of an answer to a request.";
+    CA_BYTES: u64 = 1024 * 1024, "bytes", "A file with the certificates that a request trusts.";
+    FACT_BYTES: usize = 1_024, "bytes", "One fact of a host.";
+    FACT_LINES: usize = 1_000, "facts", "What a host says of itself; of a list, each element counts.";
     LIVE_BYTES: usize = 64 * 1024, "bytes", "Live output kept in memory for each running node.";
     FILTERED_SECRET_BYTES: usize = 8, "bytes", "The shortest secret that output is filtered for; shorter ones are protected by structure only.";
     PATCHED_BYTES: usize = 512 * 1024, "bytes", "A file that `PatchFile` changes.";

@@ -23,6 +23,7 @@ mod rollback;
 mod scope;
 mod starts;
 mod state;
+mod turn;
 mod verb;
 mod what_next;
 

@@ -201,7 +201,7 @@ fn parts(secret: &str) -> Vec<String> {
 }
 
 /// RFC 3986 section 2.1, undone.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {

@@ -10,6 +10,7 @@ mod context;
 mod create;
 mod engine;
 mod executor;
+mod here;
 mod hosts;
 mod inputs;
 mod live;

@@ -52,6 +52,9 @@ pub struct OperationView {
     /// Hosts that its roles would have, but for the `--limit` that it was asked with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, Vec<String>>,
+    /// Steps in whose arguments and URLs secrets may be seen, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_args: BTreeMap<String, String>,
 }
 
 /// What becomes of an operation, as it is.
@@ -158,6 +161,9 @@ impl OperationView {
                 .map(|step| step.id.clone())
                 .collect(),
             left_out: operation.plan.left_out.clone(),
+            secret_args: (operation.plan.steps.iter())
+                .filter_map(|step| Some((step.id.clone(), step.allow_secret_args.clone()?)))
+                .collect(),
         }
     }
 }

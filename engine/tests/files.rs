@@ -53,7 +53,7 @@ fn create(steps: &str, template: &'static str, folder: &Path, password: &str) ->
         id: Uuid::now_v7(),
         plan: compiled.plan,
         assets: compiled.assets,
-        hosts: BTreeMap::from([("here".to_owned(), HostSpec { reach: ReachRecord::Local })]),
+        hosts: BTreeMap::from([("here".to_owned(), HostSpec::new(ReachRecord::Local))]),
         secrets: compiled.secrets.into_iter().map(|(name, text)| (name, Secret::from(text.into_exposed()))).collect(),
         by: "test".to_owned(),
         if_locked: IfLocked::Refuse,

@@ -133,11 +133,15 @@ async fn many_uploads_share_a_connection_and_leave_no_channel_open() {
 
 #[tokio::test]
 async fn without_sftp_the_bytes_go_through_the_shell() {
-    let (sshd, folder) = (Sshd::without_sftp(), Folder::new("upload"));
-    let file = upload(bytes(5 << 20), &folder.path("to"));
-    sshd.host().upload(&file, &()).await.unwrap();
-    assert!(std::fs::read(folder.path("to")).unwrap() == bytes(5 << 20));
-    assert_eq!(entries(&folder.0), ["to"]);
+    let folder = Folder::new("upload");
+    // One whose subsystem ends at once, and one that has none and says so.
+    for (name, sshd) in [("broken", Sshd::without_sftp()), ("none", Sshd::with("# without a Subsystem"))] {
+        let mut file = upload(bytes(5 << 20), &folder.path(name));
+        file.timeout = Duration::from_secs(40);
+        sshd.host().upload(&file, &()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(std::fs::read(folder.path(name)).unwrap() == bytes(5 << 20), "{name}");
+    }
+    assert_eq!(entries(&folder.0), ["broken", "none"]);
 }
 
 #[tokio::test]

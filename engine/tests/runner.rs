@@ -70,7 +70,7 @@ fn chain(steps: usize) -> Create {
         id: uuid::Uuid::now_v7(),
         plan: Plan::new("chain", roles, (0..steps).map(step).collect()),
         assets: BTreeMap::new(),
-        hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
+        hosts: BTreeMap::from([("host".to_owned(), HostSpec::new(ReachRecord::Local))]),
         secrets: BTreeMap::from([(SecretRef("inputs.s".to_owned()), Secret::from("canary-4711"))]),
         by: "test".to_owned(),
         if_locked: IfLocked::Refuse,

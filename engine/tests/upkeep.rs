@@ -60,7 +60,7 @@ impl World {
             id: Uuid::now_v7(),
             plan: Plan::new("chain", roles, steps.iter().enumerate().map(step).collect()),
             assets: BTreeMap::new(),
-            hosts: BTreeMap::from([("host".to_owned(), HostSpec { reach: ReachRecord::Local })]),
+            hosts: BTreeMap::from([("host".to_owned(), HostSpec::new(ReachRecord::Local))]),
             secrets: BTreeMap::new(),
             by: "test".to_owned(),
             if_locked: IfLocked::Refuse,
@@ -245,7 +245,7 @@ async fn a_host_that_cannot_be_asked_holds_the_store_unless_by_force() {
         host_key: HostKeyRecord::Strict,
         sudo_password: None,
     };
-    create.hosts = BTreeMap::from([("host".to_owned(), HostSpec { reach })]);
+    create.hosts = BTreeMap::from([("host".to_owned(), HostSpec::new(reach))]);
     let id = first.create(create).await.unwrap();
     first.let_go_of_all().await;
     first.store().backup(&world.path("backup"), 1).unwrap();

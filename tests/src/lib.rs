@@ -17,3 +17,4 @@ pub mod snapshot;
 pub mod sshd;
 pub mod testbed;
 pub mod until;
+pub mod web;

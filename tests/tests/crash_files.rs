@@ -8,9 +8,9 @@ use anneal_tests::sshd::Sshd;
 use anneal_tests::until::{LONG, until};
 
 /// Large enough to be caught in the middle.
-const BYTES: usize = 64 << 20;
+const BYTES: usize = 48 << 20;
 /// So many files are written or patched by one step each.
-const FILES: usize = 40;
+const FILES: usize = 12;
 
 struct Bench {
     anneal: Anneal,

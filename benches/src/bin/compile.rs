@@ -88,7 +88,7 @@ fn large() -> Fallible<(f64, usize)> {
     let slots: Vec<String> = (0..HOSTS).map(|host| format!("node-{host}")).collect();
     let mut given = Given::default();
     given.roles.insert("node".to_owned(), slots.clone());
-    let host = |slot: &String| (slot.clone(), HostRecord { generation: 1, reach: ReachRecord::Local });
+    let host = |slot: &String| (slot.clone(), HostRecord::first(ReachRecord::Local));
     let hosts: BTreeMap<String, HostRecord> = slots.iter().map(host).collect();
     let (mut seconds, mut nodes) = (Vec::new(), 0);
     for _ in 0..ROUNDS {

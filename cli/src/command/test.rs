@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dsl::plan::Plan;
+use dsl::plan::{Action, Plan};
 use dsl::value::{FileRef, Value};
 use dsl::{Files, Given, GivenValue, Origin, RoleKind, Source, Workflow};
 use engine::trial::{Finding, Report, Trial, Verdict};
@@ -69,8 +69,8 @@ fn outs(test: &Test, plan: &Plan) -> Result<BTreeMap<(String, String), Value>, P
             return Err(Problem::usage(format!("--out {flag}: a step or a name is missing"))
                 .hint("write --out STEP.NAME=VALUE"));
         };
-        let out = plan.steps.iter().find(|known| known.id == step).and_then(|step| step.out.get(name));
-        let Some(out) = out else {
+        let known = plan.steps.iter().find(|known| known.id == step);
+        let Some((known, out)) = known.and_then(|known| Some((known, known.out.get(name)?))) else {
             return Err(Problem::usage(format!("--out {flag}: there is no `steps.{step}.out.{name}`")));
         };
         if out.is_secret() {
@@ -78,7 +78,9 @@ fn outs(test: &Test, plan: &Plan) -> Result<BTreeMap<(String, String), Value>, P
                 "--out {step}.{name}: it is a secret, of which only the name is known here"
             )));
         }
-        let value = dsl::json::given(out, text).map_err(|why| Problem::usage(format!("--out {step}.{name}: {why}")))?;
+        let is_facts = known.action == Action::Facts;
+        let value = if is_facts { dsl::host_facts::model_but(text) } else { dsl::json::given(out, text) };
+        let value = value.map_err(|why| Problem::usage(format!("--out {step}.{name}: {why}")))?;
         outs.insert((step.to_owned(), name.to_owned()), value);
     }
     Ok(outs)

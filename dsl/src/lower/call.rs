@@ -308,6 +308,12 @@ impl Lower<'_> {
                 continue;
             };
             self.typing.used.roles.insert(ours.to_owned());
+            if role.has_filter {
+                let message =
+                    format!("{} has a `where`, which would not count in {}", quote(ours), quote(callee.name()));
+                let diagnostic = Diagnostic::error(Code::CallMismatch, message).at(at, "which of its hosts?");
+                self.typing.sink.push(diagnostic.help("put the `where` into the workflow that is called"));
+            }
             if let (Some(takes), Some(has)) = (kind, role.kind) {
                 let ((least, most), (min, max)) = (takes.range(), has.range());
                 if min < least || max > most {

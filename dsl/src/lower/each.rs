@@ -52,7 +52,12 @@ impl Lower<'_> {
 
     pub(super) fn parallel(&mut self, step: &StepDecl) -> Option<u32> {
         let parallel = step.parallel.as_ref()?;
-        let role = self.typing.declared.roles.get(step.role()?);
+        let role = step.role().and_then(|role| self.typing.declared.roles.get(role));
+        if step.is_hostless() && !step.has_each {
+            let message = format!("`parallel` has no effect in {}, which has one node", step.title());
+            let diagnostic = Diagnostic::error(Code::NoEffect, message).at(&parallel.span, "nothing to limit");
+            self.typing.sink.push(diagnostic);
+        }
         if let Some((RoleKind::One | RoleKind::Optional, role)) = role.and_then(|role| Some((role.kind?, role)))
             && !step.has_each
         {

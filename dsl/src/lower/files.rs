@@ -61,7 +61,7 @@ impl Lower<'_> {
     }
 
     /// A value that is written as data. Where it need not be `present`, what is absent is `none`.
-    fn datum(&mut self, datum: &DatumDecl, present: bool) -> Datum {
+    pub(super) fn datum(&mut self, datum: &DatumDecl, present: bool) -> Datum {
         match datum {
             DatumDecl::Null => Datum::Null,
             DatumDecl::Bool(b) => Datum::Bool(*b),

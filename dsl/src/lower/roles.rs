@@ -4,7 +4,7 @@ use super::Lower;
 use crate::code::Code;
 use crate::declared::{RoleKind, StepDecl};
 use crate::diagnostic::Diagnostic;
-use crate::roles::parts;
+use crate::roles::{is_several, parts};
 use crate::source::{Spanned, plain, quote, there_are};
 
 impl Lower<'_> {
@@ -28,7 +28,18 @@ impl Lower<'_> {
         };
         for part in parts(&role.value) {
             self.known_role(part, role, &format!("{title} runs on"));
+            self.no_filter_among_several(part, role, &title);
         }
+    }
+
+    /// A `where` says of the hosts of one role which of them are meant. Of several roles together it would be half a word.
+    fn no_filter_among_several(&mut self, name: &str, at: &Spanned<String>, title: &str) {
+        if !is_several(&at.value) || !self.typing.declared.is_filtered(Some(name)) {
+            return;
+        }
+        let message = format!("{title} runs on several roles, of which {} has a `where`", quote(name));
+        let diagnostic = Diagnostic::error(Code::Misplaced, message).at(&at.span, "on which hosts?");
+        self.typing.sink.push(diagnostic.help("use a step for each role, or say it in the `when` of this one"));
     }
 
     /// Whether a role is declared; if not, that is reported. `at` is where it is named, `what` what is said of it.

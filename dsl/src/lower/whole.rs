@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::per_host::{self, Filters};
 use crate::declared::{Declared, Scalar};
 use crate::diagnostic::Sink;
 use crate::expr::{Expr, Template};
@@ -15,6 +16,8 @@ use crate::typing::{Class, Place, Typing, Used};
 #[derive(Debug, Clone)]
 pub(crate) struct Whole {
     pub(crate) groups: Vec<Group>,
+    /// What each group says `by` which its hosts pass, as it is written.
+    pub(crate) by: Vec<Option<String>>,
     pub(crate) outputs: BTreeMap<String, Template>,
     pub(crate) locks: Vec<Template>,
     pub(crate) instances: Vec<Template>,
@@ -31,7 +34,8 @@ pub(crate) enum Deadline {
 }
 
 /// Checks it.
-pub(crate) fn whole(declared: &Declared, graph: &Graph, used: &mut Used, sink: &mut Sink) -> Whole {
+pub(crate) fn whole(declared: &Declared, graph: &Graph, filters: &Filters, used: &mut Used, sink: &mut Sink) -> Whole {
+    let by = per_host::by(declared, graph, used, sink);
     let mut typing = Typing::new(declared, &graph.position, Place::Output, used, sink);
     let mut outputs = BTreeMap::new();
     for (name, template) in &declared.outputs {
@@ -53,19 +57,22 @@ pub(crate) fn whole(declared: &Declared, graph: &Graph, used: &mut Used, sink: &
                 Some(Deadline::Follows(typed.expr, syntax.span.clone()))
             }
         }),
-        groups: groups(declared, graph),
+        groups: groups(declared, graph, filters, by),
+        by: declared.groups.iter().map(|group| group.batch.by.as_ref().map(|by| by.text.clone())).collect(),
         outputs,
     }
 }
 
-fn groups(declared: &Declared, graph: &Graph) -> Vec<Group> {
-    let group = |group: &crate::declared::GroupDecl| Group {
+fn groups(declared: &Declared, graph: &Graph, filters: &Filters, by: Vec<Option<Expr>>) -> Vec<Group> {
+    let group = |(group, by): (&crate::declared::GroupDecl, Option<Expr>)| Group {
         id: group.id.value.clone(),
         role: group.over.as_ref().map(|over| over.value.clone()).unwrap_or_default(),
         sizes: group.batch.sizes.clone(),
         pause_ms: group.batch.pause_ms,
         stop_after: group.batch.stop_after,
         gate: group.gate.map(|gate| graph.position[gate]),
+        filter: group.over.as_ref().and_then(|over| filters.get(&over.value)).map(|filter| filter.expr.clone()),
+        by,
     };
-    declared.groups.iter().map(group).collect()
+    declared.groups.iter().zip(by).map(group).collect()
 }

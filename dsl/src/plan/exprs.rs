@@ -3,7 +3,10 @@
 //! Invariant: none is left out. What is matched here has no rest, so a field or an action that is added must say which
 //! expressions it has.
 
-use super::{Action, CopySpec, Datum, DownloadSpec, FileContent, FileSpec, Out, Patch, Probe, Step, Until, UploadFrom};
+use super::{
+    Action, Body, Ca, CopySpec, Datum, DownloadSpec, FileContent, FileSpec, Mail, Notice, Out, Patch, Probe, Recipient,
+    Request, Step, Until, UploadFrom,
+};
 use crate::expr::{Expr, Part, Template};
 
 /// What is done to each expression; those inside of it come first.
@@ -73,6 +76,7 @@ impl Step {
             locks,
             group: _,
             finally: _,
+            allow_secret_args: _,
         } = self;
         when.iter_mut().chain(each).for_each(|expr| change(expr, by));
         let texts = env.values_mut().chain(stdin).chain(as_user).chain(cwd).chain(locks);
@@ -88,6 +92,17 @@ impl Step {
         let mut assets = Vec::new();
         for action in probe.chain([&mut self.action]).chain(&mut self.undo) {
             match action {
+                Action::Http(Request { ca: Some(Ca::Asset(asset)), .. })
+                | Action::Wait { until: Until::Http { ca: Some(Ca::Asset(asset)), .. }, .. }
+                | Action::Wait { until: Until::Tls { ca: Some(Ca::Asset(asset)), .. }, .. }
+                | Action::Notify(Notice { to: Recipient::Webhook { ca: Some(Ca::Asset(asset)), .. }, .. }) => {
+                    assets.push(asset);
+                }
+                Action::Notify(Notice { to: Recipient::Mail(mail), .. }) => {
+                    if let Some(Ca::Asset(asset)) = &mut mail.ca {
+                        assets.push(asset);
+                    }
+                }
                 Action::Script { asset, .. } | Action::Upload { from: UploadFrom::Asset(asset), .. } => {
                     assets.push(asset)
                 }
@@ -104,7 +119,12 @@ impl Step {
                 | Action::Download(_)
                 | Action::Copy(_)
                 | Action::Reboot { .. }
+                | Action::Facts
                 | Action::Restore
+                | Action::Assert { .. }
+                | Action::Local { .. }
+                | Action::Http(_)
+                | Action::Notify(_)
                 | Action::Wait { .. }
                 | Action::Gate { .. } => {}
             }
@@ -124,7 +144,12 @@ impl Step {
 
 fn change_out(out: &mut Out, by: &mut Change<'_>) {
     match out {
-        Out::Stdout { .. } | Out::Regex { .. } | Out::Json { .. } | Out::ExitIs { .. } => {}
+        Out::Stdout { .. }
+        | Out::Regex { .. }
+        | Out::Json { .. }
+        | Out::ExitIs { .. }
+        | Out::Status { .. }
+        | Out::Header { .. } => {}
         Out::File { path, .. } => change_template(path, by),
         Out::Secret(out) => change_out(out, by),
     }
@@ -132,10 +157,10 @@ fn change_out(out: &mut Out, by: &mut Change<'_>) {
 
 fn change_action(action: &mut Action, by: &mut Change<'_>) {
     match action {
-        Action::Run { argv: list } | Action::Script { args: list, .. } => {
+        Action::Run { argv: list } | Action::Local { argv: list } | Action::Script { args: list, .. } => {
             list.iter_mut().for_each(|text| change_template(text, by));
         }
-        Action::Shell { .. } | Action::Reboot { .. } | Action::Restore => {}
+        Action::Shell { .. } | Action::Reboot { .. } | Action::Facts | Action::Restore => {}
         Action::Download(DownloadSpec { from, to, mode: _ }) => {
             [from, to].into_iter().for_each(|text| change_template(text, by));
         }
@@ -151,10 +176,38 @@ fn change_action(action: &mut Action, by: &mut Change<'_>) {
         }
         Action::Wait { until, .. } => match until {
             Until::Ssh => {}
-            Until::Tcp { port: text } | Until::Http { url: text, .. } => change_template(text, by),
+            Until::Tcp { port } => change_template(port, by),
+            Until::Http { url, status: _, ca } => {
+                change_template(url, by);
+                change_ca(ca, by);
+            }
+            Until::Tls { port, name, ca, valid_for_ms: _ } => {
+                [port].into_iter().chain(name).for_each(|text| change_template(text, by));
+                change_ca(ca, by);
+            }
             Until::Command { argv } => argv.iter_mut().for_each(|text| change_template(text, by)),
         },
         Action::Gate { text, .. } => change_template(text, by),
+        Action::Assert { condition, text } => {
+            change(condition, by);
+            change_template(text, by);
+        }
+        Action::Http(Request { method: _, url, headers, body, status: _, follow: _, ca }) => {
+            [url]
+                .into_iter()
+                .chain(headers.iter_mut().map(|(_, value)| value))
+                .for_each(|text| change_template(text, by));
+            match body {
+                Some(Body::Text(text)) => change_template(text, by),
+                Some(Body::Json(datum)) => change_datum(datum, by),
+                None => {}
+            }
+            change_ca(ca, by);
+        }
+        Action::Notify(Notice { text, subject, to }) => {
+            [text].into_iter().chain(subject).for_each(|text| change_template(text, by));
+            change_recipient(to, by);
+        }
         Action::WriteFiles { files } => files.iter_mut().for_each(|file| change_file(file, by)),
         Action::PatchFile { path, patch, .. } => {
             change_template(path, by);
@@ -168,6 +221,30 @@ fn change_action(action: &mut Action, by: &mut Change<'_>) {
                 }
             }
         }
+    }
+}
+
+fn change_recipient(to: &mut Recipient, by: &mut Change<'_>) {
+    match to {
+        Recipient::Webhook { url, key, headers, ca } => {
+            let headers = headers.iter_mut().map(|(_, value)| value);
+            [url].into_iter().chain(key).chain(headers).for_each(|text| change_template(text, by));
+            change_ca(ca, by);
+        }
+        Recipient::Command { argv } => argv.iter_mut().for_each(|text| change_template(text, by)),
+        Recipient::Mail(mail) => {
+            let Mail { server, from, to, user, password, tls: _, ca } = &mut **mail;
+            let texts = [server, from].into_iter().chain(to).chain(user).chain(password);
+            texts.for_each(|text| change_template(text, by));
+            change_ca(ca, by);
+        }
+    }
+}
+
+fn change_ca(ca: &mut Option<Ca>, by: &mut Change<'_>) {
+    match ca {
+        Some(Ca::File(expr) | Ca::Text(expr)) => change(expr, by),
+        Some(Ca::Asset(_)) | None => {}
     }
 }
 

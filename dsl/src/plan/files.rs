@@ -155,6 +155,11 @@ impl Action {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Assert { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
+            | Action::Notify(_)
+            | Action::Facts
             | Action::Restore => &[],
         }
     }
@@ -175,10 +180,15 @@ impl Action {
             | Action::PatchFile { .. }
             | Action::Download(_)
             | Action::Copy(_)
-            | Action::Wait { .. } => true,
+            | Action::Wait { .. }
+            | Action::Assert { .. }
+            | Action::Facts => true,
+            Action::Notify(_) => self.site().is_none(),
             Action::Run { .. }
             | Action::Shell { .. }
             | Action::Script { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
             | Action::Gate { .. }
             | Action::Reboot { .. }
             | Action::Restore => false,

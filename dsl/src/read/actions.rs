@@ -1,10 +1,12 @@
 //! Actions: what a step does, asks and undoes.
 
 mod files;
+mod here;
 mod hosts;
 mod patch;
 
 pub(super) use files::check_restore;
+pub(super) use here::is_header_name;
 pub(super) use hosts::{check_reboot, settle_role};
 
 use super::fields::{Fields, Shape};
@@ -24,7 +26,6 @@ const WAIT: Shape = Shape { name: "Wait", fields: &["until", "within", "every"],
 const GATE: Shape =
     Shape { name: "Gate", fields: &["text", "approvers", "within", "otherwise", "not_requester"], positional: None };
 const TCP: Shape = Shape { name: "Tcp", fields: &["port"], positional: None };
-const HTTP: Shape = Shape { name: "Http", fields: &["url", "status"], positional: None };
 
 /// Reads what a step does.
 pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
@@ -41,6 +42,10 @@ pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
         "Reboot",
         "Wait",
         "Gate",
+        "Assert",
+        "Http",
+        "Local",
+        "Notify",
     ];
     let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
@@ -48,19 +53,23 @@ pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
 
 /// Reads what undoes a step: a program, or `Restore`.
 pub(super) fn undo(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
-    let word = reader.variant(node, "an undo", &["Run", "Shell", "Script", "Restore"])?;
+    let word = reader.variant(node, "an undo", &["Run", "Shell", "Script", "Restore", "Local"])?;
     read(node, word, reader)
 }
 
 /// Reads a probe, which is a program.
 pub(super) fn command(node: &Node, what: &str, reader: &mut Reader) -> Option<ActionDecl> {
-    let word = reader.variant(node, what, &["Run", "Shell", "Script"])?;
+    let word = reader.variant(node, what, &["Run", "Shell", "Script", "Local"])?;
     read(node, word, reader)
 }
 
 fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
     let kind = match word {
-        "Run" => run(node, reader),
+        "Run" => argv(node, "Run", reader).map(|argv| ActionKind::Run { argv }),
+        "Local" => argv(node, "Local", reader).map(|argv| ActionKind::Local { argv }),
+        "Assert" => here::assert(node, reader),
+        "Http" => here::http(node, reader),
+        "Notify" => here::notify(node, reader),
         "Shell" => shell(node, reader),
         "Script" => script(node, reader),
         "Upload" => upload(node, reader),
@@ -77,10 +86,6 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
     Some(ActionDecl { kind })
 }
 
-fn run(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
-    argv(node, "Run", reader).map(|argv| ActionKind::Run { argv })
-}
-
 /// A program and its arguments, of `Run` or of what is written like it.
 fn argv(node: &Node, word: &str, reader: &mut Reader) -> Option<Vec<TemplateSyntax>> {
     let example = format!("{word}([\"program\", \"argument\"])");
@@ -90,10 +95,9 @@ fn argv(node: &Node, word: &str, reader: &mut Reader) -> Option<Vec<TemplateSynt
         let diagnostic = Diagnostic::error(Code::WrongShape, message)
             .at(&text.span, "not a list")
             .help(format!("write program and arguments as a list: `{example}`"));
-        reader.sink.push(match word {
-            "Run" => diagnostic.help("or let a shell read it: `Shell(\"…\")`"),
-            _ => diagnostic,
-        });
+        // On the engine's machine there is no shell but the one that is named.
+        let shell = (word == "Run").then_some("or let a shell read it: `Shell(\"…\")`");
+        reader.sink.push(diagnostic.helps(shell));
         return None;
     }
     let argv = templates(list, word, reader)?;
@@ -283,41 +287,28 @@ fn approvers(node: &Node, reader: &mut Reader) -> Vec<String> {
 }
 
 fn until(node: &Node, reader: &mut Reader) -> Option<UntilDecl> {
-    match reader.variant(node, "something to wait for", &["Ssh", "Tcp", "Http", "Command"])? {
+    match reader.variant(node, "something to wait for", &["Ssh", "Tcp", "Http", "Tls", "Command"])? {
         "Ssh" => reader.bare(node).map(|()| UntilDecl::Ssh),
         "Tcp" => {
             let mut fields = Fields::open(node, &TCP, "`Tcp`", reader.sink)?;
-            let port = fields.required("port", reader.sink);
-            let port = port.and_then(|node| reader.integer_or_expr(node, "port", 1, 65_535));
-            let port = port.map(|port| match port {
-                Scalar::Literal(port) => Scalar::Literal(Spanned::new(port.value as u16, port.span)),
-                Scalar::Expr(syntax) => Scalar::Expr(syntax),
-            });
+            let port = fields.required("port", reader.sink).and_then(|node| port(node, reader));
             Some(UntilDecl::Tcp { port })
         }
+        "Tls" => here::until_tls(node, reader),
         "Command" => argv(node, "Command", reader).map(|argv| UntilDecl::Command { argv }),
-        _ => {
-            let mut fields = Fields::open(node, &HTTP, "`Http`", reader.sink)?;
-            let url = fields.required("url", reader.sink).and_then(|node| reader.some_text(node, "url"));
-            let url = url.and_then(|text| {
-                let url = template(text, reader.sink)?;
-                if let Some(PartSyntax::Text(begin)) = url.parts.first()
-                    && !begin.starts_with("http://")
-                {
-                    reader.malformed(&text.span, "url", "a plain `http://…` URL is expected");
-                }
-                Some(url)
-            });
-            let status = match fields.optional("status") {
-                Some(node) => statuses(node, reader)?,
-                None => vec![200],
-            };
-            Some(UntilDecl::Http { url, status })
-        }
+        _ => here::until_http(node, reader),
     }
 }
 
-fn statuses(node: &Node, reader: &mut Reader) -> Option<Vec<u16>> {
+fn port(node: &Node, reader: &mut Reader) -> Option<Scalar<u16>> {
+    Some(match reader.integer_or_expr(node, "port", 1, 65_535)? {
+        Scalar::Literal(port) => Scalar::Literal(Spanned::new(port.value as u16, port.span)),
+        Scalar::Expr(syntax) => Scalar::Expr(syntax),
+    })
+}
+
+/// Statuses of HTTP, at least one.
+pub(super) fn statuses(node: &Node, reader: &mut Reader) -> Option<Vec<u16>> {
     let list = reader.list(node, "status", limits::CHOICES)?;
     if list.is_empty() {
         let message = "`status` lists no status";

@@ -101,8 +101,12 @@ impl<'t> Fields<'t> {
 
     /// The value of a field; `None` where it is not there, or `None`.
     pub(super) fn optional(&mut self, name: &str) -> Option<&'t Node> {
-        let (_, node) = self.this.fields.iter().find(|(field, _)| field.value == name)?;
-        (node.kind != Kind::Absent).then_some(node)
+        self.written(name).filter(|node| node.kind != Kind::Absent)
+    }
+
+    /// The value of a field as it is written, `None` too.
+    pub(super) fn written(&self, name: &str) -> Option<&'t Node> {
+        self.this.fields.iter().find(|(field, _)| field.value == name).map(|(_, node)| node)
     }
 
     /// Fields that are not in it are those of `defaults`, the first of them that has one, where they are read by

@@ -17,7 +17,7 @@ use crate::syntax::Node;
 const GROUP: Shape =
     Shape { name: "Group", fields: &["id", "over", "when", "defaults", "batch", "steps"], positional: None };
 const BATCH: Shape =
-    Shape { name: "", fields: &["sizes", "pause", "stop_after", "gate_after_first"], positional: None };
+    Shape { name: "", fields: &["sizes", "pause", "stop_after", "gate_after_first", "by"], positional: None };
 /// What the id of a group's gate ends in.
 const GATE: &str = "_gate";
 
@@ -176,6 +176,7 @@ pub(super) fn batch(node: &Node, reader: &mut Reader) -> Option<BatchDecl> {
     if let Some(node) = fields.optional("gate_after_first") {
         batch.gate_after_first = reader.boolean(node, "gate_after_first").unwrap_or(false);
     }
+    batch.by = fields.optional("by").and_then(|node| reader.per_host(node, "by"));
     Some(batch)
 }
 

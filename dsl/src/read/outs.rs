@@ -36,12 +36,14 @@ pub(super) fn outs(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, Op
 }
 
 fn out(node: &Node, reader: &mut Reader) -> Option<OutDecl> {
-    let word = reader.variant(node, "a way to take an output", &["Stdout", "Regex", "Json", "File", "ExitIs"])?;
+    let known = &["Stdout", "Regex", "Json", "File", "ExitIs", "Status", "Header"];
+    let word = reader.variant(node, "a way to take an output", known)?;
     let shape = match word {
         "Stdout" => &STDOUT,
         "Regex" => &REGEX,
         "Json" => &JSON,
         "File" => &FILE,
+        "Status" | "Header" => return super::here::of_an_answer(node, word, reader),
         _ => return exit_is(node, reader),
     };
     let mut fields = Fields::open(node, shape, &format!("`{word}`"), reader.sink)?;

@@ -1,5 +1,6 @@
 //! What a step does about failures and unknown outcomes.
 
+use super::actions;
 use super::fields::{Fields, Shape};
 use super::scalars::Reader;
 use crate::code::Code;
@@ -78,18 +79,20 @@ fn retry_on(node: &Node, reader: &mut Reader) -> Option<Vec<RetryOn>> {
     let list = reader.list(node, "on", limits::CHOICES)?;
     let mut on = Vec::new();
     for node in list {
-        let class = match reader.variant(node, "a class of failures", &["Connection", "Timeout", "Exit", "Any"])? {
-            "Connection" => reader.bare(node).map(|()| RetryOn::Connection)?,
-            "Timeout" => reader.bare(node).map(|()| RetryOn::Timeout)?,
-            "Any" => reader.bare(node).map(|()| RetryOn::Any)?,
-            _ => {
-                let codes = reader.single(node, "Exit([100, 101])")?;
-                let codes = reader.list(codes, "Exit", limits::CHOICES)?;
-                let codes: Option<Vec<i32>> =
-                    codes.iter().map(|node| reader.integer(node, "Exit", 1, 255).map(|code| code as i32)).collect();
-                RetryOn::Exit(some(codes?, node, "`Exit` lists no code", reader)?)
-            }
-        };
+        let class =
+            match reader.variant(node, "a class of failures", &["Connection", "Timeout", "Exit", "Status", "Any"])? {
+                "Connection" => reader.bare(node).map(|()| RetryOn::Connection)?,
+                "Timeout" => reader.bare(node).map(|()| RetryOn::Timeout)?,
+                "Any" => reader.bare(node).map(|()| RetryOn::Any)?,
+                "Status" => RetryOn::Status(actions::statuses(reader.single(node, "Status([502, 503])")?, reader)?),
+                _ => {
+                    let codes = reader.single(node, "Exit([100, 101])")?;
+                    let codes = reader.list(codes, "Exit", limits::CHOICES)?;
+                    let codes: Option<Vec<i32>> =
+                        codes.iter().map(|node| reader.integer(node, "Exit", 1, 255).map(|code| code as i32)).collect();
+                    RetryOn::Exit(some(codes?, node, "`Exit` lists no code", reader)?)
+                }
+            };
         on.push(class);
     }
     some(on, node, "`on` lists no class of failures, so nothing would be tried again", reader)

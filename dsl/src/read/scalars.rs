@@ -292,6 +292,16 @@ impl<'s> Reader<'s, '_> {
 
     /// The one value in the brackets of `Name(value)`.
     pub(super) fn single<'t>(&mut self, node: &'t Node, example: &str) -> Option<&'t Node> {
+        let [only] = self.positional(node, "one value, without a name", example)?;
+        Some(only)
+    }
+
+    /// The two values in the brackets of `Name(value, value)`.
+    pub(super) fn pair<'t>(&mut self, node: &'t Node, example: &str) -> Option<&'t [Node; 2]> {
+        self.positional(node, "two values, without names", example)
+    }
+
+    fn positional<'t, const N: usize>(&mut self, node: &'t Node, what: &str, example: &str) -> Option<&'t [Node; N]> {
         let this = match &node.kind {
             Kind::Struct(this) => this,
             _ => {
@@ -301,13 +311,13 @@ impl<'s> Reader<'s, '_> {
                 return None;
             }
         };
-        match (this.positional.as_slice(), this.fields.as_slice()) {
-            ([only], []) => Some(only),
+        match (<&[Node; N]>::try_from(this.positional.as_slice()), this.fields.as_slice()) {
+            (Ok(values), []) => Some(values),
             _ if this.broken => None,
             (_, fields) => {
                 let word = this.name.as_ref().map_or("", |name| name.value.as_str());
                 let place = fields.first().map_or(node.head(), |(name, _)| name.span.clone());
-                let message = format!("{} takes one value, without a name", quote(word));
+                let message = format!("{} takes {what}", quote(word));
                 let diagnostic = Diagnostic::error(Code::WrongShape, message).at(&place, "");
                 self.sink.push(diagnostic.help(format!("it is written `{example}`")));
                 None

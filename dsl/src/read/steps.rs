@@ -3,7 +3,7 @@
 use super::defaults::Defaults;
 use super::fields::{Fields, Shape};
 use super::scalars::{Reader, name};
-use super::{actions, call, groups, needs, outs, policies, run};
+use super::{actions, call, groups, here, needs, outs, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -43,6 +43,7 @@ const STEP: Shape = Shape {
         "locks",
         "batch",
         "on_state",
+        "allow_secret_args",
     ],
     positional: None,
 };
@@ -151,15 +152,16 @@ fn step<'t>(
     let mut fields = Fields::open(node, &STEP, &what, reader.sink)?;
     let broken = broken || fields.is_broken() || matches!(within, Within::Group { broken: true, .. });
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
-    let gate = fields.optional("do").is_some_and(|node| is_called(node, "Gate"));
-    let copy = fields.optional("do").is_some_and(|node| is_called(node, "Copy"));
-    let waits = fields.optional("do").is_some_and(|node| is_called(node, "Wait"));
-    // Nothing that a default can say has a meaning in a gate.
-    let mut fields = if gate { fields } else { fields.with_defaults(defaults.layers()) };
+    let action = fields.optional("do");
+    let is = |word: &str| action.is_some_and(|node| is_called(node, word));
+    let (waits, undefaulted) = (is("Wait"), is("Gate") || is("Assert"));
+    let needs_no_host = action.is_some_and(here::needs_no_host) || is("Copy");
+    // Nothing that a default can say has a meaning in a gate or an assertion.
+    let mut fields = if undefaulted { fields } else { fields.with_defaults(defaults.layers()) };
     let on = match within {
         Within::Group { .. } => fields.optional("on"),
-        // A gate has none, and a `Copy` may say it by its `to`.
-        Within::Body | Within::Finally if gate || copy => fields.optional("on"),
+        // A `Copy` may say it by its `to`.
+        Within::Body | Within::Finally if needs_no_host => fields.optional("on"),
         Within::Body | Within::Finally => fields.required("on", reader.sink),
     };
     let (group, over, group_when, group_may_be_skipped) = match within {
@@ -237,11 +239,14 @@ fn step<'t>(
     step.stdin = text("stdin", fields.optional("stdin"));
     step.as_user = text("as_user", fields.or_default("as_user"));
     step.cwd = text("cwd", fields.or_default("cwd"));
+    step.allow_secret_args = here::allow_secret_args(&mut fields, reader);
     run::fields(&mut step, &mut fields, reader);
     always(&mut step, &mut fields, reader);
     actions::settle_role(&mut step, &fields, reader);
     without_effect(&mut step, &fields, reader);
     actions::check_reboot(&step, reader);
+    here::check(&step, &fields, reader);
+    here::check_answers(&step, &fields, reader);
     actions::check_restore(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
         step.finally = on_state(node, reader);
@@ -264,7 +269,8 @@ fn step<'t>(
             }
         }
     }
-    let batch = fields.optional("batch").filter(|_| matches!(within, Within::Body) && !step.is_gate());
+    let batch =
+        fields.optional("batch").filter(|_| matches!(within, Within::Body) && !step.is_gate() && !step.is_hostless());
     Some((step, batch))
 }
 
@@ -330,12 +336,14 @@ pub(super) fn spanned(text: &Text) -> Spanned<String> {
 fn without_effect(step: &mut StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(action) = &step.action else { return };
     let is_command = action.is_command();
-    let has_command = is_command
-        || action.asks_by_command()
-        || step.probe.is_some()
-        || step.undo.as_ref().is_some_and(ActionDecl::is_command);
+    let runs_a_program = here::runs_a_program(action) || action.asks_by_command();
+    let has_command = runs_a_program || step.probe.is_some() || step.undo.as_ref().is_some_and(ActionDecl::is_command);
     let is_gate = step.is_gate();
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
+    let is_http = matches!(action.kind, ActionKind::Http(_));
+    let is_assert = matches!(action.kind, ActionKind::Assert(_));
+    let may_idle = is_command || here::runs_a_program(action) || step.undo.is_some() || is_gate || is_assert;
+    let from_here = action.is_from_here();
     let title = step.title();
     let mut refuse = |field: &str, there: bool, why: &str| {
         if there && fields.has(field) {
@@ -351,12 +359,13 @@ fn without_effect(step: &mut StepDecl, fields: &Fields, reader: &mut Reader) {
     let no_env = refuse("env", !has_command && !step.env.is_empty(), no_program);
     let no_cwd = refuse("cwd", !has_command && step.cwd.is_some(), no_program);
     refuse("ok_exit", !is_command && !step.ok_exit.is_empty(), "the action is no program");
-    let may_idle = is_command || step.undo.is_some() || is_gate;
     let no_idle = refuse("idle_timeout", !may_idle && step.idle_timeout.is_some(), no_program);
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");
-    refuse("out", !is_command && !step.out.is_empty(), "the action is no program, so it writes nothing");
-    let no_user = refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
+    refuse("out", !is_command && !is_http && !step.out.is_empty(), "the action is no program, so it writes nothing");
+    let by_nobody = is_wait || is_gate || from_here;
+    let no_user = refuse("as_user", by_nobody && !has_command && step.as_user.is_some(), no_program);
     refuse("run_at", is_wait && !has_command && step.run_at.is_some(), "a wait looks from here");
+    refuse("run_at", from_here && step.run_at.is_some(), "it runs from here");
     if no_env {
         step.env.clear();
     }

@@ -6,6 +6,7 @@ use crate::declared::{CallDecl, InputDecl, OutDecl, RoleKind};
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Expr, HostProperty};
 use crate::expression::{Syntax, SyntaxKind};
+use crate::host_facts;
 use crate::plan::OnState;
 use crate::source::{Spanned, list_names, quote, there_are};
 use crate::types::Type;
@@ -15,6 +16,9 @@ const ROOTS: [&str; 7] = ["inputs", "let", "steps", "roles", "host", "each", "op
 const STATES: [&str; 4] = ["succeeded", "skipped", "failed", "not_reached"];
 /// What `operation.state` can be.
 const ENDS: [&str; 4] = ["succeeded", "failed", "cancelled", "rolled_back"];
+
+/// What a host has.
+const PROPERTIES: [&str; 4] = ["name", "address", "labels", "facts"];
 
 type Name<'a> = Spanned<&'a str>;
 
@@ -244,9 +248,10 @@ impl Typing<'_> {
     /// Whether the output of a step may be absent where it is read here.
     fn may_be_absent(&self, index: usize) -> bool {
         let step = &self.declared.steps[index];
+        let filtered = self.declared.is_filtered(step.role()) && !step.is_facts();
         let (Place::Step { index: this, .. } | Place::Each { index: this } | Place::Call { index: this }) = self.place
         else {
-            return step.may_be_skipped || step.group_may_be_skipped;
+            return step.may_be_skipped || step.group_may_be_skipped || filtered;
         };
         let reader = &self.declared.steps[this];
         let other_end = match (reader.finally, step.finally) {
@@ -257,8 +262,10 @@ impl Typing<'_> {
         };
         // Where the condition of their group is false, the reader is skipped too.
         let with_group = step.group_may_be_skipped && step.group != reader.group;
+        // On the same host the `where` of the role is false for the reader too; the list of an `each` is computed before.
+        let with_role = filtered && (step.role() != reader.role() || matches!(self.place, Place::Each { .. }));
         let may_fail = self.declared.accepts_failure(this, index);
-        this == index || step.may_be_skipped || with_group || other_end || may_fail
+        this == index || step.may_be_skipped || with_group || with_role || other_end || may_fail
     }
 
     fn unknown_step(&mut self, name: &Name) -> Typed {
@@ -299,8 +306,18 @@ impl Typing<'_> {
                 self.fixed_only(name);
                 false
             }
+            Place::Role { .. } => {
+                self.per_host_only(name);
+                false
+            }
             Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => true,
         }
+    }
+
+    fn per_host_only(&mut self, name: &Name) {
+        let message = "this is asked of each host by itself, before any step runs on it";
+        let diagnostic = Diagnostic::error(Code::NotHere, message).at(&name.span, "not known then");
+        self.sink.push(diagnostic.help("inputs and the `host` can be named here: its name, address, labels and facts"));
     }
 
     fn fixed_only(&mut self, name: &Name) {
@@ -349,9 +366,16 @@ impl Typing<'_> {
             return self.unknown_name(name, "there is no role", &known);
         };
         self.used.roles.insert(name.value.to_owned());
-        if self.place == Place::Fixed {
-            self.fixed_only(root);
-            return Typed::unknown();
+        match self.place {
+            Place::Fixed => {
+                self.fixed_only(root);
+                return Typed::unknown();
+            }
+            Place::Role { .. } => {
+                self.per_host_only(root);
+                return Typed::unknown();
+            }
+            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => {}
         }
         match role.kind {
             Some(RoleKind::One) => {}
@@ -367,8 +391,11 @@ impl Typing<'_> {
             }
         }
         let [property, rest @ ..] = rest else { return self.incomplete(root, example) };
+        if property.value == host_facts::OUT {
+            return self.facts(name.value, format!("roles.{}.{}", name.value, host_facts::OUT), rest);
+        }
         let Some((of, ty)) = host_property(property.value) else {
-            return self.unknown_name(property, "a role has no", &["name", "address"]);
+            return self.unknown_name(property, "a role has no", &PROPERTIES);
         };
         self.fields(Typed::new(Expr::Role { role: name.value.to_owned(), property: of }, ty), String::new(), rest)
     }
@@ -383,6 +410,11 @@ impl Typing<'_> {
                 self.sink.push(no_host("a gate runs on no host", name_the_role));
                 return Typed::unknown();
             }
+            Place::Step { index, .. } if self.declared.steps[index].is_hostless() => {
+                let help = "say which hosts the step is about, `on: \"role\"`, or name a role that is `One`: `roles.registry.address`";
+                self.sink.push(no_host("a step without `on` is about no host", help));
+                return Typed::unknown();
+            }
             Place::Each { .. } => {
                 let message = "the list of `each` is known before any of its nodes is on a host";
                 self.sink.push(no_host(message, name_the_role));
@@ -392,7 +424,7 @@ impl Typing<'_> {
                 self.sink.push(no_host("a call runs on no host itself", name_the_role));
                 return Typed::unknown();
             }
-            Place::Step { .. } => {}
+            Place::Step { .. } | Place::Role { .. } => {}
             Place::Fixed => {
                 self.fixed_only(root);
                 return Typed::unknown();
@@ -403,16 +435,41 @@ impl Typing<'_> {
             }
         }
         let [property, rest @ ..] = rest else { return self.incomplete(root, "host.address") };
+        if property.value == host_facts::OUT {
+            let role = match self.place {
+                Place::Step { index, .. } => self.declared.steps[index].role(),
+                Place::Role { index } => Some(self.declared.roles.at(index).name.value.as_str()),
+                Place::Each { .. } | Place::Call { .. } | Place::Output | Place::Fixed => None,
+            };
+            return self.facts(role.unwrap_or_default(), format!("host.{}", host_facts::OUT), rest);
+        }
         let Some((of, ty)) = host_property(property.value) else {
-            return self.unknown_name(property, "a host has no", &["name", "address"]);
+            return self.unknown_name(property, "a host has no", &PROPERTIES);
         };
         self.fields(Typed::new(Expr::Host(of), ty), String::new(), rest)
     }
 
+    /// `host.facts`, of the hosts of a role: the output of the step that asks for them. There is none where the role is unknown.
+    fn facts(&mut self, role: &str, path: String, rest: &[Name]) -> Typed {
+        let Some(index) = self.declared.facts.get(role).copied() else { return Typed::unknown() };
+        let expr = Expr::Out { step: self.position[index], name: host_facts::OUT.to_owned() };
+        let facts = Typed::new(expr, Type::Record(host_facts::fields()));
+        let typed = Typed { optional: self.may_be_absent(index), ..facts };
+        let typed = self.narrow(typed, &path);
+        self.fields(typed, path, rest)
+    }
+
     fn operation(&mut self, root: &Name, rest: &[Name]) -> Typed {
-        if self.place == Place::Fixed {
-            self.fixed_only(root);
-            return Typed::unknown();
+        match self.place {
+            Place::Fixed => {
+                self.fixed_only(root);
+                return Typed::unknown();
+            }
+            Place::Role { .. } => {
+                self.per_host_only(root);
+                return Typed::unknown();
+            }
+            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => {}
         }
         match rest {
             [] => self.incomplete(root, "operation.id"),
@@ -447,6 +504,7 @@ fn host_property(name: &str) -> Option<(HostProperty, Type)> {
     match name {
         "name" => Some((HostProperty::Name, Type::Text)),
         "address" => Some((HostProperty::Address, Type::Address)),
+        "labels" => Some((HostProperty::Labels, Type::Map(Box::new(Type::Text)))),
         _ => None,
     }
 }

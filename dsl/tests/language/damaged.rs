@@ -2,7 +2,7 @@
 
 use dsl::PlanError;
 use dsl::expr::{Expr, HostProperty, Part, Template};
-use dsl::plan::{Edge, EdgeKind, OnFailure, Plan};
+use dsl::plan::{Action, Edge, EdgeKind, OnFailure, Plan};
 use dsl::value::Value;
 
 use crate::fixture;
@@ -53,8 +53,8 @@ fn damaged_gates_and_finally_steps_are_refused() {
     let plan = plan("rolling");
     let [ask, drain, balance, clean, tell] = ["ask", "drain", "balance", "clean", "tell"].map(|id| at(&plan, id));
     let why = |damage: &dyn Fn(&mut Plan)| refused(plan.clone(), damage);
-    assert!(why(&|plan| plan.steps[ask].role = Some("lb".to_owned())).contains("exactly if it is no gate"));
-    assert!(why(&|plan| plan.steps[balance].role = None).contains("exactly if it is no gate"));
+    assert!(why(&|plan| plan.steps[ask].role = Some("lb".to_owned())).contains("is a gate with a role"));
+    assert!(why(&|plan| plan.steps[balance].role = None).contains("does something on a host, and has none"));
     assert!(why(&|plan| plan.steps[ask].undo = Some(plan.steps[balance].action.clone())).contains("is a gate with"));
     assert!(why(&|plan| plan.steps[tell].finally = None).contains("stands behind a step of `finally`"));
     assert!(why(&|plan| plan.steps[clean].on_failure = OnFailure::Stop).contains("stops it"));
@@ -94,4 +94,20 @@ fn damaged_lists_are_refused() {
     assert!(why(&|plan| plan.steps[ping].needs.clear()).contains("does not wait for"));
     assert!(why(&|plan| plan.steps[after].needs[0].kind = EdgeKind::Keyed).contains("on another role"));
     assert!(why(&|plan| plan.steps[after].each = Some(Expr::Literal(Value::None))).contains("is not one host"));
+}
+
+#[test]
+fn damaged_steps_from_here_are_refused() {
+    let plan = plan("here");
+    let [made, version, slack] = ["made", "version", "slack"].map(|id| at(&plan, id));
+    let why = |damage: &dyn Fn(&mut Plan)| refused(plan.clone(), damage);
+    let run = Action::Run { argv: vec![Template::literal("true")] };
+    assert!(why(&|plan| plan.steps[made].action = run.clone()).contains("does something on a host, and has none"));
+    assert!(why(&|plan| plan.steps[made].undo = Some(run.clone())).contains("does something on a host, and has none"));
+    let request = plan.steps[version].action.clone();
+    assert!(why(&|plan| plan.steps[made].undo = Some(request.clone())).contains("an undo that is no program"));
+    assert!(why(&|plan| plan.steps[slack].allow_secret_args = None).contains("where it would be seen"));
+    assert!(why(&|plan| plan.assets.clear()).contains("names an unknown file"));
+    let host = |plan: &mut Plan| plan.steps[version].when = Some(Expr::Host(HostProperty::Name));
+    assert!(why(&host).contains("reads a host"));
 }

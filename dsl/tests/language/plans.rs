@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use dsl::expr::{Expr, Part, Template};
-use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Until, UploadFrom};
+use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Recipient, Until, UploadFrom};
 
 use crate::fixture;
 
@@ -91,7 +91,7 @@ fn stored_plans_of_both_formats_are_read() {
         let plain = |step: &dsl::plan::Step| step.group.is_none() && step.each.is_none() && step.finally.is_none();
         assert!(plan.groups.is_empty() && plan.instances.is_empty() && plan.steps.iter().all(plain), "{name}");
     }
-    for name in ["rolling", "each", "files"] {
+    for name in ["rolling", "each", "files", "here", "host_facts"] {
         let stored = format!("format2_{name}.json");
         let plan = fixture::run(&fixture::folder().join(format!("plans/{name}.ron"))).compiled.expect("a plan").plan;
         if std::env::var_os("UPDATE").is_some() {
@@ -118,6 +118,11 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
             "group {} over {}: {sizes:?}, pause {pause}, stop {stop:?}, gate {gate:?}",
             group.id, group.role
         )?;
+        for (word, expr) in [("where", &group.filter), ("by", &group.by)] {
+            if let Some(expr) = expr {
+                writeln!(text, "  {word} {expr:?}")?;
+            }
+        }
     }
     for (what, names) in [("lock", &plan.locks), ("instance", &plan.instances)] {
         for name in names {
@@ -182,6 +187,9 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
         let (interrupted, failure, timeout) = (step.interrupted, step.on_failure, dsl::duration::show(step.timeout_ms));
         writeln!(text, "  {interrupted:?}, {failure:?}, {timeout}{user}")?;
         writeln!(text, "{}", format!("  {:?}", step.retry).replace(", jitter: 0.25", ""))?;
+        if let Some(why) = &step.allow_secret_args {
+            writeln!(text, "  secrets in arguments: {why}")?;
+        }
     }
     for (name, value) in &plan.outputs {
         writeln!(text, "output {name} = {}", template(value))?;
@@ -221,7 +229,15 @@ fn action(action: &Action) -> String {
             let until = match until {
                 Until::Ssh => "ssh".to_owned(),
                 Until::Tcp { port } => format!("tcp {}", template(port)),
-                Until::Http { url, status } => format!("http {} {status:?}", template(url)),
+                Until::Http { url, status, ca } => {
+                    let trusts = ca.as_ref().map_or(String::new(), |ca| format!(" trusts {ca:?}"));
+                    format!("http {} {status:?}{trusts}", template(url))
+                }
+                Until::Tls { port, name, ca, valid_for_ms } => {
+                    let name = name.as_ref().map_or("-".to_owned(), template);
+                    let valid_for = dsl::duration::show(*valid_for_ms);
+                    format!("tls {} {name} trusts {ca:?} for {valid_for}", template(port))
+                }
                 Until::Command { argv } => format!("command {}", list(argv)),
             };
             let show = dsl::duration::show;
@@ -247,6 +263,33 @@ fn action(action: &Action) -> String {
         ),
         Action::Reboot { within_ms } => format!("reboot within {}", dsl::duration::show(*within_ms)),
         Action::Restore => "restore".to_owned(),
+        Action::Local { argv } => format!("local {}", list(argv)),
+        Action::Assert { condition, text } => format!("assert {condition:?} or {}", template(text)),
+        Action::Http(request) => {
+            let headers = request.headers.iter().map(|(name, value)| format!(" {name}: {}", template(value)));
+            let headers: String = headers.collect();
+            let (method, url, ca) = (request.method.word(), template(&request.url), &request.ca);
+            let (status, follow) = (&request.status, request.follow);
+            format!("{method} {url}{headers} {:?} status {status:?} follow {follow} trusts {ca:?}", request.body)
+        }
+        Action::Notify(notice) => {
+            let subject = notice.subject.as_ref().map_or("-".to_owned(), template);
+            let to = match &notice.to {
+                Recipient::Webhook { url, key, headers, ca: _ } => {
+                    let key = key.as_ref().map_or("-".to_owned(), template);
+                    let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
+                    format!("webhook {} key {key} {names:?}", template(url))
+                }
+                Recipient::Command { argv } => format!("command {}", list(argv)),
+                Recipient::Mail(mail) => {
+                    let of = |text: &Option<Template>| text.as_ref().map_or("-".to_owned(), template);
+                    let (server, from, to) = (template(&mail.server), template(&mail.from), list(&mail.to));
+                    format!("mail {server} {from} {to} {} {} {:?}", of(&mail.user), of(&mail.password), mail.tls)
+                }
+            };
+            format!("notify {} {subject} by {to}", template(&notice.text))
+        }
+        Action::Facts => "facts".to_owned(),
     }
 }
 

@@ -87,6 +87,22 @@ fn source(step: &str, output: &str) -> Source {
     Source { name: "test".to_owned(), text }
 }
 
+fn notify(to: &str) -> Source {
+    source(&format!("do: Notify(text: \"t\", to: {to})"), "")
+}
+
+fn mail(more: &str) -> Source {
+    notify(&format!("Mail(server: \"h\", from: \"a@b\", to: [\"c@d\"], {more})"))
+}
+
+fn mail_from(server: &str, from: &str, to: &str) -> String {
+    format!("do: Notify(text: \"t\", to: Mail(server: \"{server}\", from: \"{from}\", to: [\"{to}\"]))")
+}
+
+fn until_tls(fields: &str) -> Source {
+    source(&format!("do: Wait(until: Tls({fields}), within: \"1m\")"), "")
+}
+
 /// Every place in which a secret would be seen.
 fn places(expression: &str) -> Vec<(&'static str, Source)> {
     let value = format!("${{{{ {expression} }}}}");
@@ -106,6 +122,26 @@ fn places(expression: &str) -> Vec<(&'static str, Source)> {
             source(&format!("do: PatchFile(path: \"/{value}\", patch: Json(merge: {{ \"a\": 1 }}))"), ""),
         ),
         ("URL", source(&format!("do: Wait(until: Http(url: \"http://h/{value}\"), within: \"1m\")"), "")),
+        ("URL of https", source(&format!("do: Wait(until: Http(url: \"https://h/{value}\"), within: \"1m\")"), "")),
+        ("URL of a request", source(&format!("do: Http(url: \"https://h/{value}\")"), "")),
+        ("URL of a webhook", source(&format!("do: Notify(text: \"t\", to: Webhook(url: \"https://{value}/\"))"), "")),
+        ("authority", source(&format!("do: Http(url: \"https://h/\", ca: \"{value}\")"), "")),
+        ("authority of a webhook", notify(&format!("Webhook(url: \"https://h/\", ca: \"{value}\")"))),
+        ("authority of a mail", mail(&format!("ca: \"{value}\""))),
+        ("local argument", source(&format!("do: Local([\"x\", \"{value}\"])"), "")),
+        ("local argument of a probe", source(&format!("probe: Local([\"x\", \"{value}\"]), {run}"), "")),
+        ("assertion", source(&format!("do: Assert(\"({expression}) == ({expression})\", \"t\")"), "")),
+        ("text of an assertion", source(&format!("do: Assert(\"true\", \"{value}\")"), "")),
+        ("notice", source(&format!("do: Notify(text: \"{value}\", to: Command([\"x\"]))"), "")),
+        ("subject", source(&format!("do: Notify(text: \"t\", subject: \"{value}\", to: Command([\"x\"]))"), "")),
+        ("argument of a notice", notify(&format!("Command([\"x\", \"{value}\"])"))),
+        ("mail server", source(&mail_from(&value, "a@b", "c@d"), "")),
+        ("sender", source(&mail_from("h", &value, "c@d"), "")),
+        ("receiver", source(&mail_from("h", "a@b", &value), "")),
+        ("name of a certificate", until_tls(&format!("port: 443, name: \"{value}\""))),
+        ("port of a certificate", until_tls(&format!("port: \"{value}\""))),
+        ("validity of a certificate", until_tls(&format!("port: 443, valid_for: \"{value}\""))),
+        ("authority of a certificate", until_tls(&format!("port: 443, ca: \"{value}\""))),
         ("output", source(run, &value)),
         ("user", source(&format!("{run}, as_user: \"{value}\""), "")),
         ("condition", source(&format!("when: \"({expression}) == ({expression})\", {run}"), "")),
@@ -161,6 +197,62 @@ fn a_secret_goes_into_the_environment_and_standard_input() {
             checked.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render(&source, false)).collect();
         assert!(checked.workflow.is_some(), "{shown}");
     }
+}
+
+#[test]
+fn a_secret_goes_into_what_a_request_sends_and_a_login_needs() {
+    for expression in LEAKS {
+        let value = format!("${{{{ {expression} }}}}");
+        for step in [
+            format!("do: Http(url: \"https://h/\", headers: {{ \"X\": \"a{value}\" }})"),
+            format!("do: Http(method: \"POST\", url: \"https://h/\", body: \"{value}\")"),
+            format!("do: Http(method: \"POST\", url: \"https://h/\", json: {{ \"a\": [\"{value}\"] }})"),
+            format!(
+                "do: Notify(text: \"t\", to: Webhook(url: \"https://h/\", key: \"{value}\", headers: {{ \"X\": \"{value}\" }}))"
+            ),
+            format!(
+                "do: Notify(text: \"t\", to: Mail(server: \"h\", from: \"a@b\", to: [\"c@d\"], user: \"{value}\", password: \"{value}\"))"
+            ),
+            format!("do: Local([\"true\"]), env: {{ \"A\": \"{value}\" }}, stdin: \"{value}\""),
+        ] {
+            is_accepted(&source(&step, ""), 0);
+        }
+    }
+}
+
+/// With a reason a secret goes into arguments and URLs, and nowhere else; each time that is said.
+#[test]
+fn secrets_are_allowed_in_arguments_and_urls_only() {
+    const ALLOWED: [&str; 9] = [
+        "argument",
+        "program",
+        "argument of a script",
+        "argument of a probe",
+        "argument of an undo",
+        "URL",
+        "URL of https",
+        "URL of a request",
+        "URL of a webhook",
+    ];
+    const MORE: [&str; 3] = ["local argument", "local argument of a probe", "argument of a notice"];
+    for expression in LEAKS {
+        for (place, source) in places(expression) {
+            let text =
+                source.text.replacen("id: \"s\", on: \"vm\",", "id: \"s\", on: \"vm\", allow_secret_args: \"so\",", 1);
+            let source = Source { text, ..source };
+            match ALLOWED.contains(&place) || MORE.contains(&place) {
+                true => is_accepted(&source, 1),
+                false => assert!(check(&source, &TestFiles).workflow.is_none(), "{expression} as {place}"),
+            }
+        }
+    }
+}
+
+fn is_accepted(source: &Source, warnings: usize) {
+    let checked = check(source, &TestFiles);
+    let said: String = checked.diagnostics.iter().map(|d| d.render(source, false)).collect();
+    assert!(checked.workflow.is_some(), "{said}");
+    assert_eq!(checked.diagnostics.iter().filter(|d| d.code.id() == "A0140").count(), warnings, "{said}");
 }
 
 #[test]

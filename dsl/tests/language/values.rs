@@ -43,6 +43,7 @@ impl Scope for Scene {
         match property {
             HostProperty::Name => text("vm1"),
             HostProperty::Address => text("10.0.0.7"),
+            HostProperty::Labels => Value::Record(BTreeMap::from([("zone".to_owned(), text("a"))])),
         }
     }
 

@@ -113,8 +113,11 @@ fn may_pass(error: &host::Error) -> bool {
 }
 
 /// Ends what may still run of an earlier attempt, so that no two are at work at once (I4); a failure where that is not certain.
-pub async fn end_earlier(host: &Host, call: &Call) -> Option<Failure> {
-    for earlier in &call.may_run {
+pub async fn end_earlier(context: &Context, call: &Call) -> Option<Failure> {
+    for (earlier, slot) in &call.may_run {
+        let Some(host) = context.host(slot) else {
+            return Some(failure::other(format!("attempt {} may be at work, and its host is gone", earlier.attempt)));
+        };
         match host.kill(earlier, call.as_user.as_deref()).await {
             Ok(killed) if killed.survivors.is_empty() => {}
             Ok(killed) => {
@@ -161,10 +164,19 @@ async fn values(
     call: &Call,
     end: &JobEnd,
 ) -> Result<BTreeMap<String, Value>, Option<Failure>> {
-    let taken = out::Taken { end, files: files(host, call).await? };
-    // First the secrets: from here on the filter knows them.
-    let secrets = sealed(context, call, &taken).await?;
-    let mut out = out::public(&call.out, &taken, &context.redactor).map_err(|why| missing_value(why, end.exit))?;
+    let taken = out::Taken { end, files: files(host, call).await?, answer: None };
+    take(context, call, &taken).await.map_err(Some)
+}
+
+/// The values that are taken from what is there: first the secrets, which the filter knows from then on.
+pub(super) async fn take(
+    context: &Context,
+    call: &Call,
+    taken: &out::Taken<'_>,
+) -> Result<BTreeMap<String, Value>, Failure> {
+    let secrets = sealed(context, call, taken).await?;
+    let public = out::public(&call.out, taken, &context.redactor);
+    let mut out = public.map_err(|why| missing_value(why, taken.end.exit))?;
     out.extend(secrets);
     Ok(out)
 }

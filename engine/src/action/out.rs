@@ -13,6 +13,7 @@ use store::Secret;
 use crate::host::JobEnd;
 use crate::limits::OUT_BYTES;
 use crate::redact::Redactor;
+use crate::web::client::Answer;
 
 /// What values are taken from.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Taken<'a> {
     pub end: &'a JobEnd,
     /// The content of files, by the name of the output.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// The answer to a request, whose body is what was written.
+    pub answer: Option<&'a Answer>,
 }
 
 /// Why a value is missing.
@@ -80,6 +83,10 @@ pub fn public(
                     return Err(Missing::Exit(format!("`out` {name}: exit code {exit} {why}")));
                 }
             },
+            Out::Status => match taken.answer {
+                Some(answer) => Value::Int(i64::from(answer.status)),
+                None => return Err(why("there is no answer that has a status".to_owned())),
+            },
             Out::Json { path, ty } => {
                 let json = dsl::json::select(&text()?, path).map_err(why)?;
                 let size = json.to_string();
@@ -107,6 +114,10 @@ pub fn public(
 fn bytes(name: &str, way: &Out, taken: &Taken<'_>) -> Result<Vec<u8>, String> {
     if let Out::File { .. } = way {
         return taken.files.get(name).cloned().ok_or_else(|| "its file was not read".to_owned());
+    }
+    if let Out::Header { name, .. } = way {
+        let header = taken.answer.and_then(|answer| answer.header(name));
+        return header.map(String::into_bytes).ok_or_else(|| format!("the answer has no header `{name}`"));
     }
     let stdout = &taken.end.stdout;
     if stdout.dropped_bytes > 0 {
@@ -161,13 +172,13 @@ mod tests {
     }
 
     fn public_of(out: Out, end: &JobEnd) -> Result<Value, Missing> {
-        let taken = Taken { end, files: BTreeMap::new() };
+        let taken = Taken { end, files: BTreeMap::new(), answer: None };
         public(&one(out), &taken, &Redactor::default()).map(|mut values| values.remove("x").unwrap())
     }
 
     fn secret_of(out: Out, stdout: &[u8]) -> Result<String, Missing> {
         let end = end(0, stdout);
-        let taken = Taken { end: &end, files: BTreeMap::new() };
+        let taken = Taken { end: &end, files: BTreeMap::new(), answer: None };
         secrets(&one(Out::Secret(Box::new(out))), &taken)
             .map(|mut found| found.remove("x").unwrap().expose().to_owned())
     }

@@ -19,6 +19,7 @@ use crate::host::{Content, Host, Job, JobEnd, JobId, Program, Progress, Rules, S
 use crate::limits::PATCHED_BYTES;
 use crate::operation::{Failure, FailureClass};
 use crate::runner::Call;
+pub(crate) use json::plain;
 use lines::Lines;
 
 /// A file to be patched, rendered.

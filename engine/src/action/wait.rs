@@ -1,19 +1,20 @@
-//! `Wait`: until the host accepts our login, a TCP port accepts, or an HTTP server answers – all seen from here; or a program
-//! on the host, which only reads, ends with 0.
+//! `Wait`: until the host accepts our login, a TCP port accepts, an HTTP server answers, or one of TLS has a certificate that
+//! is to be trusted – all seen from here; or until a program on the host, which only reads, ends with 0.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::{Request, Uri};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::here::Ca;
 use super::{failure, output};
 use crate::host::{Host, Job, JobEnd, Live, Stream};
 use crate::operation::{Failure, FailureClass, NodeOutcome};
 use crate::runner::{Context, Ready};
+use crate::web::address::Address;
+use crate::web::client::{Ask, NoAnswer, ask};
+use crate::web::tls::{Refused, Trust, shake_hands};
 
 /// One look may not take longer than this.
 const ONE_LOOK: Duration = Duration::from_secs(10);
@@ -67,9 +68,19 @@ async fn look(context: &Context, host: &Host, until: &Ready, left: Duration) -> 
             .await
             .map(|_| ())
             .map_err(|error| Look::NotYet(format!("{address}:{port}: {error}"))),
-        Ready::Http { url, status } => {
-            let got = get(url).await?;
-            if status.contains(&got) { Ok(()) } else { Err(Look::NotYet(format!("{url} answers {got}"))) }
+        Ready::Http { address, status, ca } => {
+            let got = get(address, &trust(ca).await?).await?;
+            if status.contains(&got) { Ok(()) } else { Err(Look::NotYet(format!("{} answers {got}", address.shown()))) }
+        }
+        Ready::Tls { address, port, name, ca, valid_for } => {
+            let (trust, at) = (trust(ca).await?, format!("{address}:{port}"));
+            let stream = TcpStream::connect((address.as_str(), *port)).await;
+            let stream = stream.map_err(|error| Look::NotYet(format!("{at}: {error}")))?;
+            match shake_hands(stream, name, &trust, *valid_for).await {
+                Ok(_) => Ok(()),
+                Err(Refused::Now(why)) => Err(Look::NotYet(format!("{at}: {why}"))),
+                Err(Refused::Never(why)) => Err(Look::Never(failure::other(format!("{at}, `{name}`: {why}")))),
+            }
         }
         Ready::Command(job) => {
             let job = Job { timeout: left.min(job.timeout), ..job.clone() };
@@ -92,36 +103,31 @@ fn answer(context: &Context, end: &JobEnd) -> String {
     }
 }
 
-/// GET over plain HTTP/1.1 (RFC 9112): the status of the answer.
-async fn get(url: &str) -> Result<u16, Look> {
-    let not_yet = |error: &dyn std::fmt::Display| Look::NotYet(format!("{url}: {error}"));
-    let uri: Uri = url.parse().map_err(|error| Look::Never(failure::other(format!("`{url}` is no URL: {error}"))))?;
-    let (Some(address), Some("http")) = (uri.host(), uri.scheme_str()) else {
-        return Err(Look::Never(failure::other(format!("`{url}` is no http:// URL"))));
-    };
-    let address = address.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((address, uri.port_u16().unwrap_or(80))).await.map_err(|error| not_yet(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| not_yet(&error))?;
-    let connection = tokio::spawn(connection);
-    let authority = uri.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let request = Request::get(path)
-        .header("host", authority)
-        .header("user-agent", "anneal")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Look::Never(failure::other(format!("`{url}`: {error}"))))?;
-    let answer = sender.send_request(request).await.map_err(|error| not_yet(&error));
-    connection.abort();
-    Ok(answer?.status().as_u16()) // The body decides nothing.
+async fn trust(ca: &Ca) -> Result<Trust, Look> {
+    ca.trust().await.map_err(Look::Never)
+}
+
+/// GET: the status of the answer, whatever else it says.
+async fn get(address: &Address, trust: &Trust) -> Result<u16, Look> {
+    let body = store::Secret::from(String::new());
+    let asked = Ask { method: hyper::Method::GET, address, headers: &[], body: &body, trust };
+    match ask(&asked, &AtomicBool::new(false)).await {
+        Ok(answer) => Ok(answer.status),
+        Err(NoAnswer::Unusable(status, _)) => Ok(status),
+        Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) => Err(Look::NotYet(why)),
+        Err(NoAnswer::Never(why)) => Err(Look::Never(failure::other(why))),
+    }
 }
 
 fn what(until: &Ready) -> String {
     match until {
         Ready::Ssh => "the host does not accept our login".to_owned(),
         Ready::Tcp { address, port } => format!("{address}:{port} accepts no connection"),
-        Ready::Http { url, .. } => format!("{url} does not answer as it should"),
         Ready::Command(_) => "the command does not succeed".to_owned(),
+        Ready::Http { address, .. } => format!("{} does not answer as it should", address.shown()),
+        Ready::Tls { address, port, name, .. } => {
+            format!("{address}:{port} has no certificate to be trusted for `{name}`")
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a host is asked to do, and what it answers: plain values.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -71,9 +72,9 @@ pub struct JobId {
 }
 
 /// What a job runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Program {
-    /// A program and its arguments, each exactly one argument. Never empty, never secret.
+    /// A program and its arguments, each exactly one argument. Never empty; secret only where the step allows it.
     Argv(Vec<String>),
     /// Text for `/bin/sh`.
     Shell(String),
@@ -84,6 +85,17 @@ pub enum Program {
         /// Its arguments.
         args: Vec<String>,
     },
+}
+
+/// Arguments may be secret.
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argv(words) => write!(f, "Argv({} words)", words.len()),
+            Self::Shell(text) => f.debug_tuple("Shell").field(text).finish(),
+            Self::Script { text, args } => write!(f, "Script({} bytes, {} args)", text.len(), args.len()),
+        }
+    }
 }
 
 /// A job.

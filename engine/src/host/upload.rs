@@ -11,6 +11,7 @@
 use std::io::{self, SeekFrom};
 use std::time::Duration;
 
+use russh::ChannelMsg;
 use russh_sftp::client::{Config, SftpSession};
 use russh_sftp::protocol::OpenFlags;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
@@ -178,7 +179,7 @@ impl Host {
     ) -> Result<(), Trouble> {
         let Reach::Ssh(spec) = &self.0.reach else { return Err(Trouble::NoSftp) };
         let connection = self.connection(spec).await?;
-        let (channel, _permit) = match connection.channel(Want::AtOnce).await {
+        let (mut channel, _permit) = match connection.channel(Want::AtOnce).await {
             Ok(opened) => opened,
             Err(lost @ ErrorKind::Lost { .. }) => return Err(Trouble::Kind(lost)),
             // No session is free. Waiting for one while our script holds another could wait for ever.
@@ -186,6 +187,16 @@ impl Host {
         };
         let lost = |error: &dyn std::fmt::Display| ErrorKind::Lost { said: error.to_string() };
         channel.request_subsystem(true, "sftp").await.map_err(|error| lost(&error))?;
+        // A server that has none says so here, and then nothing more.
+        loop {
+            match channel.wait().await {
+                Some(ChannelMsg::Success) => break,
+                Some(ChannelMsg::Failure) => return Err(Trouble::NoSftp),
+                Some(_) => {}
+                None if connection.is_closed() => return Err(Trouble::Kind(lost(&"while opening SFTP"))),
+                None => return Err(Trouble::NoSftp),
+            }
+        }
         let config = Config {
             max_concurrent_writes: limits::SFTP_WRITES,
             max_write_packet_len: limits::SFTP_WRITE_BYTES,

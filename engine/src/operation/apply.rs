@@ -100,7 +100,7 @@ impl Operation {
                 let node = self.node_mut(node)?;
                 match why {
                     Unknown::NeverBegan | Unknown::InEngine => {}
-                    Unknown::Rebooted | Unknown::Vanished => node.touched = true,
+                    Unknown::Rebooted | Unknown::Vanished | Unknown::Unanswered => node.touched = true,
                     Unknown::Unreachable => {
                         node.touched = true;
                         node.may_run.insert(MayRun { attempt: *attempt, undo: false });
@@ -454,7 +454,12 @@ fn gate(action: &Action) -> Gate {
         | Action::Download(_)
         | Action::Copy(_)
         | Action::Reboot { .. }
+        | Action::Facts
         | Action::Restore
+        | Action::Assert { .. }
+        | Action::Local { .. }
+        | Action::Http(_)
+        | Action::Notify(_)
         | Action::Wait { .. } => Gate::No,
         Action::Gate { .. } => Gate::Yes,
     }

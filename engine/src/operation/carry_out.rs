@@ -74,7 +74,9 @@ impl Driver {
             }
             Command::LostWithEngine(index) => {
                 let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
-                self.emit(Event::Indeterminate { node, attempt, why: Unknown::InEngine }, batch)?;
+                let untraceable = self.operation.step_of(&self.operation.nodes[index]).action.is_untraceable();
+                let why = if untraceable { Unknown::Unanswered } else { Unknown::InEngine };
+                self.emit(Event::Indeterminate { node, attempt, why }, batch)?;
             }
             Command::Rerun(index, why) => {
                 let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);

@@ -1,5 +1,7 @@
 //! Hosts as a journal records them: where they are and how to log in, with secrets by reference (D7, D9).
 
+use std::collections::BTreeMap;
+
 use dsl::value::SecretRef;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,9 @@ pub struct HostRecord {
     pub generation: u32,
     /// How it is reached.
     pub reach: ReachRecord,
+    /// What the inventory says of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How a machine is reached.
@@ -64,6 +69,11 @@ pub enum HostKeyRecord {
 }
 
 impl HostRecord {
+    /// The first generation of a host of which nothing more is said than how it is reached.
+    pub fn first(reach: ReachRecord) -> HostRecord {
+        HostRecord { generation: 1, reach, labels: BTreeMap::new() }
+    }
+
     /// The address that `host.address` gives.
     pub fn address(&self) -> &str {
         match &self.reach {

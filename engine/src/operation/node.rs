@@ -182,6 +182,8 @@ pub enum Unknown {
     Vanished,
     /// The host could not be reached for as long as the step may take.
     Unreachable,
+    /// A request was sent, or may have been, and no answer to it was heard.
+    Unanswered,
 }
 
 impl fmt::Display for Unknown {
@@ -192,6 +194,7 @@ impl fmt::Display for Unknown {
             Unknown::Rebooted => "the host was restarted while it ran",
             Unknown::Vanished => "its process is gone without a record of how it ended",
             Unknown::Unreachable => "the host could not be reached again",
+            Unknown::Unanswered => "its request may have been carried out, and no answer was heard",
         })
     }
 }
@@ -219,6 +222,8 @@ pub enum FailureClass {
     Timeout,
     /// The program ended with this code.
     Exit(i32),
+    /// A server answered with this status.
+    Status(u16),
     /// The probe gave no answer.
     ProbeUnknown,
     /// Something that trying again will not mend by itself.

@@ -33,6 +33,10 @@ impl<'a> CoreScope<'a> {
             (HostProperty::Name, _) => Value::Text(slot.to_owned()),
             (HostProperty::Address, Some(host)) => Value::Text(host.address().to_owned()),
             (HostProperty::Address, None) => Value::None,
+            (HostProperty::Labels, host) => {
+                let labels = host.into_iter().flat_map(|host| &host.labels);
+                Value::Record(labels.map(|(name, value)| (name.clone(), Value::Text(value.clone()))).collect())
+            }
         }
     }
 
@@ -45,7 +49,7 @@ impl<'a> CoreScope<'a> {
             .filter(|node| plan.steps.get(node.step).is_some_and(|own| own.role == of.role && own.each == of.each));
         let one = of.role.as_ref().is_none_or(|role| plan.roles.get(role).is_some_and(|role| role.one));
         match own {
-            Some(own) => match nodes.iter().find(|node| node.id.key == own.id.key) {
+            Some(own) => match self.operation.node_of(step, &own.id.key) {
                 Some(node) => Seen::One(&node.state),
                 None => Seen::Nothing,
             },

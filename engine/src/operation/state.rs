@@ -96,7 +96,7 @@ pub struct Node {
     /// Whether an attempt that is over may have left its effect: then a probe that finds it found ours.
     pub touched: bool,
     /// The epoch in which it was last started.
-    pub(super) epoch: u32,
+    pub(crate) epoch: u32,
 }
 
 /// An attempt whose job may still be at work.
@@ -243,6 +243,22 @@ impl Operation {
     /// Whether any node was ever started (`STARTING` against `PROCESSING`).
     pub fn begun(&self) -> bool {
         self.begun
+    }
+
+    /// How often a person set it going again after a rest.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The node of a step with this key, by the step's index in the plan.
+    pub(super) fn node_of(&self, step: usize, key: &str) -> Option<&Node> {
+        let id = &self.plan.steps.get(step)?.id;
+        let names = |node: &Node| (node.id.step.as_str().cmp(id), node.id.key.as_str().cmp(key));
+        let found = self.by_id.binary_search_by(|&index| {
+            let (step, key) = names(&self.nodes[index]);
+            step.then(key)
+        });
+        found.ok().map(|at| &self.nodes[self.by_id[at]])
     }
 
     /// How many nodes are over, of how many.

@@ -127,9 +127,11 @@ fn answer_by(operation: &Operation, index: usize) -> Option<(u64, Otherwise)> {
 fn pick_up(operation: &Operation, in_flight: &dyn Fn(usize) -> bool, commands: &mut Vec<Command>) {
     for &index in operation.derived.running.iter().filter(|&&index| !in_flight(index)) {
         let node = &operation.nodes[index];
-        let in_engine = operation.step_of(node).action.is_in_engine();
+        let action = &operation.step_of(node).action;
         match &node.state {
-            NodeState::Running { .. } if in_engine => commands.push(Command::LostWithEngine(index)),
+            NodeState::Running { .. } if action.is_in_engine() || action.is_untraceable() => {
+                commands.push(Command::LostWithEngine(index))
+            }
             NodeState::Running { .. } | NodeState::Undoing { .. } => commands.push(Command::Reattach(index)),
             _ => {}
         }
@@ -441,7 +443,8 @@ pub(super) fn retry_after(operation: &Operation, index: usize, failure: &Failure
         (RetryOn::Connection, FailureClass::Connection) => true,
         (RetryOn::Timeout, FailureClass::Timeout) => true,
         (RetryOn::Exit(codes), FailureClass::Exit(code)) => codes.contains(&code),
-        (RetryOn::Connection | RetryOn::Timeout | RetryOn::Exit(_), _) => false,
+        (RetryOn::Status(statuses), FailureClass::Status(status)) => statuses.contains(&status),
+        (RetryOn::Connection | RetryOn::Timeout | RetryOn::Exit(_) | RetryOn::Status(_), _) => false,
     });
     if !class_matches {
         return None;

@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
 use dsl::expr::{Expr, HostProperty, Template};
-use dsl::plan::{Action, CopySpec, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
+use dsl::plan::{Action, CopySpec, Datum, FileContent, FileSpec, Out, Patch, Plan, Site, Step, Until, UploadFrom};
 use dsl::value::{FileRef, SecretRef, Value};
 use store::Secret;
 
-use super::context::Context;
+use super::context::{Context, THIS_MACHINE};
 use crate::action;
 use crate::action::copy::FileToCopy;
 use crate::action::download::FileToFetch;
+use crate::action::here::Ca;
+use crate::action::http::HttpCall;
+use crate::action::notify::{MailCall, WebhookCall};
 use crate::action::patch::{FileToPatch, Patch as RenderedPatch, lines::Lines};
 use crate::host::{Job, JobId, Program, Supervise};
-use crate::operation::{CoreScope, Effect, Failure, FailureClass, NodeId, Operation};
+use crate::operation::{CoreScope, Effect, Failure, FailureClass, MayRun, NodeId, Operation};
 use crate::vault::Vault;
+use crate::web::address::Address;
 
 /// What an executor is given.
 #[derive(Debug)]
@@ -33,8 +37,10 @@ pub struct Task {
 pub struct Call {
     /// Which node.
     pub node: NodeId,
-    /// The slot of the host that it runs on.
+    /// The slot of the host that it runs on; this machine's for what runs from here. None where it runs in the engine only.
     pub slot: Option<String>,
+    /// The slot of the host that the question is asked on.
+    pub probe_slot: Option<String>,
     /// Which attempt.
     pub attempt: u32,
     /// Its name on the host.
@@ -45,8 +51,8 @@ pub struct Call {
     pub always: bool,
     /// What is done, or undone; nothing where the effect only looks after a job that was begun before.
     pub work: Option<Work>,
-    /// Jobs of earlier attempts that may still be at work.
-    pub may_run: Vec<JobId>,
+    /// Jobs of earlier attempts that may still be at work, and on the hosts of which slots.
+    pub may_run: Vec<(JobId, String)>,
     /// The user it is done as.
     pub as_user: Option<String>,
     /// How long it may take.
@@ -91,6 +97,11 @@ pub enum Work {
     Copy(FileToCopy),
     /// Starting the host anew.
     Reboot,
+    /// Asking a host for its facts.
+    Facts {
+        /// How often a person has set the operation going again.
+        epoch: u32,
+    },
     /// Waiting.
     Wait {
         /// For what.
@@ -100,6 +111,14 @@ pub enum Work {
         /// How long between two looks.
         every: Duration,
     },
+    /// What was to hold; the text says what is wrong where it does not.
+    Assert(Option<String>),
+    /// A request.
+    Http(HttpCall),
+    /// A notice to a webhook.
+    Webhook(WebhookCall),
+    /// A notice by mail.
+    Mail(MailCall),
 }
 
 /// A file to be written, rendered.
@@ -148,17 +167,32 @@ pub enum Ready {
     /// An HTTP answer.
     Http {
         /// From where.
-        url: String,
+        address: Address,
         /// Statuses that count.
         status: Vec<u16>,
+        /// Whom we trust.
+        ca: Ca,
+    },
+    /// A TLS handshake.
+    Tls {
+        /// Where.
+        address: String,
+        /// Which port.
+        port: u16,
+        /// The name that the certificate must be for.
+        name: String,
+        /// Whom we trust.
+        ca: Ca,
+        /// How long it must stay valid.
+        valid_for: Duration,
     },
     /// A program on the host ends with 0.
     Command(Job),
 }
 
 /// The edge's scope: the core's, with the secrets.
-struct EdgeScope<'a> {
-    core: CoreScope<'a>,
+pub(super) struct EdgeScope<'a> {
+    pub(super) core: CoreScope<'a>,
     vault: &'a Vault,
 }
 
@@ -234,6 +268,10 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     for lock in step.locks.iter().filter(|_| works) {
         renderer.text("a lock", lock)?;
     }
+    let by = step.group.and_then(|group| operation.plan.groups[group].by.as_ref());
+    if let (Some(by), true) = (by, works) {
+        eval(by, &renderer.scope).map_err(|error| other(format!("`by` of the batch cannot be evaluated: {error}")))?;
+    }
     if let (Some(when), true) = (&step.when, works) {
         eval(when, &renderer.scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
     }
@@ -242,9 +280,19 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
         (true, Some(undo)) => undo,
         (true, None) => return Err(other(format!("step `{}` has no undo", step.id))),
     };
+    let undone = step.undo.as_ref().unwrap_or(&step.action);
+    let earlier = |earlier: &MayRun| {
+        let job = JobId {
+            operation: operation.id,
+            node: file_name(node, known.incarnation, earlier.undo),
+            attempt: earlier.attempt,
+        };
+        Some((job, slot_of(if earlier.undo { undone } else { &step.action }, operation.runs_at(known))?))
+    };
     Ok(Call {
         node: node.clone(),
-        slot: operation.runs_at(known).cloned(),
+        slot: slot_of(action, operation.runs_at(known)),
+        probe_slot: step.probe.as_ref().and_then(|probe| slot_of(&probe.action, operation.runs_at(known))),
         attempt,
         always: step.probe.as_ref().is_some_and(|probe| probe.always),
         probe: match &step.probe {
@@ -252,15 +300,7 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
             _ => None,
         },
         work: if works { Some(renderer.work(action, known.slot.as_deref())?) } else { None },
-        may_run: known
-            .may_run
-            .iter()
-            .map(|earlier| JobId {
-                operation: operation.id,
-                node: file_name(node, known.incarnation, earlier.undo),
-                attempt: earlier.attempt,
-            })
-            .collect(),
+        may_run: known.may_run.iter().filter_map(earlier).collect(),
         as_user: renderer.as_user()?,
         timeout,
         idle: step.idle_timeout_ms.map(Duration::from_millis),
@@ -277,23 +317,31 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     })
 }
 
-struct Renderer<'a> {
-    scope: EdgeScope<'a>,
+/// The slot of the host that an action is at work on, where it is at work on one.
+pub(super) fn slot_of(action: &Action, slot: Option<&String>) -> Option<String> {
+    match action.site()? {
+        Site::Here => Some(THIS_MACHINE.to_owned()),
+        Site::Host => slot.cloned(),
+    }
+}
+
+pub(super) struct Renderer<'a> {
+    pub(super) scope: EdgeScope<'a>,
     plan: &'a Plan,
-    step: &'a Step,
-    context: &'a Context,
+    pub(super) step: &'a Step,
+    pub(super) context: &'a Context,
     job: JobId,
 }
 
 impl Renderer<'_> {
-    fn text(&self, what: &str, template: &Template) -> Result<String, Failure> {
+    pub(super) fn text(&self, what: &str, template: &Template) -> Result<String, Failure> {
         match render(template, &self.scope) {
             Ok(rendered) => Ok(rendered.text.to_string()),
             Err(error) => Err(other(format!("{what} cannot be evaluated: {error}"))),
         }
     }
 
-    fn texts(&self, what: &str, templates: &[Template]) -> Result<Vec<String>, Failure> {
+    pub(super) fn texts(&self, what: &str, templates: &[Template]) -> Result<Vec<String>, Failure> {
         templates.iter().map(|template| self.text(what, template)).collect()
     }
 
@@ -376,7 +424,7 @@ impl Renderer<'_> {
 
     fn program(&self, action: &Action) -> Result<Program, Failure> {
         Ok(match action {
-            Action::Run { argv } => Program::Argv(self.texts("an argument", argv)?),
+            Action::Run { argv } | Action::Local { argv } => Program::Argv(self.texts("an argument", argv)?),
             Action::Shell { text } => Program::Shell(text.clone()),
             Action::Script { asset, args } => {
                 let bytes = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
@@ -393,7 +441,11 @@ impl Renderer<'_> {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Reboot { .. }
+            | Action::Facts
             | Action::Wait { .. }
+            | Action::Assert { .. }
+            | Action::Http(_)
+            | Action::Notify(_)
             | Action::Gate { .. } => {
                 return Err(other("this action runs no program".to_owned()));
             }
@@ -401,6 +453,10 @@ impl Renderer<'_> {
     }
 
     fn job(&self, action: &Action, supervise: Supervise) -> Result<Job, Failure> {
+        self.job_of(self.program(action)?, supervise)
+    }
+
+    pub(super) fn job_of(&self, program: Program, supervise: Supervise) -> Result<Job, Failure> {
         let mut env = Vec::new();
         for (name, value) in &self.step.env {
             env.push((name.clone(), Secret::from(self.text(&format!("`env` {name}"), value)?)));
@@ -411,7 +467,7 @@ impl Renderer<'_> {
         };
         Ok(Job {
             id: self.job.clone(),
-            program: self.program(action)?,
+            program,
             env,
             stdin,
             as_user: self.as_user()?,
@@ -434,9 +490,14 @@ impl Renderer<'_> {
                 keep: self.keep(),
                 secret: patch.is_secret(),
             }),
-            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => {
-                Work::Job(self.job(action, Supervise::Always)?)
-            }
+            Action::Assert { .. } => self.assert(action)?,
+            Action::Http(request) => Work::Http(self.request(request)?),
+            Action::Notify(notice) => self.notice(notice)?,
+            Action::Run { .. }
+            | Action::Shell { .. }
+            | Action::Script { .. }
+            | Action::Local { .. }
+            | Action::Restore => Work::Job(self.job(action, Supervise::Always)?),
             Action::Upload { from, to, mode } => {
                 Work::Upload { from: self.upload(from)?, to: self.absolute("`to`", to)?, mode: *mode }
             }
@@ -452,6 +513,7 @@ impl Renderer<'_> {
                 within: Duration::from_millis(*within_ms),
                 every: Duration::from_millis(*every_ms),
             },
+            Action::Facts => Work::Facts { epoch: self.scope.core.operation.epoch() },
             Action::Gate { .. } => return Err(other("a gate is answered, not carried out".to_owned())),
         })
     }
@@ -485,20 +547,34 @@ impl Renderer<'_> {
     }
 
     fn until(&self, until: &Until, slot: Option<&str>) -> Result<Ready, Failure> {
+        let address = || {
+            let host = slot.and_then(|slot| self.scope.core.operation.hosts.get(slot));
+            host.map(|host| host.address().to_owned()).unwrap_or_default()
+        };
+        let port = |port: &Template| {
+            let text = self.text("`port`", port)?;
+            text.parse::<u16>().map_err(|_| other(format!("`{text}` is no TCP port")))
+        };
         Ok(match until {
             Until::Ssh => Ready::Ssh,
-            Until::Tcp { port } => {
-                let text = self.text("`port`", port)?;
-                let port = text.parse().map_err(|_| other(format!("`{text}` is no TCP port")))?;
-                let address = slot.and_then(|slot| self.scope.core.operation.hosts.get(slot));
-                let address = address.map(|host| host.address().to_owned());
-                Ready::Tcp { address: address.unwrap_or_default(), port }
+            Until::Tcp { port: number } => Ready::Tcp { address: address(), port: port(number)? },
+            Until::Http { url, status, ca } => {
+                Ready::Http { address: self.address(url)?, status: status.clone(), ca: self.ca(ca)? }
             }
-            Until::Http { url, status } => Ready::Http { url: self.text("`url`", url)?, status: status.clone() },
             Until::Command { argv } => {
                 let action = Action::Run { argv: argv.clone() };
                 Ready::Command(self.job(&action, Supervise::Never)?)
             }
+            Until::Tls { port: number, name, ca, valid_for_ms } => Ready::Tls {
+                address: address(),
+                port: port(number)?,
+                name: match name {
+                    Some(name) => self.text("`name`", name)?,
+                    None => address(),
+                },
+                ca: self.ca(ca)?,
+                valid_for: Duration::from_millis(*valid_for_ms),
+            },
         })
     }
 }
@@ -529,19 +605,24 @@ pub(crate) fn read_file_name(name: &str) -> (u32, bool, &str) {
     }
 }
 
-/// A node's name in the names of its files.
+/// A node's name in the names of its files: the step and the key, or the last part of the step's id and a digest of both where
+/// something else stands in them. A key that could be a digest is taken for none.
 pub(crate) fn plain_name(node: &NodeId) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    // Of a workflow that was called: `install/run`. Only its last part is shown.
-    let last = node.step.rsplit('/').next().unwrap_or_default();
-    if last == node.step && node.key.chars().all(plain) && node.step.len() + node.key.len() < 80 {
+    let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let like_a_digest = node.key.len() == 2 * DIGEST_BYTES && node.key.chars().all(hex);
+    let is_plain = node.key.chars().all(plain) && !node.step.contains('/') && !like_a_digest;
+    if is_plain && node.step.len() + node.key.len() < 80 {
         return format!("{}.{}", node.step, node.key);
     }
     let digest = ring::digest::digest(&ring::digest::SHA256, node.to_string().as_bytes());
-    let hex: String = digest.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let step: String = last.chars().take(60).collect();
+    let hex: String = digest.as_ref().iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let step: String = node.step.rsplit('/').next().unwrap_or_default().chars().take(60).collect();
     format!("{step}.{hex}")
 }
+
+/// Bytes of a digest that stand in a name.
+const DIGEST_BYTES: usize = 12;
 
 pub(super) fn other(message: String) -> Failure {
     Failure { class: FailureClass::Other, message, hint: None }
@@ -552,13 +633,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_two_nodes_share_a_name() {
+        let node = |step: &str, key: &str| NodeId { step: step.to_owned(), key: key.to_owned() };
+        let called = node("install/run", "web1");
+        let name = plain_name(&called);
+        let digest = name.strip_prefix("run.").unwrap();
+        for other in [node("run", digest), node("run", "web1"), node("update/run", "web1"), node("install/run", "web2")]
+        {
+            assert_ne!(plain_name(&other), name, "{other}");
+        }
+    }
+
+    #[test]
     fn a_file_name_says_what_it_was_made_of() {
         for key in ["host", "10.0.0.1", "a-b", "2-x", "é/é"] {
-            for step in ["s", "undo", "17", "a_b", "call/run", "a/b/undo"] {
+            for step in ["s", "undo", "17", "a_b", "facts/web", "install/undo", "a/b/c"] {
                 let node = NodeId { step: step.to_owned(), key: key.to_owned() };
                 for (incarnation, undo) in [(1, false), (1, true), (2, false), (31, true)] {
                     let name = file_name(&node, incarnation, undo);
                     assert_eq!(read_file_name(&name), (incarnation, undo, plain_name(&node).as_str()), "{name}");
+                    assert!(!name.contains('/'), "{name}");
                 }
             }
         }

@@ -7,17 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use dsl::plan::Plan;
 use dsl::value::Value;
 use store::{Digest, Store};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 
 use super::hosts::reach;
 use super::live::Board;
 use crate::error::{Error, Kind};
-use crate::host::{Host, KnownHosts};
+use crate::host::{Host, KnownHosts, Reach};
 use crate::limits::AT_HOST;
 use crate::operation::{Operation, ReachRecord};
 use crate::redact::Redactor;
 use crate::vault::Vault;
+
+/// The slot of this machine, on which programs run that run from here. No host's name has a space.
+pub const THIS_MACHINE: &str = "this machine";
 
 /// What the executors of one operation share.
 #[derive(Clone)]
@@ -32,6 +35,8 @@ pub struct Context {
     pub redactor: Redactor,
     /// Its live output.
     pub(crate) board: Board,
+    /// What hosts have said of themselves.
+    pub(crate) facts: Facts,
     /// Where outputs too large for the journal go, and scripts come from.
     pub store: Store,
     hosts: Arc<HashMap<String, Host>>,
@@ -54,12 +59,16 @@ impl Context {
             places.insert(slot.clone(), host_places.at(&record.reach));
             hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)));
         }
+        // Nothing is done there before something runs from here.
+        places.insert(THIS_MACHINE.to_owned(), host_places.at(&ReachRecord::Local));
+        hosts.insert(THIS_MACHINE.to_owned(), Host::new(THIS_MACHINE, 1, Reach::Local, Arc::clone(known)));
         Ok(Context {
             id: operation.id,
             plan: Arc::clone(&operation.plan),
             redactor: Redactor::new(&vault, &public_values(&operation.plan)),
             vault,
             board: Board::default(),
+            facts: Facts::default(),
             store: store.clone(),
             hosts: Arc::new(hosts),
             places: Arc::new(places),
@@ -97,6 +106,22 @@ impl Context {
             .parse()
             .map_err(|_| Error::new(Kind::Quarantined, format!("the plan's digest of `{path}` is no digest")))?;
         Ok(self.store.blobs().get(&digest)?)
+    }
+}
+
+/// What hosts have said of themselves, so that each is asked once for all of its roles: by its slot, and how often a person has set
+/// the operation going again.
+#[derive(Clone, Default)]
+pub(crate) struct Facts(Arc<Mutex<HashMap<(String, u32), Said>>>);
+
+type Said = Arc<OnceCell<String>>;
+
+impl Facts {
+    /// Where it stands, or will: whoever comes while it is asked for waits for the same answer.
+    pub fn of(&self, slot: &str, epoch: u32) -> Said {
+        // The map is whole after every statement that changes it.
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(said.entry((slot.to_owned(), epoch)).or_default())
     }
 }
 

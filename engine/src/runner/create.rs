@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::clock::now_ms;
 use super::engine::{Engine, Found, blocking};
-use super::hosts::{HostSpec, first_generation};
+use super::hosts::{HostSpec, check_labels, first_generation};
 use super::inputs::InputScope;
 use super::task::Begin;
 use crate::error::{Error, Kind};
@@ -106,6 +106,7 @@ impl Engine {
         if create.hosts.len() > HOSTS {
             return Err(Error::new(Kind::Invalid, format!("{} hosts; the limit is {HOSTS}", create.hosts.len())));
         }
+        check_labels(&create.hosts)?;
         create
             .plan
             .validate()

@@ -69,21 +69,24 @@ impl Executor for HostExecutor {
                 Ok(call) => call,
                 Err(failure) => return unrendered(&task.effect, failure),
             };
-            let Some(host) = call.slot.as_ref().and_then(|slot| context.host(slot)) else {
-                return unrendered(&task.effect, super::call::other(format!("`{}` has no host", call.node)));
-            };
             if let Effect::Kill { .. } = task.effect {
-                action::job::kill(host, &call).await;
+                // What is at work in the engine only ends by its timeout.
+                if let Some(host) = host_at(&context, &call.slot) {
+                    action::job::kill(host, &call).await;
+                }
                 return None;
             }
             let live = context.board.sink(call.node.clone(), call.attempt, &context.redactor, call.silent);
-            let outcome = match task.effect {
-                Effect::Do { .. } | Effect::Undo { .. } => begin(&context, host, &call, &live, &reporter).await,
-                Effect::Reattach { .. } if call.reboots.is_some() => {
+            let outcome = match (&task.effect, host_at(&context, &call.slot)) {
+                (Effect::Do { .. } | Effect::Undo { .. }, host) => begin(&context, host, &call, &live, &reporter).await,
+                (Effect::Reattach { .. }, Some(host)) if call.reboots.is_some() => {
                     action::reboot::find(&context, host, &call, &live, &reporter).await
                 }
-                Effect::Reattach { .. } => action::job::reattach(&context, host, &call, &live, &reporter).await,
-                Effect::Probe { .. } | Effect::Kill { .. } => probe(&context, host, &call).await,
+                (Effect::Reattach { .. }, Some(host)) => {
+                    action::job::reattach(&context, host, &call, &live, &reporter).await
+                }
+                (Effect::Reattach { .. }, None) => NodeOutcome::Unknown(Unknown::Unanswered),
+                (Effect::Probe { .. } | Effect::Kill { .. }, _) => probe(&context, &call).await,
             };
             context.board.clear(&call.node);
             Some(outcome)
@@ -93,7 +96,7 @@ impl Executor for HostExecutor {
     /// Best effort: with the operation's end its job folders go anyway.
     fn forget(&self, context: Arc<Context>, call: Call) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let Some(host) = call.slot.as_ref().and_then(|slot| context.host(slot)) else { return };
+            let Some(host) = host_at(&context, &call.slot) else { return };
             if let Err(error) = host.forget_output(&call.job, call.as_user.as_deref()).await {
                 tracing::warn!(node = %call.node, error = error.code(), "what it wrote stays in its job folder for now");
             }
@@ -141,33 +144,74 @@ pub(super) fn unrendered(effect: &Effect, failure: Failure) -> Option<NodeOutcom
     }
 }
 
+fn host_at<'c>(context: &'c Context, slot: &Option<String>) -> Option<&'c Host> {
+    context.host(slot.as_ref()?)
+}
+
+fn no_host(call: &Call) -> Failure {
+    super::call::other(format!("`{}` has no host", call.node))
+}
+
 /// The question how an attempt ended. One that may still be at work is ended first, or the answer would be of this moment only.
-async fn probe(context: &Context, host: &Host, call: &Call) -> NodeOutcome {
-    match action::job::end_earlier(host, call).await {
-        Some(failure) => NodeOutcome::ProbedUnknown(failure),
-        None => action::probe::after(context, host, call).await,
+async fn probe(context: &Context, call: &Call) -> NodeOutcome {
+    match (action::job::end_earlier(context, call).await, host_at(context, &call.probe_slot)) {
+        (Some(failure), _) => NodeOutcome::ProbedUnknown(failure),
+        (None, None) => NodeOutcome::ProbedUnknown(no_host(call)),
+        (None, Some(host)) => action::probe::after(context, host, call).await,
     }
 }
 
 /// `do` or `undo` from its beginning: first what may still run of an earlier attempt is ended, then the probe is asked.
-async fn begin(context: &Context, host: &Host, call: &Call, live: &Sink, reporter: &Reporter) -> NodeOutcome {
-    if let Some(failure) = action::job::end_earlier(host, call).await {
-        return NodeOutcome::Failed { failure, output: None };
+async fn begin(context: &Context, host: Option<&Host>, call: &Call, live: &Sink, reporter: &Reporter) -> NodeOutcome {
+    let failed = |failure| NodeOutcome::Failed { failure, output: None };
+    if let Some(failure) = action::job::end_earlier(context, call).await {
+        return failed(failure);
     }
-    if let Some(outcome) = action::probe::before(context, host, call).await {
-        return outcome;
+    if call.probe.is_some() {
+        let Some(host) = host_at(context, &call.probe_slot) else { return failed(no_host(call)) };
+        if let Some(outcome) = action::probe::before(context, host, call).await {
+            return outcome;
+        }
     }
-    match &call.work {
-        Some(Work::Job(job)) => action::job::run(context, host, call, job, live, reporter).await,
-        Some(Work::Upload { from, to, mode }) => action::upload::upload(host, call, from, to, *mode, live).await,
-        Some(Work::Write(files)) => action::write::outcome(action::write::write(host, call, files, live).await),
-        Some(Work::Patch(file)) => action::write::outcome(action::patch::patch(host, call, file, live).await),
-        Some(Work::Download(file)) => action::download::download(host, call, file, live).await,
-        Some(Work::Copy(file)) => action::copy::copy(context, host, call, file, live).await,
-        Some(Work::Reboot) => action::reboot::reboot(context, host, call, live, reporter).await,
-        Some(Work::Wait { until, within, every }) => {
+    match (&call.work, host) {
+        (Some(Work::Assert(None)), _) => {
+            NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None }
+        }
+        (Some(Work::Assert(Some(wrong))), _) => failed(super::call::other(wrong.clone())),
+        (Some(Work::Http(http)), _) => action::http::request(context, call, http, live).await,
+        (Some(Work::Webhook(webhook)), _) => action::notify::webhook(context, call, webhook, live).await,
+        (Some(Work::Mail(mail)), _) => action::notify::mail(call, mail, live).await,
+        (Some(Work::Job(job)), Some(host)) => action::job::run(context, host, call, job, live, reporter).await,
+        (Some(Work::Upload { from, to, mode }), Some(host)) => {
+            action::upload::upload(host, call, from, to, *mode, live).await
+        }
+        (Some(Work::Write(files)), Some(host)) => {
+            action::write::outcome(action::write::write(host, call, files, live).await)
+        }
+        (Some(Work::Patch(file)), Some(host)) => {
+            action::write::outcome(action::patch::patch(host, call, file, live).await)
+        }
+        (Some(Work::Wait { until, within, every }), Some(host)) => {
             action::wait::wait(context, host, until, *within, *every, live).await
         }
-        None => NodeOutcome::Failed { failure: super::call::other("there is nothing to do".to_owned()), output: None },
+        (Some(Work::Download(file)), Some(host)) => action::download::download(host, call, file, live).await,
+        (Some(Work::Copy(file)), Some(host)) => action::copy::copy(context, host, call, file, live).await,
+        (Some(Work::Facts { epoch }), Some(host)) => action::facts::ask(context, host, call, *epoch).await,
+        (Some(Work::Reboot), Some(host)) => action::reboot::reboot(context, host, call, live, reporter).await,
+        (
+            Some(
+                Work::Job(_)
+                | Work::Upload { .. }
+                | Work::Write(_)
+                | Work::Patch(_)
+                | Work::Download(_)
+                | Work::Copy(_)
+                | Work::Reboot
+                | Work::Facts { .. }
+                | Work::Wait { .. },
+            ),
+            None,
+        ) => failed(no_host(call)),
+        (None, _) => failed(super::call::other("there is nothing to do".to_owned())),
     }
 }

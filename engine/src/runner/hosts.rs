@@ -8,6 +8,7 @@ use store::Secret;
 
 use crate::error::{Error, Kind};
 use crate::host::{Auth, HostKeyPolicy, Reach, SshSpec};
+use crate::limits::{LABEL_BYTES, LABELS};
 use crate::operation::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord};
 use crate::vault::Vault;
 
@@ -17,11 +18,38 @@ use crate::vault::Vault;
 pub struct HostSpec {
     /// How it is reached.
     pub reach: ReachRecord,
+    /// What the inventory says of it: `host.labels`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl HostSpec {
+    /// A host of which nothing more is said than how it is reached.
+    pub fn new(reach: ReachRecord) -> HostSpec {
+        HostSpec { reach, labels: BTreeMap::new() }
+    }
+}
+
+/// Refuses labels over their limits.
+pub(super) fn check_labels(hosts: &BTreeMap<String, HostSpec>) -> Result<(), Error> {
+    for (slot, host) in hosts {
+        let wrong = |what: String| Err(Error::new(Kind::Invalid, format!("the labels of host `{slot}`: {what}")));
+        if host.labels.len() > LABELS {
+            return wrong(format!("there are {}; the limit is {LABELS}", host.labels.len()));
+        }
+        if host.labels.iter().any(|(name, value)| name.is_empty() || name.len().max(value.len()) > LABEL_BYTES) {
+            return wrong(format!("a name has 1 to {LABEL_BYTES} bytes, a value at most {LABEL_BYTES}"));
+        }
+    }
+    Ok(())
 }
 
 /// The records of the first generation of the hosts that a plan's roles name.
 pub(super) fn first_generation(hosts: BTreeMap<String, HostSpec>) -> BTreeMap<String, HostRecord> {
-    hosts.into_iter().map(|(slot, host)| (slot, HostRecord { generation: 1, reach: host.reach })).collect()
+    hosts
+        .into_iter()
+        .map(|(slot, host)| (slot, HostRecord { generation: 1, reach: host.reach, labels: host.labels }))
+        .collect()
 }
 
 /// What a connection needs, with the secrets in it.
@@ -56,5 +84,24 @@ pub fn reach(record: &ReachRecord, vault: &Vault) -> Result<Reach, Error> {
             },
             sudo_password: sudo_password.as_ref().map(secret).transpose()?,
         })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_over_their_limits_are_refused() {
+        let check = |labels: Vec<(String, String)>| {
+            let host = HostSpec { labels: labels.into_iter().collect(), ..HostSpec::new(ReachRecord::Local) };
+            check_labels(&BTreeMap::from([("a".to_owned(), host)])).map_err(|error| error.message)
+        };
+        let named = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        assert_eq!(check(named("zone", "")), Ok(()));
+        assert!(check(named("", "a")).unwrap_err().starts_with("the labels of host `a`: a name has"));
+        assert!(check(named("zone", &"x".repeat(LABEL_BYTES + 1))).is_err());
+        let many = (0..=LABELS).map(|n| (n.to_string(), String::new())).collect();
+        assert_eq!(check(many).unwrap_err(), "the labels of host `a`: there are 65; the limit is 64");
     }
 }

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dsl::plan::{Action, Step};
+use dsl::plan::Action;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::call::{plain_name, read_file_name};
+use super::call::{plain_name, read_file_name, slot_of};
 use super::context::Context;
 use super::engine::{Engine, Found};
 use crate::date;
@@ -138,13 +138,18 @@ impl Places {
         let mut places = Places::default();
         places.users.extend(operation.hosts.keys().map(|slot| (slot.clone(), None)));
         for node in &operation.nodes {
-            let (step, Some(slot)) = (operation.step_of(node), operation.runs_at(node)) else { continue };
-            let Some(user) = step.as_user.as_ref().filter(|_| leaves_jobs(step)) else { continue };
-            match dsl::eval::render(user, &CoreScope { operation, node: Some(node) }) {
-                Ok(user) => drop(places.users.insert((slot.clone(), Some(user.text.to_string())))),
-                Err(error) => {
-                    let why = format!("whom `{}` is done as cannot be told yet: {error}", node.id);
-                    places.unknown.insert(slot.clone(), why);
+            let step = operation.step_of(node);
+            let user = step.as_user.as_ref();
+            let user = user.map(|user| dsl::eval::render(user, &CoreScope { operation, node: Some(node) }));
+            for slot in job_slots(operation, node) {
+                match &user {
+                    // Whoever an operation has as hosts is asked anyway; this machine is not among them.
+                    None => drop(places.users.insert((slot, None))),
+                    Some(Ok(user)) => drop(places.users.insert((slot, Some(user.text.to_string())))),
+                    Some(Err(error)) => {
+                        let why = format!("whom `{}` is done as cannot be told yet: {error}", node.id);
+                        places.unknown.insert(slot, why);
+                    }
                 }
             }
         }
@@ -152,20 +157,30 @@ impl Places {
     }
 }
 
-fn leaves_jobs(step: &Step) -> bool {
-    let is_job = |action: &Action| match action {
-        Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Reboot { .. } | Action::Restore => {
-            true
-        }
+/// The slots of the hosts on which a node leaves jobs.
+fn job_slots(operation: &Operation, node: &Node) -> BTreeSet<String> {
+    let step = operation.step_of(node);
+    let is_job = |action: &&Action| match action {
+        Action::Run { .. }
+        | Action::Shell { .. }
+        | Action::Script { .. }
+        | Action::Local { .. }
+        | Action::Notify(_)
+        | Action::Reboot { .. }
+        | Action::Restore => true,
         Action::Upload { .. }
         | Action::WriteFiles { .. }
         | Action::PatchFile { .. }
         | Action::Download(_)
         | Action::Copy(_)
+        | Action::Facts
         | Action::Wait { .. }
+        | Action::Assert { .. }
+        | Action::Http(_)
         | Action::Gate { .. } => false,
     };
-    is_job(&step.action) || step.undo.as_ref().is_some_and(is_job)
+    let jobs = [&step.action].into_iter().chain(&step.undo).filter(is_job);
+    jobs.filter_map(|action| slot_of(action, operation.runs_at(node))).collect()
 }
 
 /// What the hosts answered.
@@ -238,12 +253,11 @@ fn compare(operation: &Operation, folders: Folders) -> Reconciled {
     }
     strange.extend(newest.into_keys().map(str::to_owned));
     strange.sort_unstable();
-    let jobs = || operation.nodes.iter().filter(|node| leaves_jobs(operation.step_of(node)));
-    let slots: BTreeSet<&String> = jobs().filter_map(|node| operation.runs_at(node)).collect();
+    let slots = |node: &Node| job_slots(operation, node);
     let gone = |slot: &String| !folders.there.contains(slot) && !folders.unreachable.contains_key(slot);
-    let no_trace: Vec<String> = slots.into_iter().filter(|slot| gone(slot)).cloned().collect();
-    let ended = jobs()
-        .any(|node| operation.runs_at(node).is_some_and(|slot| no_trace.contains(slot)) && was_begun(operation, node));
+    let no_trace: BTreeSet<String> = operation.nodes.iter().flat_map(slots).filter(gone).collect();
+    let ended = operation.nodes.iter().any(|node| !slots(node).is_disjoint(&no_trace) && was_begun(operation, node));
+    let no_trace = no_trace.into_iter().collect();
     Reconciled {
         operation: operation.id,
         workflow: operation.plan.workflow.clone(),
@@ -258,7 +272,7 @@ fn compare(operation: &Operation, folders: Folders) -> Reconciled {
 
 /// Whether a job of a node was begun on the machine that its slot has now, as far as the journal knows.
 fn was_begun(operation: &Operation, node: &Node) -> bool {
-    let here = operation.runs_at(node).and_then(|slot| operation.hosts.get(slot));
+    let host = operation.runs_at(node).and_then(|slot| operation.hosts.get(slot));
     let ran = match &node.state {
         NodeState::Running { .. } | NodeState::Indeterminate { .. } | NodeState::Succeeded(_) => true,
         NodeState::Failed { failure, .. } | NodeState::Backoff { failure, .. } => {
@@ -266,5 +280,7 @@ fn was_begun(operation: &Operation, node: &Node) -> bool {
         }
         _ => false,
     };
-    ran && node.attempts > 0 && here.is_some_and(|host| host.generation == node.generation)
+    // What runs from here has one machine only.
+    let same = node.slot.is_none() || host.is_some_and(|host| host.generation == node.generation);
+    ran && node.attempts > 0 && same
 }

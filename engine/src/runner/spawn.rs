@@ -1,5 +1,6 @@
 //! Effects of an operation in hand begin here, each with an executor of its own, and what executors keep is cleaned up.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::call::{self, Call, Work};
 use super::executor::Reporter;
 use super::task::Hand;
 use crate::limits::SWEEP_MS;
-use crate::operation::{Effect, Entry, Event, NodeOutcome, NodeState, Unknown};
+use crate::operation::{CoreScope, Effect, Entry, Event, NodeOutcome, NodeState, Unknown};
 
 impl Hand {
     pub(super) fn spawn(&mut self, effect: Effect, now_ms: u64) {
@@ -22,12 +23,11 @@ impl Hand {
             | Effect::Kill { node, attempt } => (node.clone(), *attempt),
         };
         let task = call::task(self.driver.operation(), &self.context, effect.clone(), now_ms);
-        let source = match &task.call {
-            Ok(Call { work: Some(Work::Copy(copy)), .. }) => Some(&copy.source),
-            Ok(_) | Err(_) => None,
+        let (slot, source) = match &task.call {
+            Ok(Call { slot, work: Some(Work::Copy(copy)), .. }) => (slot.as_ref(), Some(&copy.source)),
+            Ok(call) => (call.slot.as_ref(), None),
+            Err(_) => (None, None),
         };
-        let operation = self.driver.operation();
-        let slot = operation.node(&node).and_then(|node| operation.runs_at(node));
         let on_hosts = self.context.places_at([slot, source]);
         let reporter = Reporter { to: self.report_to.clone(), node: node.clone(), attempt };
         let work = self.shared.executor.perform(Arc::clone(&self.context), task, reporter.clone());
@@ -95,11 +95,16 @@ impl Hand {
             .nodes
             .iter()
             .filter(|node| node.attempts > 0)
-            .filter_map(|node| {
-                let scope = crate::operation::CoreScope { operation: self.driver.operation(), node: Some(node) };
-                let user = self.driver.operation().step_of(node).as_user.as_ref();
-                let user = user.and_then(|user| dsl::eval::render(user, &scope).ok());
-                Some((self.driver.operation().runs_at(node)?.clone(), user.map(|user| user.text.to_string())))
+            .flat_map(|node| {
+                let operation = self.driver.operation();
+                let (scope, step) = (CoreScope { operation, node: Some(node) }, operation.step_of(node));
+                let user = step.as_user.as_ref().and_then(|user| dsl::eval::render(user, &scope).ok());
+                let slots: BTreeSet<_> = [Some(&step.action), step.undo.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|action| call::slot_of(action, operation.runs_at(node)))
+                    .collect();
+                slots.into_iter().map(move |slot| (slot, user.as_ref().map(|user| user.text.to_string())))
             })
             .collect();
         // Of an operation that was abandoned something may still be at work in its folders.

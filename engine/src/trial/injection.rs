@@ -56,7 +56,7 @@ impl Injection {
         match step.action {
             Action::Gate { .. } => [vec![Injection::Rejected], crash(&ends)].concat(),
             // It has no effect, and looks again whatever happens to its host.
-            Action::Wait { .. } => {
+            Action::Wait { .. } | Action::Facts => {
                 let timeout = Injection::Error { class: FailureClass::Timeout, effect: false };
                 [vec![timeout], crash(&[&ends[..], &[Moment::Running]].concat())].concat()
             }
@@ -67,7 +67,19 @@ impl Injection {
             | Action::Copy(_) => [errors(step), crash(&all), reboots.to_vec()].concat(),
             // That its host restarts, and cannot be reached meanwhile, is what it is there for.
             Action::Reboot { .. } => [errors(step), crash(&all)].concat(),
-            Action::Run { .. } | Action::Shell { .. } | Action::Script { .. } | Action::Restore => {
+            // It says no, or nothing.
+            Action::Assert { .. } => {
+                let error = Injection::Error { class: FailureClass::Other, effect: false };
+                [vec![error], crash(&[&ends[..], &[Moment::Running]].concat())].concat()
+            }
+            Action::Http(_) => [answers(step), crash(&all)].concat(),
+            Action::Notify(_) if step.action.site().is_none() => [answers(step), crash(&all)].concat(),
+            Action::Run { .. }
+            | Action::Shell { .. }
+            | Action::Script { .. }
+            | Action::Local { .. }
+            | Action::Notify(_)
+            | Action::Restore => {
                 let mut injections = [errors(step), vec![Injection::Lost], crash(&all), reboots.to_vec()].concat();
                 // Else it is one more error.
                 if step.retry.times > 1 && retries(step, FailureClass::Timeout) {
@@ -105,6 +117,7 @@ impl Injection {
             Injection::Error { class: FailureClass::Exit(code), effect } => {
                 format!("it fails with exit code {code} {}", so_far(effect))
             }
+            Injection::Error { class: FailureClass::Status(status), .. } => format!("the answer is {status}"),
             Injection::Error { effect, .. } => format!("it fails {}", so_far(effect)),
             Injection::Rejected => "it is rejected".to_owned(),
             Injection::TimedOut => "its timeout ends it when its work is done".to_owned(),
@@ -124,7 +137,7 @@ fn errors(step: &Step) -> Vec<Injection> {
     let mut classes = vec![FailureClass::Connection];
     let codes = step.retry.on.iter().filter_map(|on| match on {
         RetryOn::Exit(codes) => codes.first().copied(),
-        RetryOn::Connection | RetryOn::Timeout | RetryOn::Any => None,
+        RetryOn::Connection | RetryOn::Timeout | RetryOn::Status(_) | RetryOn::Any => None,
     });
     classes.extend(codes.map(FailureClass::Exit));
     // The first code that is no success and that `retry` does not name, so that it is final at once.
@@ -138,6 +151,17 @@ fn errors(step: &Step) -> Vec<Injection> {
     errors.collect()
 }
 
+/// The errors of a request: no connection, and answers that say no – one that `retry` does not mend, and one that it tries again.
+fn answers(step: &Step) -> Vec<Injection> {
+    let retried = step.retry.on.iter().filter_map(|on| match on {
+        RetryOn::Status(statuses) => statuses.first().copied(),
+        RetryOn::Connection | RetryOn::Timeout | RetryOn::Exit(_) | RetryOn::Any => None,
+    });
+    let mut classes: Vec<FailureClass> = retried.map(FailureClass::Status).collect();
+    classes.extend([FailureClass::Connection, FailureClass::Status(403)]);
+    classes.into_iter().map(|class| Injection::Error { class, effect: false }).collect()
+}
+
 fn retries_code(step: &Step, code: i32) -> bool {
     step.retry.on.iter().any(|on| matches!(on, RetryOn::Exit(codes) if codes.contains(&code)))
 }
@@ -149,6 +173,7 @@ pub(super) fn retries(step: &Step, class: FailureClass) -> bool {
         | (RetryOn::Connection, FailureClass::Connection)
         | (RetryOn::Timeout, FailureClass::Timeout) => true,
         (RetryOn::Exit(codes), FailureClass::Exit(code)) => codes.contains(&code),
-        (RetryOn::Connection | RetryOn::Timeout | RetryOn::Exit(_), _) => false,
+        (RetryOn::Status(statuses), FailureClass::Status(status)) => statuses.contains(&status),
+        (RetryOn::Connection | RetryOn::Timeout | RetryOn::Exit(_) | RetryOn::Status(_), _) => false,
     })
 }

@@ -90,6 +90,8 @@ impl<'a> Judge<'a> {
             return Some(format!("`{again}` has succeeded, and is run again"));
         }
         match (&ended.first, injection) {
+            // Of a request that was on its way when the engine died only a person knows.
+            (End::Asks(asked), Injection::Crash(_)) if asked.iter().all(|node| self.is_untraceable(node)) => None,
             (first, Injection::Crash(_)) if *first != End::Completed => {
                 Some(format!("it does not go on by itself: {first}"))
             }
@@ -97,11 +99,17 @@ impl<'a> Judge<'a> {
         }
     }
 
+    fn is_untraceable(&self, node: &NodeId) -> bool {
+        self.plan.steps.iter().any(|step| step.id == node.step && step.action.is_untraceable())
+    }
+
     fn cell(&mut self, step: &Step, node: &NodeId, injection: Injection, ended: &Ended) -> Cell {
         let mine = |undo: bool| ended.began.iter().filter(move |began| began.node == *node && began.undo == undo);
         let over = mine(false).any(|began| began.over);
         match &ended.first {
-            End::Asks(_) => return Cell::Asks,
+            End::Asks(asked) if asked.contains(node) => return Cell::Asks,
+            // Another one is asked about, whose own row says so.
+            End::Asks(_) => return Cell::GoesOn,
             End::RolledBack => {
                 self.left_behind(node, injection, ended);
                 return Cell::RolledBack;
@@ -209,9 +217,11 @@ impl<'a> Judge<'a> {
             ),
         };
         let locks = if step.locks.is_empty() { "" } else { "; until then it keeps its locks" };
-        let what = format!(
-            "its host restarts or is lost while it runs: the operation pauses until a person says what became of it{locks}"
-        );
+        let happens = match step.action.is_untraceable() {
+            true => "no answer to its request is heard",
+            false => "its host restarts or is lost while it runs",
+        };
+        let what = format!("{happens}: the operation pauses until a person says what became of it{locks}");
         self.finding(Verdict::Asks, node, what, why.to_owned(), mend);
     }
 

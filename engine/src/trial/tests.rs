@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, Interrupted, OnFailure, Plan, Probe, Retry, RetryOn, Role, Step};
+use dsl::expr::{Expr, Template};
+use dsl::plan::{
+    Action, Edge, EdgeKind, Interrupted, Method, OnFailure, Plan, Probe, Request, Retry, RetryOn, Role, Step,
+};
+use dsl::value::Value;
 
 use super::{Cell, Report, Trial, Verdict};
 
@@ -54,6 +57,37 @@ fn what_protects_a_step_from_being_repeated() {
     assert_eq!(one(undone), ([Stops, Undone, GoesOn, Undone], Verdict::Safe, 0));
     let asks = Step { probe: probe(), interrupted: Interrupted::Ask, ..step("asks") };
     assert_eq!(one(asks), ([Stops, Asks, GoesOn, Asks], Verdict::Asks, 1));
+}
+
+#[test]
+fn what_runs_from_here_is_tried_like_the_rest() {
+    use Cell::{Asks, GoesOn, NotApplicable, Probed, RunsAgain, Stops};
+    let request = |method| {
+        Action::Http(Request {
+            method,
+            url: Template::literal("http://h/"),
+            headers: Vec::new(),
+            body: None,
+            status: Vec::new(),
+            follow: 0,
+            ca: None,
+        })
+    };
+    let from_here =
+        |action: Action| Step { interrupted: action.default_interrupted(), ..Step::new("here", None, action) };
+    assert_eq!(
+        one(from_here(request(Method::Put))),
+        ([Stops, NotApplicable, RunsAgain, NotApplicable], Verdict::Safe, 0)
+    );
+    let post = || from_here(request(Method::Post));
+    assert_eq!(one(post()), ([Stops, NotApplicable, Asks, NotApplicable], Verdict::Asks, 1));
+    let local = || Action::Local { argv: vec![Template::literal("effect")] };
+    let probed = Step { probe: Some(Probe { action: local() }), ..post() };
+    assert_eq!(one(probed), ([Stops, NotApplicable, Probed, NotApplicable], Verdict::Safe, 0));
+    assert_eq!(one(from_here(local())), ([Stops, Asks, GoesOn, Asks], Verdict::Asks, 1));
+    let condition = Expr::Literal(Value::Bool(true));
+    let assert = Action::Assert { condition, text: Template::literal("wrong") };
+    assert_eq!(one(from_here(assert)), ([Stops, NotApplicable, RunsAgain, NotApplicable], Verdict::Safe, 0));
 }
 
 #[test]

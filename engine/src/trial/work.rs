@@ -22,7 +22,7 @@ impl World<'_> {
             return self.learn(node, attempt, NodeOutcome::AlreadySo);
         }
         let life = self.life;
-        let in_engine = !undo && step.action.is_in_engine();
+        let in_engine = !undo && (step.action.is_in_engine() || step.action.is_untraceable());
         if in_engine {
             self.hosts.note(&node, false);
             self.after(1, Happening::Works { node: node.clone(), attempt, life });
@@ -51,8 +51,12 @@ impl World<'_> {
     /// The effect of what lives in the engine: an upload's file.
     pub(super) fn works(&mut self, node: NodeId, attempt: u32) -> Result<(), String> {
         let disturbs = self.disturbs(&node, false);
-        let waits = self.step(&node).is_some_and(|step| matches!(step.action, Action::Wait { .. }));
-        if waits || matches!(disturbs, Some(Injection::Error { effect: false, .. })) {
+        let without_effect = self.step(&node).is_some_and(|step| match &step.action {
+            Action::Wait { .. } | Action::Assert { .. } | Action::Facts => true,
+            Action::Http(request) => request.method.only_reads(),
+            _ => false,
+        });
+        if without_effect || matches!(disturbs, Some(Injection::Error { effect: false, .. })) {
             return Ok(());
         }
         self.hosts.set(&node, true);
@@ -113,7 +117,9 @@ impl World<'_> {
                 return Some((name.clone(), Value::Secret(crate::vault::out_name(node, 1, name))));
             }
             let given = self.setting.outs.get(&(node.step.clone(), name.clone())).cloned();
-            Some((name.clone(), given.or_else(|| dsl::model_value(&out.ty(), 0))?))
+            let facts = self.step(node).is_some_and(|step| step.action == Action::Facts);
+            let model = || if facts { Some(dsl::host_facts::model()) } else { dsl::model_value(&out.ty(), 0) };
+            Some((name.clone(), given.or_else(model)?))
         });
         NodeOutcome::Succeeded { out: out.collect(), changed: true, output: None }
     }
@@ -125,6 +131,7 @@ pub(super) fn failed(class: FailureClass) -> NodeOutcome {
         FailureClass::Connection => "the model host cannot be reached".to_owned(),
         FailureClass::Timeout => "it took too long".to_owned(),
         FailureClass::Exit(code) => format!("exit code {code}"),
+        FailureClass::Status(status) => format!("the answer is {status}"),
         FailureClass::ProbeUnknown => "the probe gave no answer".to_owned(),
         FailureClass::Other => "it was ended".to_owned(),
     };

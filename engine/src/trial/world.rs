@@ -268,7 +268,7 @@ impl<'a> World<'a> {
                     plan: String::new(),
                     workflow: plan.workflow.clone(),
                     by: person::REQUESTER.to_owned(),
-                    hosts: slots.map(|slot| (slot, HostRecord { generation: 1, reach: ReachRecord::Local })).collect(),
+                    hosts: slots.map(|slot| (slot, HostRecord::first(ReachRecord::Local))).collect(),
                     // Nobody else is there who could hold them.
                     locks: Vec::new(),
                 },

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dsl::eval::render;
-use dsl::plan::{Action, EdgeKind, Plan};
+use dsl::eval::{eval, render};
+use dsl::expr::Expr;
+use dsl::plan::{Action, EdgeKind, Group, Plan};
+use dsl::value::Value;
 use engine::operation::{
     CoreScope, Entry, Event, Life, Node, NodeId, NodeState, Operation, Skip, Undo, UndoSkip, replay,
 };
@@ -170,7 +172,9 @@ fn batch_has_room(plan: &Plan, operation: &Operation, journal: &[Entry], node: &
         nodes.iter().any(|node| begun.contains(&node.id)) && !nodes.iter().all(|node| over(&node.state))
     });
     let entered = slots.iter().filter(|slot| of(slot).iter().any(|node| begun.contains(&node.id))).count();
-    let inside = inside.count();
+    let inside: Vec<&String> = inside.collect();
+    passes_by_text(operation, group, node, &inside, &|slot| of(slot).iter().all(|node| over(&node.state)))?;
+    let inside = inside.len();
     let largest = group.sizes.iter().copied().max().unwrap_or(u32::MAX) as usize;
     if inside > largest {
         return Err(format!("{} begins as one of {inside} hosts in a group of batches {:?}", node.id, group.sizes));
@@ -182,6 +186,36 @@ fn batch_has_room(plan: &Plan, operation: &Operation, journal: &[Entry], node: &
         return Err(format!("{} begins behind a gate that is not open", node.id));
     }
     Ok(())
+}
+
+/// The host is one that the role's `where` lets pass; all that are inside have its text in common, and all of texts that come
+/// before have left.
+fn passes_by_text(
+    operation: &Operation,
+    group: &Group,
+    node: &Node,
+    inside: &[&String],
+    left: &dyn Fn(&String) -> bool,
+) -> Result<(), String> {
+    let ask = |expr: &Option<Expr>, slot: &String| {
+        let node = operation.nodes.iter().find(|node| node.slot.as_ref() == Some(slot));
+        expr.as_ref().and_then(|expr| eval(expr, &CoreScope { operation, node }).ok())
+    };
+    let passes = |slot: &String| ask(&group.filter, slot) != Some(Value::Bool(false));
+    let text = |slot: &String| ask(&group.by, slot);
+    let own = &node.id.key;
+    if !passes(own) {
+        return Err(format!("{} begins where the role's `where` is false", node.id));
+    }
+    if let Some(other) = inside.iter().find(|slot| text(slot) != text(own)) {
+        return Err(format!("{} begins while {other} of another text is inside", node.id));
+    }
+    let slots = operation.plan.roles[&group.role].slots.iter().filter(|slot| passes(slot));
+    let before: Vec<_> = slots.clone().map(text).take_while(|text_| *text_ != text(own)).collect();
+    match slots.clone().find(|slot| group.by.is_some() && before.contains(&text(slot)) && !left(slot)) {
+        Some(other) => Err(format!("{} begins before {other}, whose text comes first, has left", node.id)),
+        None => Ok(()),
+    }
 }
 
 fn was_expanded(journal: &[Entry], step: &str) -> bool {
@@ -221,7 +255,7 @@ pub fn ended(op: usize, operation: &Operation, journal: &[Entry], hosts: &Hosts,
         operation.nodes.iter().map(|node| (node.id.to_string(), node.state.word())).collect();
     for node in &operation.nodes {
         let step = operation.step_of(node);
-        let runs_jobs = !matches!(step.action, Action::Wait { .. } | Action::Gate { .. });
+        let runs_jobs = !matches!(step.action, Action::Wait { .. } | Action::Gate { .. } | Action::Assert { .. });
         let told = said_by_a_person(journal, &node.id);
         let (body, has_undo) = (step.finally.is_none(), step.undo.is_some());
         match (&operation.life, &node.state) {

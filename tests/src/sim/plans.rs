@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use dsl::expr::{Binary, Expr, Template};
+use dsl::expr::{Binary, Expr, HostProperty, Template};
 use dsl::plan::{
     Action, Edge, EdgeKind, EdgeOrigin, Group, Interrupted, OnFailure, OnState, Otherwise, Plan, Probe, Retry, RetryOn,
     Role, Step, Until,
 };
 use dsl::value::Value;
+use engine::operation::{HostRecord, ReachRecord};
 use fastrand::Rng;
 
 /// The names of locks that steps of all plans share.
@@ -27,12 +28,15 @@ pub fn random(rng: &mut Rng) -> Plan {
         let step = match rng.u8(0..10) {
             0 => gate(rng, index, &plan.steps),
             1 => each(rng, index, &plan.steps),
+            2 => here(rng, index, &plan.steps),
             _ => step(rng, index, &plan.steps, None),
         };
         plan.steps.push(step);
     }
     if rng.u8(0..3) == 0 {
         group(rng, &mut plan);
+        // By numbers of its own, so that a seed goes on as it did.
+        per_host(&mut rng.clone(), &mut plan);
     }
     let body = plan.steps.len();
     if rng.u8(0..3) == 0 {
@@ -129,6 +133,19 @@ fn gate(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
     Step { needs: needs(rng, None, None, before, 0), ..Step::new(format!("s{index}"), None, action) }
 }
 
+/// A step from here: one node, on no host of the plan's.
+fn here(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
+    let needs = needs(rng, None, None, before, 0);
+    let step = |action| Step { needs, ..Step::new(format!("s{index}"), None, action) };
+    if rng.bool() {
+        let condition = Expr::Literal(Value::Bool(true));
+        return step(Action::Assert { condition, text: Template::literal("wrong") });
+    }
+    let local = || Action::Local { argv: vec![Template::literal("effect")] };
+    let step = policies(rng, step(local()));
+    Step { probe: step.probe.map(|_| Probe { action: local(), always: false }), undo: step.undo.map(|_| local()), ..step }
+}
+
 /// A step for each element of a list: one that stands there, one that a step puts out, or one that cannot be told.
 fn each(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
     let text = |text: &str| Value::Text(text.to_owned());
@@ -172,7 +189,37 @@ fn group(rng: &mut Rng, plan: &mut Plan) {
         pause_ms: if rng.bool() { 0 } else { rng.u64(1_000..20_000) },
         stop_after: rng.bool().then(|| rng.u32(1..3)),
         gate,
+        filter: None,
+        by: None,
     });
+}
+
+/// The name of a label.
+const ZONE: &str = "zone";
+
+/// A host with labels that follow from its name.
+pub fn host(slot: &str) -> HostRecord {
+    let zone = (slot.bytes().map(u32::from).sum::<u32>() % 2).to_string();
+    HostRecord { labels: BTreeMap::from([(ZONE.to_owned(), zone)]), ..HostRecord::first(ReachRecord::Local) }
+}
+
+/// A `where` of the role, and a `by` of the batch.
+fn per_host(rng: &mut Rng, plan: &mut Plan) {
+    let text = |text: &str| Box::new(Expr::Literal(Value::Text(text.to_owned())));
+    let zone = || Box::new(Expr::Index(Box::new(Expr::Host(HostProperty::Labels)), text(ZONE)));
+    let not = |what: Box<Expr>, of: &str| Expr::Binary(Binary::NotEqual, what, text(of));
+    if rng.u8(0..3) == 0 {
+        let filter = if rng.bool() { not(zone(), "1") } else { not(Box::new(Expr::Host(HostProperty::Name)), "a0") };
+        for step in plan.steps.iter_mut().filter(|step| step.role.as_deref() == Some("many")) {
+            let own = step.when.take();
+            step.when = Some(match own {
+                Some(own) => Expr::Binary(Binary::And, Box::new(filter.clone()), Box::new(own)),
+                None => filter.clone(),
+            });
+        }
+        plan.groups[0].filter = Some(filter);
+    }
+    plan.groups[0].by = rng.bool().then(|| *zone());
 }
 
 fn finally(rng: &mut Rng, plan: &mut Plan, body: usize) {

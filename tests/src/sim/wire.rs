@@ -18,7 +18,7 @@ impl World {
 
     pub fn waits(&self, op: usize, node: &NodeId) -> bool {
         let step = self.ops[op].plan.steps.iter().find(|step| step.id == node.step);
-        step.is_some_and(|step| matches!(step.action, Action::Wait { .. }))
+        step.is_some_and(|step| matches!(step.action, Action::Wait { .. } | Action::Assert { .. }))
     }
 
     /// The host of a node.

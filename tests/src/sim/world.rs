@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use dsl::plan::Plan;
 use engine::operation::{
-    Activity, Driver, Entry, Event, HostRecord, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, ReachRecord,
-    World as Handed,
+    Activity, Driver, Entry, Event, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, World as Handed,
 };
 use fastrand::Rng;
 use uuid::Uuid;
@@ -347,7 +346,7 @@ impl World {
                 plan: "sha256:0".to_owned(),
                 workflow: "simulated".to_owned(),
                 by: "simulation".to_owned(),
-                hosts: hosts.map(|slot| (slot, HostRecord { generation: 1, reach: ReachRecord::Local })).collect(),
+                hosts: hosts.map(|slot| (slot.clone(), plans::host(&slot))).collect(),
                 locks: self.ops[op].locks.clone(),
             },
         }

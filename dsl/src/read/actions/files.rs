@@ -99,6 +99,12 @@ pub(super) fn data(node: &Node, field: &str, reader: &mut Reader) -> Option<Datu
     datum(node, field, 0, &mut left, reader)
 }
 
+/// Reads whatever is written as data: a map, a list, a single value.
+pub(super) fn any_data(node: &Node, field: &str, reader: &mut Reader) -> Option<DatumDecl> {
+    let mut left = limits::DATA_ENTRIES;
+    datum(node, field, 0, &mut left, reader)
+}
+
 fn datum(node: &Node, field: &str, depth: usize, left: &mut usize, reader: &mut Reader) -> Option<DatumDecl> {
     if depth > limits::DATA_NESTING {
         let message = format!("`{field}` has more than {} maps and lists inside each other", limits::DATA_NESTING);

@@ -140,7 +140,8 @@ fn is(text: &str, data: &Data) -> bool {
     serde_json::from_str::<Value>(text).is_ok_and(|value| value == plain(data))
 }
 
-pub(super) fn plain(data: &Data) -> Value {
+/// Data as a value of JSON.
+pub(crate) fn plain(data: &Data) -> Value {
     match data {
         Data::Null => Value::Null,
         Data::Bool(b) => Value::from(*b),

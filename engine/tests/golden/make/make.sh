@@ -92,6 +92,8 @@ resume again --from first
 here waits
 "$anneal" cancel "$(id_of waits)" --rollback --reason "changed my mind" || echo "waits: exit code $?"
 here late
+# shellcheck disable=SC2086
+"$anneal" run "$here/facts.ron" $three || echo "facts: exit code $?"
 killed given-up
 "$anneal" pause "$(id_of given-up)" --reason "wait" &
 # shellcheck disable=SC2016
