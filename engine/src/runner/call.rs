@@ -1,21 +1,25 @@
 //! A call: one attempt of a node with every template rendered, secrets in place. It lives in memory only.
 
+mod files;
+mod scope;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
 use dsl::expr::{HostProperty, Template};
-use dsl::plan::{Action, Datum, FileContent, FileSpec, Out, Patch, Plan, Step, Until, UploadFrom};
-use dsl::value::{FileRef, SecretRef, Value};
+use dsl::plan::{Action, Out, Plan, Step, Until};
+use dsl::value::FileRef;
 use store::Secret;
 
 use super::context::Context;
 use crate::action;
-use crate::action::patch::{FileToPatch, Patch as RenderedPatch, lines::Lines};
+use crate::action::patch::FileToPatch;
+use crate::error::Error;
 use crate::host::{Job, JobId, Program, Supervise};
 use crate::operation::{CoreScope, Effect, Failure, FailureClass, NodeId, Operation};
-use crate::vault::Vault;
+
+pub(crate) use scope::EdgeScope;
 
 /// What an executor is given.
 #[derive(Debug)]
@@ -142,55 +146,22 @@ pub enum Ready {
     },
 }
 
-/// The edge's scope: the core's, with the secrets.
-struct EdgeScope<'a> {
-    core: CoreScope<'a>,
-    vault: &'a Vault,
-}
-
-impl Scope for EdgeScope<'_> {
-    fn input(&self, name: &str) -> Value {
-        self.core.input(name)
-    }
-    fn out(&self, step: usize, name: &str) -> Value {
-        self.core.out(step, name)
-    }
-    fn step_state(&self, step: usize) -> Value {
-        self.core.step_state(step)
-    }
-    fn host(&self, property: HostProperty) -> Value {
-        self.core.host(property)
-    }
-    fn role(&self, role: &str, property: HostProperty) -> Value {
-        self.core.role(role, property)
-    }
-    fn operation_id(&self) -> Value {
-        self.core.operation_id()
-    }
-    fn operation_started_at(&self) -> Value {
-        self.core.operation_started_at()
-    }
-    fn operation_state(&self) -> Value {
-        self.core.operation_state()
-    }
-    fn operation_failure(&self) -> Value {
-        self.core.operation_failure()
-    }
-    fn each(&self) -> Value {
-        self.core.each()
-    }
-    fn secret(&self, name: &SecretRef) -> Option<String> {
-        self.vault.get(name).map(|secret| secret.expose().to_owned())
-    }
-}
-
 /// The task of an effect.
 pub(super) fn task(operation: &Operation, context: &Context, effect: Effect, now_ms: u64) -> Task {
-    let call = call(operation, context, &effect, now_ms);
+    let core = CoreScope { operation, node: operation.node(effect.node()) };
+    let scope = EdgeScope { core, vault: &context.vault };
+    let call = call(operation, &scope, context, &effect, now_ms);
     Task { effect, call }
 }
 
-fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) -> Result<Call, Failure> {
+/// The call of an effect, with the scope of its node.
+pub(crate) fn call(
+    operation: &Operation,
+    scope: &dyn Scope,
+    assets: &dyn Assets,
+    effect: &Effect,
+    now_ms: u64,
+) -> Result<Call, Failure> {
     // Which of the two is rendered: what is not needed cannot keep an effect from being carried out.
     let (node, attempt, undo, asks, works) = match effect {
         Effect::Do { node, attempt } => (node, *attempt, false, true, true),
@@ -203,19 +174,13 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     let step = operation.step_of(known);
     let gone = Duration::from_millis(now_ms.saturating_sub(known.started_ms));
     let timeout = Duration::from_millis(step.timeout_ms);
-    let core = CoreScope { operation, node: Some(known) };
-    let renderer = Renderer {
-        scope: EdgeScope { core, vault: &context.vault },
-        plan: &operation.plan,
-        step,
-        context,
-        job: JobId { operation: operation.id, node: file_name(node, known.incarnation, undo), attempt },
-    };
+    let job = JobId { operation: operation.id, node: file_name(node, known.incarnation, undo), attempt };
+    let renderer = Renderer { scope, plan: &operation.plan, step, assets, job };
     for lock in step.locks.iter().filter(|_| works) {
         renderer.text("a lock", lock)?;
     }
     if let (Some(when), true) = (&step.when, works) {
-        eval(when, &renderer.scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
+        eval(when, scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
     }
     let action = match (undo, &step.undo) {
         (false, _) => &step.action,
@@ -230,7 +195,7 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
             Some(probe) if asks => Some(renderer.job(&probe.action, Supervise::Never)?),
             _ => None,
         },
-        work: if works { Some(renderer.work(action, known.slot.as_deref())?) } else { None },
+        work: if works { Some(renderer.work(action)?) } else { None },
         may_run: known
             .may_run
             .iter()
@@ -252,17 +217,30 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     })
 }
 
-struct Renderer<'a> {
-    scope: EdgeScope<'a>,
+/// Where the bytes of a workflow's scripts and files are.
+pub(crate) trait Assets {
+    /// Those of one, as they were when the plan was compiled (D3).
+    fn asset(&self, path: &str) -> Result<Vec<u8>, Error>;
+}
+
+impl Assets for Context {
+    fn asset(&self, path: &str) -> Result<Vec<u8>, Error> {
+        Context::asset(self, path)
+    }
+}
+
+/// Renders what one node asks for.
+pub(crate) struct Renderer<'a> {
+    scope: &'a dyn Scope,
     plan: &'a Plan,
     step: &'a Step,
-    context: &'a Context,
+    assets: &'a dyn Assets,
     job: JobId,
 }
 
 impl Renderer<'_> {
     fn text(&self, what: &str, template: &Template) -> Result<String, Failure> {
-        match render(template, &self.scope) {
+        match render(template, self.scope) {
             Ok(rendered) => Ok(rendered.text.to_string()),
             Err(error) => Err(other(format!("{what} cannot be evaluated: {error}"))),
         }
@@ -277,59 +255,6 @@ impl Renderer<'_> {
             Some(user) if user.is_empty() => Err(other("`as_user` is empty here".to_owned())),
             user => Ok(user),
         }
-    }
-
-    /// Under which name a node's backups lie on its host: the same in every attempt, for an undo too.
-    fn keep(&self) -> String {
-        read_file_name(&self.job.node).2.to_owned()
-    }
-
-    fn file(&self, file: &FileSpec) -> Result<FileToWrite, Failure> {
-        let to = self.absolute("`to`", &file.to)?;
-        let content = match &file.content {
-            FileContent::Text(text) => self.text(&format!("the content of `{to}`"), text)?,
-            FileContent::Jinja { asset, vars } => self.jinja(asset, vars)?,
-        };
-        let name = |what: &str, name: &Option<Template>| name.as_ref().map(|name| self.text(what, name)).transpose();
-        Ok(FileToWrite {
-            mode: file.mode(),
-            owner: name("`owner`", &file.owner)?,
-            group: name("`group`", &file.group)?,
-            keep: file.backup.then(|| self.keep()),
-            content: Secret::from(content),
-            to,
-        })
-    }
-
-    fn patch(&self, patch: &Patch) -> Result<RenderedPatch, Failure> {
-        Ok(match patch {
-            Patch::Json { merge } => RenderedPatch::Json(self.data(merge)?),
-            Patch::Toml { merge } => RenderedPatch::Toml(self.data(merge)?),
-            Patch::Yaml { merge } => RenderedPatch::Yaml(self.data(merge)?),
-            Patch::Lines { ensure, absent, replace } => RenderedPatch::Lines(Lines {
-                ensure: self.texts("a line", ensure)?,
-                absent: self.texts("a line", absent)?,
-                replace: replace
-                    .iter()
-                    .map(|replace| Ok((replace.pattern.clone(), self.text("a line", &replace.with)?)))
-                    .collect::<Result<_, Failure>>()?,
-            }),
-        })
-    }
-
-    fn data(&self, entries: &[(String, Datum)]) -> Result<Vec<(String, Data)>, Failure> {
-        let entry = |(name, datum): &(String, Datum)| match dsl::data::evaluate(datum, &self.scope) {
-            Ok(value) => Ok((name.clone(), value)),
-            Err(error) => Err(other(format!("`{name}` cannot be evaluated: {error}"))),
-        };
-        entries.iter().map(entry).collect()
-    }
-
-    fn jinja(&self, asset: &str, vars: &[(String, Datum)]) -> Result<String, Failure> {
-        let values = self.data(vars)?;
-        let text = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
-        let text = String::from_utf8(text).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
-        dsl::jinja::render(&text, values).map_err(|why| other(format!("the template `{asset}` gives nothing: {why}")))
     }
 
     fn files(&self) -> BTreeMap<String, Result<String, Failure>> {
@@ -354,7 +279,7 @@ impl Renderer<'_> {
             Action::Run { argv } => Program::Argv(self.texts("an argument", argv)?),
             Action::Shell { text } => Program::Shell(text.clone()),
             Action::Script { asset, args } => {
-                let bytes = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
+                let bytes = self.assets.asset(asset).map_err(|error| other(error.to_string()))?;
                 let text = String::from_utf8(bytes).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
                 Program::Script { text, args: self.texts("an argument", args)? }
             }
@@ -394,7 +319,7 @@ impl Renderer<'_> {
         })
     }
 
-    fn work(&self, action: &Action, slot: Option<&str>) -> Result<Work, Failure> {
+    fn work(&self, action: &Action) -> Result<Work, Failure> {
         Ok(match action {
             Action::WriteFiles { files } => {
                 Work::Write(files.iter().map(|file| self.file(file)).collect::<Result<_, _>>()?)
@@ -413,7 +338,7 @@ impl Renderer<'_> {
                 Work::Upload { from: self.upload(from)?, to: self.absolute("`to`", to)?, mode: *mode }
             }
             Action::Wait { until, within_ms, every_ms } => Work::Wait {
-                until: self.until(until, slot)?,
+                until: self.until(until)?,
                 within: Duration::from_millis(*within_ms),
                 every: Duration::from_millis(*every_ms),
             },
@@ -421,28 +346,13 @@ impl Renderer<'_> {
         })
     }
 
-    fn upload(&self, from: &UploadFrom) -> Result<UploadSource, Failure> {
-        match from {
-            UploadFrom::Asset(path) => Ok(UploadSource::Asset {
-                bytes: self.context.asset(path).map_err(|error| other(error.to_string()))?,
-                sha256: self.plan.assets.get(path).map(|asset| asset.sha256.clone()).unwrap_or_default(),
-            }),
-            UploadFrom::File(expr) => match eval(expr, &self.scope) {
-                Ok(Value::File(file)) => Ok(UploadSource::File(file)),
-                Ok(value) => Err(other(format!("`from` is {}, not a file", value.kind()))),
-                Err(error) => Err(other(format!("`from` cannot be evaluated: {error}"))),
-            },
-        }
-    }
-
-    fn until(&self, until: &Until, slot: Option<&str>) -> Result<Ready, Failure> {
+    fn until(&self, until: &Until) -> Result<Ready, Failure> {
         Ok(match until {
             Until::Ssh => Ready::Ssh,
             Until::Tcp { port } => {
                 let text = self.text("`port`", port)?;
                 let port = text.parse().map_err(|_| other(format!("`{text}` is no TCP port")))?;
-                let address = slot.and_then(|slot| self.scope.core.operation.hosts.get(slot));
-                let address = address.map(|host| host.address().to_owned());
+                let address = self.scope.host(HostProperty::Address).to_text();
                 Ready::Tcp { address: address.unwrap_or_default(), port }
             }
             Until::Http { url, status } => Ready::Http { url: self.text("`url`", url)?, status: status.clone() },
@@ -488,7 +398,7 @@ pub(crate) fn plain_name(node: &NodeId) -> String {
     format!("{step}.{hex}")
 }
 
-pub(super) fn other(message: String) -> Failure {
+pub(crate) fn other(message: String) -> Failure {
     Failure { class: FailureClass::Other, message, hint: None }
 }
 
