@@ -17,6 +17,7 @@ mod error;
 mod exec;
 mod handle;
 mod idle;
+mod inspect;
 mod job_script;
 mod job_wire;
 mod jobs;
@@ -35,6 +36,7 @@ mod upload;
 
 pub use error::{Error, ErrorKind};
 pub use handle::Host;
+pub use inspect::{Inspected, There};
 pub use jobs::Begun;
 pub use known_hosts::KnownHosts;
 pub use live::{Live, Progress};

@@ -22,12 +22,10 @@ pub async fn wait(host: &Host, until: &Ready, within: Duration, every: Duration,
     let deadline = Instant::now() + within;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let look = timeout(left.min(ONE_LOOK).max(Duration::from_millis(1)), look(host, until)).await;
-        let seen = match look {
-            Ok(Ok(())) => return NodeOutcome::Succeeded { out: Default::default(), output: None },
-            Ok(Err(Look::Never(failure))) => return NodeOutcome::Failed { failure, output: None },
-            Ok(Err(Look::NotYet(seen))) => seen,
-            Err(_) => "no answer".to_owned(),
+        let seen = match look_once(host, until, left.max(Duration::from_millis(1))).await {
+            Ok(()) => return NodeOutcome::Succeeded { out: Default::default(), output: None },
+            Err(Look::Never(failure)) => return NodeOutcome::Failed { failure, output: None },
+            Err(Look::NotYet(seen)) => seen,
         };
         live.output(Stream::Stderr, format!("not yet: {seen}\n").as_bytes());
         if Instant::now() + every >= deadline {
@@ -42,9 +40,20 @@ pub async fn wait(host: &Host, until: &Ready, within: Duration, every: Duration,
     }
 }
 
-enum Look {
+/// Why it is not so.
+pub(crate) enum Look {
+    /// It may become so.
     NotYet(String),
+    /// It never will.
     Never(Failure),
+}
+
+/// One look, which takes no longer than a look may, or than this.
+pub(crate) async fn look_once(host: &Host, until: &Ready, most: Duration) -> Result<(), Look> {
+    match timeout(most.min(ONE_LOOK), look(host, until)).await {
+        Ok(seen) => seen,
+        Err(_) => Err(Look::NotYet("no answer".to_owned())),
+    }
 }
 
 async fn look(host: &Host, until: &Ready) -> Result<(), Look> {

@@ -20,7 +20,7 @@ pub struct CoreScope<'a> {
 /// What a node sees of a step.
 enum Seen<'a> {
     /// Of its own role or `each`, or of a step with one node: that node.
-    One(&'a NodeState),
+    One(&'a Node),
     /// Of another role or `each`: all of them, by key.
     Many(&'a [Node]),
     /// There is none.
@@ -36,6 +36,15 @@ impl<'a> CoreScope<'a> {
         }
     }
 
+    /// The nodes of a step that are read where its output or state is.
+    pub(crate) fn nodes_read(&self, step: usize) -> &'a [Node] {
+        match self.seen(step) {
+            Seen::One(node) => std::slice::from_ref(node),
+            Seen::Many(nodes) => nodes,
+            Seen::Nothing => &[],
+        }
+    }
+
     fn seen(&self, step: usize) -> Seen<'a> {
         let plan = &self.operation.plan;
         let Some(of) = plan.steps.get(step) else { return Seen::Nothing }; // A plan from outside may name anything.
@@ -46,10 +55,10 @@ impl<'a> CoreScope<'a> {
         let one = of.role.as_ref().is_none_or(|role| plan.roles.get(role).is_some_and(|role| role.one));
         match own {
             Some(own) => match nodes.iter().find(|node| node.id.key == own.id.key) {
-                Some(node) => Seen::One(&node.state),
+                Some(node) => Seen::One(node),
                 None => Seen::Nothing,
             },
-            None if of.each.is_none() && one => nodes.first().map_or(Seen::Nothing, |node| Seen::One(&node.state)),
+            None if of.each.is_none() && one => nodes.first().map_or(Seen::Nothing, Seen::One),
             None => Seen::Many(nodes),
         }
     }
@@ -72,7 +81,7 @@ impl Scope for CoreScope<'_> {
 
     fn out(&self, step: usize, name: &str) -> Value {
         match self.seen(step) {
-            Seen::One(state) => out_of(state, name),
+            Seen::One(node) => out_of(&node.state, name),
             Seen::Many(nodes) => {
                 let given = nodes.iter().map(|node| (node.id.key.clone(), out_of(&node.state, name)));
                 Value::Record(given.filter(|(_, value)| *value != Value::None).collect())
@@ -83,7 +92,7 @@ impl Scope for CoreScope<'_> {
 
     fn step_state(&self, step: usize) -> Value {
         match self.seen(step) {
-            Seen::One(state) => Value::Text(state.word().to_owned()),
+            Seen::One(node) => Value::Text(node.state.word().to_owned()),
             Seen::Many(_) | Seen::Nothing => Value::None,
         }
     }

@@ -231,11 +231,16 @@ impl Assets for Context {
 
 /// Renders what one node asks for.
 pub(crate) struct Renderer<'a> {
-    scope: &'a dyn Scope,
-    plan: &'a Plan,
-    step: &'a Step,
-    assets: &'a dyn Assets,
-    job: JobId,
+    /// What its expressions see.
+    pub scope: &'a dyn Scope,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Its step.
+    pub step: &'a Step,
+    /// Where scripts and files are.
+    pub assets: &'a dyn Assets,
+    /// Its name on the host.
+    pub job: JobId,
 }
 
 impl Renderer<'_> {

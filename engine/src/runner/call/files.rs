@@ -17,7 +17,7 @@ impl Renderer<'_> {
         read_file_name(&self.job.node).2.to_owned()
     }
 
-    pub(super) fn file(&self, file: &FileSpec) -> Result<FileToWrite, Failure> {
+    pub(crate) fn file(&self, file: &FileSpec) -> Result<FileToWrite, Failure> {
         let to = self.absolute("`to`", &file.to)?;
         let content = match &file.content {
             FileContent::Text(text) => self.text(&format!("the content of `{to}`"), text)?,
@@ -34,7 +34,7 @@ impl Renderer<'_> {
         })
     }
 
-    pub(super) fn patch(&self, patch: &Patch) -> Result<RenderedPatch, Failure> {
+    pub(crate) fn patch(&self, patch: &Patch) -> Result<RenderedPatch, Failure> {
         Ok(match patch {
             Patch::Json { merge } => RenderedPatch::Json(self.data(merge)?),
             Patch::Toml { merge } => RenderedPatch::Toml(self.data(merge)?),
