@@ -22,9 +22,8 @@ pub async fn run(plan: &Plan, global: &Global) -> Result<u8, Problem> {
         home: std::env::home_dir(),
     };
     let mut stop = Stop::new()?;
-    let report = tokio::select! {
-        report = preview.run() => report?,
-        () = stop.asked() => return Err(Problem::failed("stopped before all hosts had answered; nothing was changed")),
+    let Some(report) = preview.run(stop.asked()).await? else {
+        return Err(Problem::failed("stopped before all hosts had answered; nothing was changed"));
     };
     if global.json {
         put_json(&report)?;

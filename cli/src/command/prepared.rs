@@ -6,7 +6,7 @@ use engine::HostSpec;
 
 use super::check;
 use crate::args::{Global, With};
-use crate::report::Problem;
+use crate::report::{Problem, say};
 use crate::{files, given, inputs_file, inventory};
 
 /// What an operation is created from.
@@ -57,5 +57,22 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
     let mut secrets: BTreeMap<String, String> =
         everything.secrets.into_iter().map(|(name, text)| (name, text.to_string())).collect();
     secrets.extend(compiled.secrets.into_iter().map(|(name, text)| (name.0, text.into_exposed())));
+    warn_of_short_secrets(&secrets);
     Ok(Some(Prepared { plan: compiled.plan, assets: compiled.assets, hosts: everything.hosts, secrets }))
+}
+
+/// Short secrets cannot be told from ordinary words in output (D9).
+fn warn_of_short_secrets(secrets: &BTreeMap<String, String>) {
+    let short: Vec<&str> = secrets
+        .iter()
+        .filter(|(_, text)| text.len() < engine::limits::FILTERED_SECRET_BYTES)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !short.is_empty() {
+        let least = engine::limits::FILTERED_SECRET_BYTES;
+        say(&format!(
+            "warning: shorter than {least} bytes, so not filtered out of what programs write: {}",
+            short.join(", ")
+        ));
+    }
 }

@@ -1,20 +1,17 @@
 //! `anneal run FILE|NAME`: compile, create the operation, and watch it.
 
-use std::collections::BTreeMap;
-
 use server::CreateRequest;
 
 use super::by;
 use super::prepared::{self, Prepared};
 use crate::args::{Global, Run};
-use crate::report::{OK, Problem, USAGE, put, put_json, say};
+use crate::report::{OK, Problem, USAGE, put, put_json};
 use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
 
 pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let Some(prepared) = prepared::prepare(&run.with, global)? else { return Ok(USAGE) };
     let Prepared { plan, assets, hosts, secrets } = prepared;
-    warn_of_short_secrets(&secrets);
     let assets = assets.into_iter().map(|(path, bytes)| (path, data_encoding::BASE64.encode(&bytes))).collect();
     let id = uuid::Uuid::now_v7();
     let request = CreateRequest {
@@ -35,20 +32,4 @@ pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Resul
         return if global.json { put_json(&view).map(|()| OK) } else { put(&id.to_string()).map(|()| OK) };
     }
     watch::watch(Watched { id, after: 0, by: by(), goal: Goal::Completes }, global, session).await
-}
-
-/// Short secrets cannot be told from ordinary words in output (D9).
-fn warn_of_short_secrets(secrets: &BTreeMap<String, String>) {
-    let short: Vec<&str> = secrets
-        .iter()
-        .filter(|(_, text)| text.len() < engine::limits::FILTERED_SECRET_BYTES)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if !short.is_empty() {
-        let least = engine::limits::FILTERED_SECRET_BYTES;
-        say(&format!(
-            "warning: shorter than {least} bytes, so not filtered out of what programs write: {}",
-            short.join(", ")
-        ));
-    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, Semaphore};
@@ -33,11 +34,19 @@ pub(super) struct Asking {
     pub hosts: HashMap<String, Asked>,
     pub redactor: Redactor,
     pub permits: Semaphore,
+    /// Nothing more is asked.
+    ended: AtomicBool,
 }
 
 impl Asking {
     pub fn new(hosts: HashMap<String, Asked>, redactor: Redactor) -> Asking {
-        Asking { hosts, redactor, permits: Semaphore::new(EXECUTORS) }
+        Asking { hosts, redactor, permits: Semaphore::new(EXECUTORS), ended: AtomicBool::new(false) }
+    }
+
+    /// Asks nothing more, and ends what is being asked: no probe is left at work on a host.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.hosts.values().for_each(|asked| asked.host.end_questions());
     }
 
     /// What is learnt about a node. Its texts hold no secret.
@@ -46,6 +55,9 @@ impl Asking {
         let Some(asked) = host else { return Learnt::Reached };
         // The semaphores are never closed.
         let _permits = (asked.places.acquire().await.ok(), self.permits.acquire().await.ok());
+        if self.ended.load(Ordering::Relaxed) {
+            return Learnt::NoAnswer(failure::other("it was ended"));
+        }
         let learnt = match self.learn(asked, question).await {
             Ok(learnt) => learnt,
             Err(failure) => Learnt::NoAnswer(failure),

@@ -150,3 +150,118 @@ fn lines(old: &str, new: &str, tainted: Option<&[bool]>, redactor: &Redactor) ->
     }
     Content::Lines { difference: shown }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use store::Secret;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::host::{Content as From, JobId, Rules};
+    use crate::vault::Vault;
+
+    const SECRET: &str = "canary-4711-secret";
+
+    fn there(text: &[u8], mode: u32) -> There {
+        There::File(Inspected {
+            mode,
+            owner: "root".to_owned(),
+            group: "root".to_owned(),
+            size_bytes: text.len() as u64,
+            sha256: Some(store::Digest::of(text).hex()),
+            bytes: Some(text.to_vec()),
+        })
+    }
+
+    fn told(was: &There, text: &[u8], shade: &Shade<String>) -> FileChange {
+        let upload = Upload {
+            id: JobId { operation: Uuid::nil(), node: "a".to_owned(), attempt: 1 },
+            from: From::Bytes(text.to_vec()),
+            to: "/etc/app".to_owned(),
+            mode: Some(0o644),
+            as_user: None,
+            sha256: store::Digest::of(text).hex(),
+            timeout: Duration::from_secs(1),
+            rules: Rules { owner: Some("app".to_owned()), ..Rules::default() },
+        };
+        let name = dsl::value::SecretRef("inputs.s".to_owned());
+        let vault = Vault::new([(name, Secret::from(SECRET))].into());
+        let will = Will { upload: &upload, size_bytes: text.len() as u64, bytes: Some(text), shade };
+        change(was, &will, &Redactor::new(&vault, &[]))
+    }
+
+    fn shade(text: &str) -> Shade<String> {
+        Shade::Twice(["one", "another"].map(|with| text.replace(SECRET, with)))
+    }
+
+    fn difference(change: FileChange) -> String {
+        match change.content {
+            Content::Lines { difference } => difference,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn lines_and_attributes_that_differ_are_told() {
+        let change = told(&there(b"a\nb\nc\n", 0o600), b"a\nB\x1b[2J\nc\n", &Shade::Public);
+        assert_eq!(change.attributes, ["mode 0600 -> 0644", "owner root -> app"]);
+        assert_eq!(difference(change), "@@ -1,3 +1,3 @@\n a\n-b\n+B\\u{1b}[2J\n c\n");
+        let change = told(&there(b"a\n", 0o600), b"a\n", &Shade::Public);
+        assert_eq!((change.new, change.content), (false, Content::Same));
+        let change = told(&There::Nothing, b"a", &Shade::Public);
+        assert_eq!((change.new, change.attributes.join(", ")), (true, "mode 0644, owner app".to_owned()));
+        assert_eq!(difference(change), "@@ -0,0 +1 @@\n+a\n\\ No newline at end of file\n");
+    }
+
+    #[test]
+    fn what_is_no_text_or_too_large_has_sizes_and_digests() {
+        for text in [b"a\0b".to_vec(), b"\xff".to_vec(), vec![b'a'; PREVIEW_TEXT_BYTES + 1]] {
+            let Content::Bytes { was: Some(was), will } = told(&there(b"old\n", 0o644), &text, &Shade::Public).content
+            else {
+                panic!("{} bytes are shown", text.len());
+            };
+            assert_eq!((was.size_bytes, will.size_bytes), (4, text.len() as u64));
+            assert_eq!(will.sha256, Some(store::Digest::of(&text).hex()));
+        }
+    }
+
+    #[test]
+    fn a_long_difference_is_cut() {
+        let text = "a line\n".repeat(20_000);
+        let shown = difference(told(&There::Nothing, text.as_bytes(), &Shade::Public));
+        assert!(shown.len() < PREVIEW_DIFFERENCE_BYTES + 100, "{} bytes", shown.len());
+        assert!(shown.contains("lines more\n"), "{}", &shown[shown.len() - 100..]);
+    }
+
+    #[test]
+    fn lines_with_a_secret_and_whatever_was_there_before_are_hidden() {
+        let new = format!("name=a\nport=80\npassword={SECRET}\n");
+        let change = told(&there(b"password=old\nname=a\nport=81\n", 0o644), new.as_bytes(), &shade(&new));
+        let shown = difference(change);
+        assert_eq!(shown, "@@ -1,3 +1,3 @@\n-<secret>\n name=a\n-<secret>\n+port=80\n+<secret>\n");
+        // A line that stays is hidden too, and a secret that is known is filtered wherever it is.
+        let old = format!("password={SECRET}\nx=1\n");
+        let shown = difference(told(
+            &there(old.as_bytes(), 0o644),
+            (old.clone() + "y=2\n").as_bytes(),
+            &shade(&(old.clone() + "y=2\n")),
+        ));
+        assert_eq!(shown, "@@ -1,2 +1,3 @@\n <secret>\n x=1\n+y=2\n");
+        let shown = difference(told(&there(old.as_bytes(), 0o644), b"x=1\n", &Shade::Public));
+        assert_eq!(shown, "@@ -1,2 +1 @@\n-password=<secret>\n x=1\n");
+    }
+
+    #[test]
+    fn where_the_lines_cannot_be_told_nothing_is_shown() {
+        let new = format!("a\n{SECRET}\n");
+        let other = Shade::Twice(["a\n".to_owned(), "a\nb\nc\n".to_owned()]);
+        for shade in [other, Shade::Dark] {
+            assert_eq!(told(&there(b"a\n", 0o644), new.as_bytes(), &shade).content, Content::Secret);
+        }
+        // Not its size or digest either.
+        let binary = format!("\0{SECRET}");
+        assert_eq!(told(&There::Nothing, binary.as_bytes(), &shade(&binary)).content, Content::Secret);
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dsl::plan::Plan;
 use dsl::value::SecretRef;
@@ -17,7 +18,7 @@ use super::course::Course;
 use super::report::Report;
 use crate::error::{Error, Kind};
 use crate::host::Host;
-use crate::limits::{HOSTS, NODES};
+use crate::limits::{HOSTS, NODES, SWEEP_MS};
 use crate::redact::Redactor;
 use crate::runner::{HostPlaces, HostSpec, first_generation, known_hosts, public_values, reach};
 use crate::vault::Vault;
@@ -40,22 +41,34 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// Asks the hosts and tells what a run would do. Dropping it ends it: nothing is under way on any host that writes.
-    pub async fn run(self) -> Result<Report, Error> {
+    /// Asks the hosts and tells what a run would do; nothing where it was stopped before all of them had answered.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Option<Report>, Error> {
         let bug = |why: String| Error::new(Kind::Internal, format!("the course of a run cannot be told: {why}"));
         let id = Uuid::now_v7();
         let (mut course, asking) = self.begin(id)?;
         let asking = &asking;
         let mut asked = FuturesUnordered::new();
+        let mut stop = std::pin::pin!(stop);
         loop {
             for question in course.next().map_err(bug)? {
                 asked.push(async move { (asking.ask(&question).await, question.node) });
             }
-            let Some((learnt, node)) = asked.next().await else { break };
+            let answered = tokio::select! {
+                answered = asked.next() => answered,
+                () = &mut stop => {
+                    asking.end();
+                    let all = async { while asked.next().await.is_some() {} };
+                    if tokio::time::timeout(Duration::from_millis(SWEEP_MS), all).await.is_err() {
+                        tracing::warn!("no answer from some hosts; a probe may still be at work there");
+                    }
+                    return Ok(None);
+                }
+            };
+            let Some((learnt, node)) = answered else { break };
             course.learn(&node, learnt).map_err(bug)?;
         }
         futures::future::join_all(asking.hosts.values().map(|asked| asked.host.close())).await;
-        course.report().map_err(bug)
+        course.report().map(Some).map_err(bug)
     }
 
     fn begin(self, id: Uuid) -> Result<(Course, Asking), Error> {

@@ -50,14 +50,14 @@ pub(super) fn does(step: &Step, call: &Call) -> String {
 
 fn program(step: &Step, job: &Job) -> String {
     let words = |first: &str, arguments: &[String]| {
-        let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
-        format!("{first} {}", words.join(" ")).trim_end().to_owned()
+        let words = arguments.iter().map(|word| quoted(word));
+        std::iter::once(first.to_owned()).filter(|first| !first.is_empty()).chain(words).collect::<Vec<_>>().join(" ")
     };
     match (&job.program, &step.action) {
-        (Program::Argv(argv), _) => words("run", argv),
-        (Program::Shell(text), _) => format!("run in a shell: {}", first_line(text)),
-        (Program::Script { args, .. }, Action::Script { asset, .. }) => words(&format!("run the script {asset}"), args),
-        (Program::Script { args, .. }, _) => words("run a script", args),
+        (Program::Argv(argv), _) => words("", argv),
+        (Program::Shell(text), _) => format!("in a shell: {}", first_line(text)),
+        (Program::Script { args, .. }, Action::Script { asset, .. }) => words(&format!("the script {asset}"), args),
+        (Program::Script { args, .. }, _) => words("a script", args),
     }
 }
 
