@@ -317,7 +317,7 @@ fn agrees(random: &Random, row: &super::Row, operation: &Operation) -> &'static 
             assert!(matches!(node.state, NodeState::Succeeded(_)), "{}: {:?}", row.node, node.state);
             if let Action::Run { argv } = &step.action {
                 let scope = CoreScope { operation, node: Some(node) };
-                let words = argv.iter().map(|word| render(word, &scope).expect("a text").text);
+                let words = argv.iter().map(|word| super::words::quoted(&render(word, &scope).expect("a text").text));
                 assert_eq!(*does, words.collect::<Vec<_>>().join(" "), "{}", row.node);
             }
             "will run"

@@ -80,7 +80,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// A word as a shell would read it, on one line.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),
