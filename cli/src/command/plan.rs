@@ -1,6 +1,8 @@
 //! `anneal plan FILE|NAME`: what a run would do, host by host. It needs no store: host keys are read, and recorded where that is
 //! asked for, as a run does.
 
+use std::collections::HashMap;
+
 use dsl::value::SecretRef;
 use engine::preview::{Content, FileChange, Preview, Report, Row, Verdict};
 
@@ -39,18 +41,19 @@ pub async fn run(plan: &Plan, global: &Global) -> Result<u8, Problem> {
 
 /// The report for people: under each host what would be done there.
 fn lines(report: &Report) -> Vec<String> {
-    let mut hosts: Vec<Option<&String>> = Vec::new();
+    let mut hosts: Vec<(&str, Vec<&Row>)> = Vec::new();
+    let mut places: HashMap<Option<&String>, usize> = HashMap::new();
     for row in &report.nodes {
-        if !hosts.contains(&row.host.as_ref()) {
-            hosts.push(row.host.as_ref());
+        let place = *places.entry(row.host.as_ref()).or_insert(hosts.len());
+        if place == hosts.len() {
+            hosts.push((row.host.as_ref().map_or("here", String::as_str), Vec::new()));
         }
+        hosts[place].1.push(row);
     }
     let mut lines = Vec::new();
-    for host in hosts {
-        lines.push(host.map_or("here", String::as_str).to_owned());
-        for row in report.nodes.iter().filter(|row| row.host.as_ref() == host) {
-            lines.extend(about(row));
-        }
+    for (host, rows) in hosts {
+        lines.push(host.to_owned());
+        rows.into_iter().for_each(|row| lines.extend(about(row)));
         lines.push(String::new());
     }
     lines.push(summary(report));

@@ -14,6 +14,7 @@ use super::difference::{Will, change};
 use super::mask::{Shade, Shades};
 use super::question::{Learnt, Look, Question};
 use super::report::FileChange;
+use super::words::clean;
 use crate::action::{failure, patch, probe, upload, wait, write};
 use crate::host::{Content, Host, Upload, Written};
 use crate::limits::{EXECUTORS, PREVIEW_TEXT_BYTES};
@@ -199,15 +200,15 @@ impl Asking {
 
     /// What a host said passes the filter, as everything does that is shown (I8). Differences have passed it.
     fn redacted(&self, learnt: Learnt) -> Learnt {
-        let clean = |failure: Failure| Failure {
-            message: self.redactor.text(&failure.message),
-            hint: failure.hint.map(|hint| self.redactor.text(&hint)),
+        let cleaned = |failure: Failure| Failure {
+            message: clean(&self.redactor.text(&failure.message)),
+            hint: failure.hint.map(|hint| clean(&self.redactor.text(&hint))),
             ..failure
         };
         match learnt {
-            Learnt::NoAnswer(failure) => Learnt::NoAnswer(clean(failure)),
-            Learnt::NoHost(failure) => Learnt::NoHost(clean(failure)),
-            Learnt::NotYet(seen) => Learnt::NotYet(self.redactor.text(&seen)),
+            Learnt::NoAnswer(failure) => Learnt::NoAnswer(cleaned(failure)),
+            Learnt::NoHost(failure) => Learnt::NoHost(cleaned(failure)),
+            Learnt::NotYet(seen) => Learnt::NotYet(clean(&self.redactor.text(&seen))),
             Learnt::Reached | Learnt::ProbedSo | Learnt::ProbedNotSo(_) | Learnt::LooksSo(_) | Learnt::Differs(_) => {
                 learnt
             }

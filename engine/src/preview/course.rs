@@ -17,7 +17,7 @@ use super::report::{Report, Row, Verdict};
 use super::scope::Noting;
 use super::words::{self, Kind};
 use crate::error::{Error, Kind as ErrorKind};
-use crate::operation::{Effect, Event, Failure, HostRecord, Node, NodeId, Operation, Proof, Skip, elements};
+use crate::operation::{Effect, Event, Failure, HostRecord, Node, NodeId, NodeState, Operation, Proof, Skip, elements};
 use crate::redact::Redactor;
 use crate::runner::{Assets, Call, call};
 use crate::vault::Vault;
@@ -107,7 +107,11 @@ impl Course {
     pub fn is_known(&self, node: &Node) -> bool {
         let fate = self.operation.place(&node.id).and_then(|index| self.fates.get(&index));
         fate.is_some_and(|fate| match &fate.verdict {
-            Verdict::AlreadySo { .. } | Verdict::Skipped { .. } => true,
+            Verdict::Skipped { .. } => true,
+            // Where a probe says so it is skipped; else it succeeds, and what it puts out is new.
+            Verdict::AlreadySo { .. } => {
+                matches!(node.state, NodeState::Skipped(_)) || self.operation.step_of(node).out.is_empty()
+            }
             Verdict::WillChange { .. }
             | Verdict::WillRun { .. }
             | Verdict::Unknown { .. }
@@ -261,7 +265,7 @@ impl Course {
         };
         let (does, look) = match self.rendered(node, &Effect::Do { node: node.id.clone(), attempt: 1 }) {
             Rendered::Known(call) => {
-                let does = self.redactor.text(&words::does(step, &call));
+                let does = words::clean(&self.redactor.text(&words::does(step, &call)));
                 let look = match kind {
                     Kind::Program | Kind::Asks => None,
                     Kind::Files => Some(Look { shades: Shades::of(self, node, &self.files), call }),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use dsl::plan::Plan;
 use dsl::value::SecretRef;
-use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use store::Secret;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -64,8 +64,15 @@ impl Preview {
                     return Ok(None);
                 }
             };
-            let Some((learnt, node)) = answered else { break };
-            course.learn(&node, learnt).map_err(bug)?;
+            if answered.is_none() {
+                break;
+            }
+            // All that have answered by now: what follows is looked for once.
+            let mut next = answered;
+            while let Some((learnt, node)) = next {
+                course.learn(&node, learnt).map_err(bug)?;
+                next = asked.next().now_or_never().flatten();
+            }
         }
         futures::future::join_all(asking.hosts.values().map(|asked| asked.host.close())).await;
         course.report().map(Some).map_err(bug)
