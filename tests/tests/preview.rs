@@ -37,7 +37,7 @@ const MIXED: &str = r#"Workflow(
         Step(id: "preview_reads", on: "m", do: Run(["echo", "${{ steps.preview_plain.out.x }}"])),
         Step(id: "preview_after", on: "m", needs: ["preview_plain"], probe: Shell("exit 0"), do: Run(["true"])),
         Step(id: "preview_not", on: "m", when: "inputs.folder == '' && steps.preview_plain.out.x == ''", do: Run(["true"])),
-        Step(id: "preview_gate", needs: ["preview_plain"], do: Gate(text: "go on with ${{ inputs.folder }}?", approvers: ["ann"])),
+        Step(id: "preview_gate", needs: ["preview_plain"], do: Gate(text: "go on with ${{ inputs.folder }}?")),
     ],
     finally: [
         Step(id: "preview_failed", on: "m", on_state: Failed, do: Run(["true"])),
