@@ -275,11 +275,11 @@ fn being_stopped_ends_it_and_probes_have_their_timeout() {
     assert_eq!(marked(&began), Vec::<String>::new());
 }
 
-/// All of a host's files but those that a login and a clock change.
+/// All of a host's files but those that its own services, a login and a clock change.
 fn files_of(host: &Host) -> String {
     host.sh(
-        "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log -o -path /var/lib/systemd \
-         -o -path /var/cache -o -path /home/ubuntu/.cache \\) -prune -o -printf '%p %y %m %U:%G %T@ %C@ %s\\n' | sort",
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /var/log -o -path /var/lib/systemd \
+         -o -path /home/ubuntu/.cache \\) -prune -o -printf '%p %y %m %U:%G %T@ %C@ %s\\n' | sort",
     )
 }
 

@@ -144,7 +144,11 @@ impl Course {
                     }
                 }
             }
-            if !moved && !(self.pending.is_empty() && self.operation.suppose_finally()?) {
+            if moved {
+                continue;
+            }
+            // Where nothing is awaited either, all of the body is told.
+            if !self.pending.is_empty() || !self.operation.suppose_finally()? {
                 return Ok(questions);
             }
         }

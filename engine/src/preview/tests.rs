@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use dsl::eval::render;
 use dsl::expr::{Binary, Expr, Function, HostProperty, Part, Template, Unary};
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, OnState, Otherwise, Out, Plan, Probe, Role, Step, Until};
-use dsl::types::Type;
-use dsl::value::Value;
+use dsl::plan::{
+    Action, Edge, EdgeKind, EdgeOrigin, FileContent, FileSpec, Input, OnState, Otherwise, Out, Plan, Probe, Role, Step,
+    Until,
+};
+use dsl::types::{Field, Type};
+use dsl::value::{SecretRef, Value};
 use fastrand::Rng;
+use store::Secret;
 use uuid::Uuid;
 
 use super::course::Course;
+use super::mask::Shade;
 use super::question::{Learnt, Question};
 use super::report::{Report, Verdict};
 use crate::operation::{CoreScope, Failure, FailureClass, HostRecord, NodeId, NodeState, Operation, ReachRecord, Skip};
@@ -40,10 +45,13 @@ fn run(arguments: Vec<Template>) -> Action {
 }
 
 /// Asks nobody: `answer` says what is learnt.
-fn previewed(plan: &Arc<Plan>, mut answer: impl FnMut(&Question) -> Learnt) -> Report {
+fn previewed(plan: &Arc<Plan>, answer: impl FnMut(&Question) -> Learnt) -> Report {
+    with_secrets(plan, Vault::default(), answer)
+}
+
+fn with_secrets(plan: &Arc<Plan>, vault: Vault, mut answer: impl FnMut(&Question) -> Learnt) -> Report {
     let slots = plan.roles.values().flat_map(|role| role.slots.clone());
     let hosts = slots.map(|slot| (slot, HostRecord { generation: 1, reach: ReachRecord::Local })).collect();
-    let vault = Vault::default();
     let redactor = Redactor::new(&vault, &[]);
     let course = Course::new(Arc::clone(plan), BTreeMap::new(), hosts, vault, redactor, Uuid::nil());
     let mut course = course.unwrap_or_else(|why| panic!("{why}"));
@@ -155,6 +163,41 @@ fn a_host_that_cannot_be_used_stops_nothing_elsewhere() {
     let down = || Verdict::CannotTell { why: "it is down".to_owned(), hint: None };
     let told: Vec<Verdict> = report.nodes.into_iter().map(|row| row.expected).collect();
     assert_eq!(told, [down(), so(), down(), so()]);
+}
+
+#[test]
+fn what_is_computed_of_a_secret_has_another_value_in_each_shade() {
+    let input = |name: &str| Expr::Input(name.to_owned());
+    let is_x = Expr::Binary(Binary::Equal, Box::new(input("pw")), literal(text("x")));
+    let told = Expr::If(Box::new(is_x), literal(text("yes")), literal(text("no")));
+    let given = Expr::Binary(Binary::NotEqual, Box::new(input("pw")), literal(Value::None));
+    let parts = [("a=", input("user")), ("\nb=", told), ("\nc=", input("pw")), ("\nd=", given)];
+    let parts = parts.into_iter().flat_map(|(words, expr)| [Part::Text(words.to_owned()), Part::Expr(expr)]).collect();
+    let content = FileContent::Text(Template { parts, secret: true });
+    let file = FileSpec { to: Template::literal("/f"), content, mode: None, owner: None, group: None, backup: false };
+    let steps = vec![Step::new("w", Some("one"), Action::WriteFiles { files: vec![file] })];
+    let roles = BTreeMap::from([("one".to_owned(), Role { one: true, slots: vec!["h".to_owned()] })]);
+    let mut plan = Plan::new("tried", roles, steps);
+    let name = SecretRef("inputs.pw".to_owned());
+    for (input, value) in [("user", text("ann")), ("pw", Value::Secret(name.clone()))] {
+        let field = Field { ty: Type::Text, optional: false, secret: input == "pw" };
+        plan.inputs.insert(input.to_owned(), Input { field, value });
+    }
+    let vault = Vault::new(BTreeMap::from([(name, Secret::from("hunter2-hunter2"))]));
+    let mut shades = Vec::new();
+    with_secrets(&Arc::new(plan), vault, |question| {
+        let look = question.look.as_ref().expect("files are looked at");
+        if let [Shade::Twice(texts)] = &look.shades.written[..] {
+            shades.extend(texts.clone());
+        }
+        Learnt::LooksSo(String::new())
+    });
+    let lines: Vec<Vec<&str>> = shades.iter().map(|text| text.lines().collect()).collect();
+    assert_eq!(lines.len(), 2);
+    // Whether there is a secret at all is none.
+    assert!(lines.iter().all(|lines| lines[0] == "a=ann" && lines[3] == "d=true"), "{lines:?}");
+    assert!(lines[0][1] != lines[1][1] && lines[0][2] != lines[1][2], "{lines:?}");
+    assert!(!shades.concat().contains("hunter2"));
 }
 
 /// A random plan: what steps put out, and what is there on its hosts before it runs.
