@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Interrupted, Plan, Role, Step};
+use dsl::plan::{Action, Edge, EdgeKind, Interrupted, Plan, Role, Step};
 use engine::operation::{NodeOutcome, ReachRecord};
 use engine::runner::{Context, Executor, Options, Reporter, Task};
 use engine::{Create, Engine, HostSpec, IfLocked};
@@ -17,7 +17,7 @@ struct Nothing;
 
 impl Executor for Nothing {
     fn perform(&self, _: Arc<Context>, _: Task, _: Reporter) -> BoxFuture<'static, Option<NodeOutcome>> {
-        Box::pin(async { Some(NodeOutcome::Succeeded { out: BTreeMap::new(), output: None }) })
+        Box::pin(async { Some(NodeOutcome::Succeeded { out: BTreeMap::new(), changed: true, output: None }) })
     }
 }
 
@@ -49,7 +49,7 @@ pub fn chain(steps: usize) -> Create {
 fn plan(steps: usize) -> Plan {
     let step = |index: usize| {
         let before = index.checked_sub(1);
-        let edge = before.map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs });
+        let edge = before.map(|step| Edge::needs(step, EdgeKind::Keyed));
         let action = Action::Run { argv: vec![Template::literal("true")] };
         Step {
             needs: edge.into_iter().collect(),

@@ -15,6 +15,7 @@ use crate::code::Code;
 use crate::declared::{Declared, GroupDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::graph::Edge;
+use crate::plan::EdgeKind;
 use crate::source::quote;
 
 /// Hosts that are looked at.
@@ -63,9 +64,9 @@ fn nodes(declared: &Declared, edges: &[BTreeMap<usize, Edge>], groups: &[&GroupD
         if !step.has_each && declared.may_have_several(step.role()) { HOSTS } else { 1 }
     };
     for (step, needs) in edges.iter().enumerate() {
-        for need in needs.keys() {
+        for (need, edge) in needs {
             for host in 0..hosts(step) {
-                if declared.is_keyed(step, *need) {
+                if edge.kind(declared, step, *need) == EdgeKind::Keyed {
                     wait(HOSTS * step + host, HOSTS * need + host);
                 } else {
                     (0..hosts(*need)).for_each(|other| wait(HOSTS * step + host, HOSTS * need + other));
@@ -131,7 +132,8 @@ fn report(declared: &Declared, edges: &[BTreeMap<usize, Edge>], group: &GroupDec
         }
         let (a, b) = (a / HOSTS, b / HOSTS);
         if let Some(edge) = edges[a].get(&b) {
-            let all = match declared.is_keyed(a, b) || !declared.may_have_several(declared.steps[b].role()) {
+            let keyed = edge.kind(declared, a, b) == EdgeKind::Keyed;
+            let all = match keyed || !declared.may_have_several(declared.steps[b].role()) {
                 true => "",
                 false => " on all hosts",
             };

@@ -7,7 +7,8 @@ use crate::eval::{Scope, sha256_hex};
 use crate::expr::HostProperty;
 use crate::fixed;
 use crate::given::{Given, Reading, Secrets};
-use crate::plan::{Asset, FORMAT, Input, Plan};
+use crate::plan::{Asset, FORMAT, Input, Plan, Role};
+use crate::roles::{is_several, parts};
 use crate::source::Files;
 use crate::value::{SecretRef, Value};
 use crate::workflow::Workflow;
@@ -31,7 +32,13 @@ impl Workflow {
     pub fn compile(&self, given: &Given, files: &dyn Files) -> Result<Compiled, Vec<Diagnostic>> {
         let mut reading = Reading { given, files, secrets: Secrets::new(), sink: Sink::default() };
         let values = reading.inputs(self);
-        let roles = reading.roles(self);
+        let mut roles = reading.roles(self);
+        for several in
+            self.steps.iter().filter_map(|lowered| lowered.step.role.as_deref()).filter(|role| is_several(role))
+        {
+            let together = union(several, &roles);
+            roles.entry(several.to_owned()).or_insert(together);
+        }
         let Reading { secrets, mut sink, .. } = reading;
         let mut steps = Vec::with_capacity(self.steps.len());
         if !sink.has_errors() {
@@ -74,6 +81,17 @@ impl Workflow {
     }
 }
 
+/// The hosts of several roles, each once, in the order of the roles' names.
+fn union(several: &str, roles: &BTreeMap<String, Role>) -> Role {
+    let mut slots: Vec<String> = Vec::new();
+    for slot in parts(several).filter_map(|part| roles.get(part)).flat_map(|role| &role.slots) {
+        if !slots.contains(slot) {
+            slots.push(slot.clone());
+        }
+    }
+    Role { one: false, slots }
+}
+
 fn asset(bytes: &[u8]) -> Asset {
     Asset { sha256: sha256_hex(bytes), size_bytes: bytes.len() as u64 }
 }
@@ -91,6 +109,10 @@ impl Scope for Inputs<'_> {
     }
 
     fn step_state(&self, _: usize) -> Value {
+        Value::None
+    }
+
+    fn step_changed(&self, _: usize) -> Value {
         Value::None
     }
 

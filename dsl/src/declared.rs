@@ -43,14 +43,27 @@ pub(crate) struct Declared {
 impl Declared {
     /// Whether a role may have more than one host; one that could not be read may not.
     pub(crate) fn may_have_several(&self, role: Option<&str>) -> bool {
-        let kind = role.and_then(|role| self.roles.get(role)).and_then(|role| role.kind);
-        matches!(kind, Some(RoleKind::Many { max, .. }) if max > 1)
+        matches!(role.and_then(|role| self.role_kind(role)), Some(RoleKind::Many { max, .. }) if max > 1)
     }
 
     /// Whether the nodes of two steps are matched one to one: the same role, and the same `each` as it is written.
     pub(crate) fn is_keyed(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.steps[a], &self.steps[b]);
         a.role().is_some() && a.role() == b.role() && a.has_each == b.has_each && a.each_text() == b.each_text()
+    }
+
+    /// The steps that a name in `needs` means: one, or all of a group.
+    pub(crate) fn needed(&self, name: &str) -> Option<&[usize]> {
+        match self.step_ids.get(name) {
+            Some(step) => Some(std::slice::from_ref(step)),
+            None => self.group_ids.get(name).map(|group| self.groups[*group].steps.as_slice()),
+        }
+    }
+
+    /// Whether a step takes a failure of another one for enough, by `Settled`.
+    pub(crate) fn accepts_failure(&self, reader: usize, other: usize) -> bool {
+        let means = |need: &NeedDecl| self.needed(&need.id.value).is_some_and(|steps| steps.contains(&other));
+        self.steps[reader].needs.iter().any(|need| need.how == Need::Settled && means(need))
     }
 }
 
@@ -186,8 +199,10 @@ pub(crate) struct StepDecl {
     /// Its id; `None` where it has none or a wrong one.
     pub(crate) id: Option<Spanned<String>>,
     pub(crate) about: Option<String>,
-    /// The role; in a group, that of the group.
+    /// The role, or several together; in a group, that of the group.
     pub(crate) on: Option<Spanned<String>>,
+    /// The role at whose host it runs, where that is not its own.
+    pub(crate) run_at: Option<Spanned<String>>,
     /// Its own condition, and-ed to that of its group.
     pub(crate) when: Option<Syntax>,
     pub(crate) each: Option<EachDecl>,
@@ -199,7 +214,7 @@ pub(crate) struct StepDecl {
     pub(crate) group: Option<usize>,
     /// It stands in `finally`.
     pub(crate) finally: Option<OnState>,
-    pub(crate) needs: Vec<Spanned<String>>,
+    pub(crate) needs: Vec<NeedDecl>,
     pub(crate) probe: Option<ActionDecl>,
     pub(crate) action: Option<ActionDecl>,
     pub(crate) undo: Option<ActionDecl>,
@@ -214,7 +229,9 @@ pub(crate) struct StepDecl {
     pub(crate) cwd: Option<TemplateSyntax>,
     pub(crate) ok_exit: Vec<i32>,
     pub(crate) idle_timeout: Option<Scalar<u64>>,
-    /// It has a `when` or a `probe`, even one that could not be read, so it may be skipped.
+    /// Its probe is not asked before `do`.
+    pub(crate) always: bool,
+    /// It has a `when` or a `probe` that is asked first, even one that could not be read, so it may be skipped.
     pub(crate) may_be_skipped: bool,
     /// Its group has a `when`: it may be skipped, and every other step of the group with it.
     pub(crate) group_may_be_skipped: bool,
@@ -233,6 +250,7 @@ impl StepDecl {
             id,
             about: None,
             on: None,
+            run_at: None,
             when: None,
             each: None,
             has_each: false,
@@ -255,6 +273,7 @@ impl StepDecl {
             cwd: None,
             ok_exit: Vec::new(),
             idle_timeout: None,
+            always: false,
             may_be_skipped: false,
             group_may_be_skipped: false,
             broken: false,
@@ -286,6 +305,25 @@ impl StepDecl {
     }
 }
 
+/// What a step waits for.
+#[derive(Debug, Clone)]
+pub(crate) struct NeedDecl {
+    /// The id of a step or a group.
+    pub(crate) id: Spanned<String>,
+    pub(crate) how: Need,
+}
+
+/// How a step waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// For its success, host by host where both run on the same role.
+    Success,
+    /// `All("x")`: for its success on all hosts.
+    All,
+    /// `Settled("x")`: for its end, whatever that is.
+    Settled,
+}
+
 /// A value that stands in the file, or follows from inputs when the plan is made.
 #[derive(Debug, Clone)]
 pub(crate) enum Scalar<T> {
@@ -311,6 +349,7 @@ pub(crate) struct RetryDecl {
     pub(crate) factor: Option<Scalar<f64>>,
     pub(crate) cap: Option<Scalar<u64>>,
     pub(crate) on: Option<Vec<RetryOn>>,
+    pub(crate) jitter: Option<f64>,
 }
 
 /// An action.

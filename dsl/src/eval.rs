@@ -21,8 +21,10 @@ pub trait Scope {
     /// record from the keys of its nodes – hosts or elements – to their values, without those that have none; never
     /// [`Value::None`].
     fn out(&self, step: usize, name: &str) -> Value;
-    /// `steps.STEP.state`
+    /// `steps.STEP.state`: a text, or a record by key where [`Scope::out`] gives one.
     fn step_state(&self, step: usize) -> Value;
+    /// `steps.STEP.changed`: a Bool, or a record by key where [`Scope::out`] gives one.
+    fn step_changed(&self, step: usize) -> Value;
     /// `host.PROPERTY`
     fn host(&self, property: HostProperty) -> Value;
     /// `roles.ROLE.PROPERTY`
@@ -129,6 +131,7 @@ impl Eval<'_> {
             Expr::Input(name) => Ok(self.scope.input(name)),
             Expr::Out { step, name } => Ok(self.scope.out(*step, name)),
             Expr::StepState(step) => Ok(self.scope.step_state(*step)),
+            Expr::StepChanged(step) => Ok(self.scope.step_changed(*step)),
             Expr::Host(property) => Ok(self.scope.host(*property)),
             Expr::Role { role, property } => Ok(self.scope.role(role, *property)),
             Expr::OperationId => Ok(self.scope.operation_id()),

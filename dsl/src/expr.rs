@@ -24,6 +24,8 @@ pub enum Expr {
     },
     /// `steps.STEP.state` as text: `succeeded`, `skipped`, `failed`, `not_reached`.
     StepState(usize),
+    /// `steps.STEP.changed`: whether the step did something that was not so before.
+    StepChanged(usize),
     /// `host.PROPERTY` of the host that the node runs on.
     Host(HostProperty),
     /// `roles.ROLE.PROPERTY` of a role that has exactly one host.

@@ -12,10 +12,10 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::code::Code;
-use crate::declared::{ActionDecl, ActionKind, Declared, OutFrom, StepDecl, UntilDecl};
+use crate::declared::{ActionDecl, ActionKind, Declared, Need, NeedDecl, OutFrom, StepDecl, UntilDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{Syntax, TemplateSyntax};
-use crate::plan::EdgeOrigin;
+use crate::plan::{EdgeKind, EdgeOrigin, OnFailure};
 use crate::source::{Spanned, quote};
 use crate::{admission, limits};
 
@@ -37,7 +37,22 @@ pub(crate) struct Graph {
 #[derive(Debug, Clone)]
 pub(crate) struct Edge {
     pub(crate) origin: EdgeOrigin,
+    pub(crate) how: Need,
     pub(crate) span: Range<usize>,
+}
+
+impl Edge {
+    pub(crate) fn reference(span: Range<usize>) -> Edge {
+        Edge { origin: EdgeOrigin::Reference, how: Need::Success, span }
+    }
+
+    /// How the nodes of two steps of the file are matched by it.
+    pub(crate) fn kind(&self, declared: &Declared, step: usize, other: usize) -> EdgeKind {
+        match self.how {
+            Need::Success | Need::Settled if declared.is_keyed(step, other) => EdgeKind::Keyed,
+            Need::Success | Need::Settled | Need::All => EdgeKind::Barrier,
+        }
+    }
 }
 
 /// Finds the edges; reports unknown steps in `needs`, and cycles.
@@ -78,24 +93,26 @@ fn edges(
     let mut edges = BTreeMap::new();
     let is_final = |step: usize| declared.steps[step].finally.is_some();
     for need in &step.needs {
-        let Some(others) = needed(&need.value, declared) else {
-            report_unknown(step, need, declared, sink);
+        let Some(others) = declared.needed(&need.id.value) else {
+            report_unknown(step, &need.id, declared, sink);
             continue;
         };
+        check_settled(step, need, others, declared, sink);
+        let need = (need.how, &need.id);
         // All steps of a group are in the body.
         match (step.finally.is_some(), others.first().is_some_and(|other| is_final(*other))) {
             (true, false) if !others.is_empty() => {
                 let message = format!("`needs` has no effect in {}, which stands in `finally`", step.title());
-                let diagnostic = Diagnostic::error(Code::NoEffect, message).at(&need.span, "over already").help(
+                let diagnostic = Diagnostic::error(Code::NoEffect, message).at(&need.1.span, "over already").help(
                     "a step of `finally` begins when everything outside of it is over; it can need others of `finally`",
                 );
                 sink.push(diagnostic);
                 continue;
             }
             (false, true) => {
-                let message = format!("{} needs {}, a step of `finally`", step.title(), quote(&need.value));
+                let message = format!("{} needs {}, a step of `finally`", step.title(), quote(&need.1.value));
                 let diagnostic =
-                    Diagnostic::error(Code::WaitsForFinally, message).at(&need.span, "begins when all else is over");
+                    Diagnostic::error(Code::WaitsForFinally, message).at(&need.1.span, "begins when all else is over");
                 sink.push(diagnostic.help(format!("move {} into `finally` too", step.title())));
                 continue;
             }
@@ -105,13 +122,13 @@ fn edges(
             // Once is enough.
             if left.take().is_some() {
                 let message = format!("the workflow has more than {} edges between its steps", limits::EDGES);
-                sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&need.span, "one too many"));
+                sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&need.1.span, "one too many"));
             }
             continue;
         };
         *left = Some(enough);
         for other in others {
-            edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Needs, span: need.span.clone() });
+            edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Needs, how: need.0, span: need.1.span.clone() });
         }
     }
     let mut read = |id: &str, span: Range<usize>| {
@@ -120,7 +137,7 @@ fn edges(
             && *other != index
             && is_final(*other) == step.finally.is_some()
         {
-            edges.entry(*other).or_insert(Edge { origin: EdgeOrigin::Reference, span });
+            edges.entry(*other).or_insert(Edge::reference(span));
         }
     };
     visit_expressions(step, &mut |syntax| {
@@ -144,12 +161,23 @@ fn edges(
     edges
 }
 
-/// The steps that a name in `needs` means: one, or all of a group.
-fn needed<'a>(name: &str, declared: &'a Declared) -> Option<&'a [usize]> {
-    match declared.step_ids.get(name) {
-        Some(step) => Some(std::slice::from_ref(step)),
-        None => declared.group_ids.get(name).map(|group| declared.groups[*group].steps.as_slice()),
+/// `Settled` of something whose failure stops everything waits for what never comes.
+fn check_settled(step: &StepDecl, need: &NeedDecl, others: &[usize], declared: &Declared, sink: &mut Sink) {
+    let goes_on = |other: &usize| {
+        let other = &declared.steps[*other];
+        other.on_failure == OnFailure::Continue || other.broken
+    };
+    if need.how != Need::Settled || others.is_empty() || others.iter().any(goes_on) {
+        return;
     }
+    let what = quote(&need.id.value);
+    let message = format!("`Settled` has no effect in {}: when {what} fails, nothing more begins", step.title());
+    let diagnostic = Diagnostic::error(Code::NoEffect, message).at(&need.id.span, "its failure stops everything");
+    sink.push(
+        diagnostic
+            .help(format!("give {what} `on_failure: Continue`, so that others go on when it fails"))
+            .help("or move the step into `finally`, which comes after every end"),
+    );
 }
 
 fn report_unknown(step: &StepDecl, need: &Spanned<String>, declared: &Declared, sink: &mut Sink) {
@@ -304,7 +332,7 @@ mod tests {
     fn from_pairs(n: usize, pairs: &[(usize, usize)]) -> Vec<BTreeMap<usize, Edge>> {
         let mut edges = vec![BTreeMap::new(); n];
         for (step, need) in pairs {
-            edges[*step].insert(*need, Edge { origin: EdgeOrigin::Needs, span: 0..0 });
+            edges[*step].insert(*need, Edge::reference(0..0));
         }
         edges
     }

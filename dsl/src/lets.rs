@@ -13,7 +13,6 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::Syntax;
 use crate::graph::{CYCLE_SHOWN, Edge, Graph, cycles, order};
 use crate::limits;
-use crate::plan::EdgeOrigin;
 use crate::source::{Spanned, quote};
 use crate::typing::{Place, Typing, Used};
 
@@ -109,7 +108,7 @@ fn reads(decl: &LetDecl, lets: &Named<LetDecl>) -> BTreeMap<usize, Edge> {
         if let Some(name) = named(syntax)
             && let Some(index) = lets.index(name.value)
         {
-            edges.entry(index).or_insert(Edge { origin: EdgeOrigin::Reference, span: name.span });
+            edges.entry(index).or_insert(Edge::reference(name.span));
         }
     });
     edges

@@ -34,6 +34,7 @@ mod lower;
 mod model;
 mod nearest;
 mod read;
+mod roles;
 mod source;
 mod stored;
 mod syntax;

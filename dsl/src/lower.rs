@@ -5,6 +5,7 @@
 
 mod each;
 mod files;
+mod roles;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -12,15 +13,14 @@ use std::ops::Range;
 
 use crate::assets::normal_path;
 use crate::code::Code;
-use crate::declared::{ActionDecl, ActionKind, Declared, OutDecl, OutFrom, Scalar, StepDecl, UntilDecl};
+use crate::declared::{ActionDecl, ActionKind, Declared, Need, OutDecl, OutFrom, Scalar, StepDecl, UntilDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expr::Template;
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::fixed::{self, Field, Fixed};
 use crate::graph::Graph;
 use crate::limits;
-use crate::plan::{Action, Edge, EdgeKind, Interrupted, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
-use crate::source::quote;
+use crate::plan::{Action, Edge, Interrupted, JITTER, Out, Probe, Retry, RetryOn, Step, Until, UploadFrom};
 use crate::typing::{Class, Place, Typing, Used, facts};
 
 /// How long a command or an upload may take where nothing is said.
@@ -73,7 +73,7 @@ struct Lower<'a> {
 
 impl Lower<'_> {
     fn step(&mut self, step: &StepDecl, index: usize, graph: &Graph) -> Option<Lowered> {
-        self.role(step, index);
+        self.roles(step, index);
         let each = self.each(step, index);
         let parallel = self.parallel(step);
         let when =
@@ -109,13 +109,14 @@ impl Lower<'_> {
             id: step.id.as_ref()?.value.clone(),
             about: step.about.clone(),
             role: if step.is_gate() { None } else { Some(step.on.as_ref()?.value.clone()) },
+            run_at: step.run_at.as_ref().map(|role| role.value.clone()),
             needs: self.edges(index, graph),
             when: match when {
                 Some(when) => Some(when?),
                 None => None,
             },
             probe: match probe {
-                Some(action) => Some(Probe { action: action? }),
+                Some(action) => Some(Probe { action: action?, always: step.always }),
                 None => None,
             },
             action: action??,
@@ -160,36 +161,6 @@ impl Lower<'_> {
         Some(lowered)
     }
 
-    fn role(&mut self, step: &StepDecl, index: usize) {
-        let Some(role) = &step.on else { return };
-        let group = step.group.map(|group| &self.typing.declared.groups[group]);
-        if group.is_some_and(|group| group.steps.first() != Some(&index)) {
-            // It is said of the group's first step.
-            return;
-        }
-        if self.typing.declared.roles.get(&role.value).is_some() {
-            self.typing.used.roles.insert(role.value.clone());
-            return;
-        }
-        let known: Vec<&str> = self.typing.declared.roles.iter().map(|role| role.name.value.as_str()).collect();
-        let nearest = self.typing.sink.nearest(&role.value, known.iter().copied());
-        let title = match group {
-            Some(group) if self.typing.declared.group_ids.contains_key(&group.id.value) => {
-                format!("group {}", quote(&group.id.value))
-            }
-            _ => step.title(),
-        };
-        let message = format!("{title} runs on {}, which no role is called", quote(&role.value));
-        let diagnostic = Diagnostic::error(Code::UnknownRole, message).at(&role.span, "not a role of this workflow");
-        self.typing.sink.push(match nearest {
-            Some(nearest) => diagnostic.help(format!("a role is called `{nearest}`")),
-            None if known.is_empty() => {
-                diagnostic.help(format!("declare it: `roles: {{ \"{}\": One }}`", crate::source::plain(&role.value)))
-            }
-            None => diagnostic.help(crate::source::there_are(known)),
-        });
-    }
-
     /// `interrupted: Probe` needs a probe, `UndoThenRerun` an undo.
     fn companions(&mut self, step: &StepDecl) {
         let Some(interrupted) = &step.interrupted else { return };
@@ -214,8 +185,9 @@ impl Lower<'_> {
             .iter()
             .map(|(other, edge)| Edge {
                 step: graph.position[*other],
-                kind: if declared.is_keyed(*other, index) { EdgeKind::Keyed } else { EdgeKind::Barrier },
+                kind: edge.kind(declared, index, *other),
                 origin: edge.origin,
+                settled: edge.how == Need::Settled,
             })
             .collect();
         edges.sort_by_key(|edge| edge.step);
@@ -258,10 +230,12 @@ impl Lower<'_> {
                 factor: RETRY_FACTOR,
                 cap_ms: RETRY_CAP_MS,
                 on: Vec::new(),
+                jitter: JITTER,
             };
         };
         let times = self.scalar(retry.times.as_ref(), Field::RetryTimes);
         Retry {
+            jitter: retry.jitter.unwrap_or(JITTER),
             times: times.unwrap_or(1),
             wait_ms: self.scalar(retry.wait.as_ref(), Field::RetryWait).unwrap_or(RETRY_WAIT_MS),
             factor: self.scalar(retry.factor.as_ref(), Field::RetryFactor).unwrap_or(RETRY_FACTOR),

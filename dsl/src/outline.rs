@@ -92,6 +92,9 @@ pub struct OutlineStep {
     pub about: Option<String>,
     /// The role it runs on; none for a gate.
     pub role: Option<String>,
+    /// The role at whose host it runs, where that is not its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<String>,
     /// Its group.
     pub group: Option<String>,
     /// What it does, as the language calls it: `Run`, `Upload`, …
@@ -123,6 +126,9 @@ pub struct OutlineEdge {
     pub kind: EdgeKind,
     /// Written in `needs`, or a reference.
     pub origin: EdgeOrigin,
+    /// A failure of the earlier step will do.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
 }
 
 impl Workflow {
@@ -134,8 +140,9 @@ impl Workflow {
             levels.push(1 + step.needs.iter().filter_map(|edge| levels.get(edge.step)).max().copied().unwrap_or(0));
         }
         let id = |index: usize| steps.get(index).map(|step| step.id.clone());
-        let edge =
-            |edge: &crate::plan::Edge| Some(OutlineEdge { step: id(edge.step)?, kind: edge.kind, origin: edge.origin });
+        let edge = |edge: &crate::plan::Edge| {
+            Some(OutlineEdge { step: id(edge.step)?, kind: edge.kind, origin: edge.origin, settled: edge.settled })
+        };
         Outline {
             workflow: self.name.clone(),
             about: self.about.clone(),
@@ -157,6 +164,7 @@ impl Workflow {
                     id: step.id.clone(),
                     about: step.about.clone(),
                     role: step.role.clone(),
+                    run_at: step.run_at.clone(),
                     group: step.group.and_then(|group| self.whole.groups.get(group)).map(|group| group.id.clone()),
                     action: action_word(&step.action),
                     finally: step.finally,
@@ -279,6 +287,7 @@ impl OutlineEdge {
     /// Where it comes from, in a word.
     pub fn origin_word(&self) -> &'static str {
         match self.origin {
+            EdgeOrigin::Needs if self.settled => "its end",
             EdgeOrigin::Needs => "needs",
             EdgeOrigin::Reference => "reads",
         }

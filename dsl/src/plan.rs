@@ -119,6 +119,9 @@ pub struct Step {
     pub about: Option<String>,
     /// The role it runs on: one node per slot. Absent: it runs from here, as one node.
     pub role: Option<String>,
+    /// The role at whose one host its nodes run, each about its own host. Absent: each at its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<String>,
     /// What must be over before it.
     pub needs: Vec<Edge>,
     /// A condition; false is `Skipped(WhenFalse)`. Never secret, and reads nothing of secrets but their presence.
@@ -195,6 +198,16 @@ pub struct Edge {
     pub kind: EdgeKind,
     /// Where the edge comes from.
     pub origin: EdgeOrigin,
+    /// A failure of the earlier step will do, and so will that it was not reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
+}
+
+impl Edge {
+    /// An edge that is written in `needs`, and wants a success.
+    pub fn needs(step: usize, kind: EdgeKind) -> Edge {
+        Edge { step, kind, origin: EdgeOrigin::Needs, settled: false }
+    }
 }
 
 /// How the nodes of two steps are matched (D2).
@@ -203,7 +216,7 @@ pub struct Edge {
 pub enum EdgeKind {
     /// The same role: host by host.
     Keyed,
-    /// Another role: all nodes of the earlier step.
+    /// Another role, or `All`: all nodes of the earlier step.
     Barrier,
 }
 
@@ -223,6 +236,9 @@ pub enum EdgeOrigin {
 pub struct Probe {
     /// A `Run`, `Shell` or `Script`.
     pub action: Action,
+    /// It is not asked before `do`, which always runs; only after an unknown outcome.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub always: bool,
 }
 
 /// What a step does.
@@ -378,6 +394,20 @@ pub struct Retry {
     pub cap_ms: u64,
     /// Which failures.
     pub on: Vec<RetryOn>,
+    /// Each wait is longer by up to this part of it, so that many failures at once do not come back at once; 0 to 1.
+    #[serde(default = "jitter", skip_serializing_if = "is_jitter")]
+    pub jitter: f64,
+}
+
+/// The jitter where nothing is said.
+pub(crate) const JITTER: f64 = 0.25;
+
+fn jitter() -> f64 {
+    JITTER
+}
+
+fn is_jitter(jitter: &f64) -> bool {
+    *jitter == JITTER
 }
 
 /// A class of failures.
@@ -466,13 +496,14 @@ impl Step {
             id: id.into(),
             about: None,
             role: role.map(str::to_owned),
+            run_at: None,
             needs: Vec::new(),
             when: None,
             probe: None,
             action,
             undo: None,
             interrupted: Interrupted::Reattach,
-            retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new() },
+            retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new(), jitter: JITTER },
             timeout_ms: 3_600_000,
             on_failure: OnFailure::Stop,
             out: BTreeMap::new(),

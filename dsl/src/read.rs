@@ -4,11 +4,13 @@
 //! read by name from [`Fields`], which refuses names that nobody reads.
 
 mod actions;
+mod defaults;
 mod fields;
 mod generate;
 mod given_file;
 mod groups;
 mod inputs;
+mod needs;
 mod outs;
 mod policies;
 mod run;
@@ -24,6 +26,7 @@ use crate::limits;
 use crate::source::{Spanned, count, plain, quote};
 use crate::syntax::{Kind, Node, Text};
 pub(crate) use actions::parse_mode;
+use defaults::Defaults;
 use fields::{Fields, Shape};
 pub use given_file::{FileValue, ValueSource, read_inputs};
 pub(crate) use scalars::within_ms;
@@ -37,6 +40,7 @@ const WORKFLOW: Shape = Shape {
         "inputs",
         "roles",
         "let",
+        "defaults",
         "steps",
         "finally",
         "outputs",
@@ -73,12 +77,13 @@ pub(crate) fn workflow(source: &str, node: &Node, sink: &mut Sink) -> Declared {
     if let Some(node) = fields.optional("let") {
         lets(node, &mut declared, &mut reader);
     }
+    let defaults = Defaults::default().and(fields.optional("defaults"), &mut reader);
     if let Some(node) = fields.required("steps", reader.sink) {
-        steps::steps(node, &mut declared, &mut reader);
+        steps::steps(node, &defaults, &mut declared, &mut reader);
     }
     declared.has_unread_steps |= fields.is_broken();
     if let Some(node) = fields.optional("finally") {
-        groups::finally(node, &mut declared, &mut reader);
+        groups::finally(node, &defaults, &mut declared, &mut reader);
     }
     if let Some(node) = fields.optional("locks") {
         declared.locks = steps::names(node, "locks", &mut reader);

@@ -187,6 +187,17 @@ impl<'a> Typing<'a> {
         }
     }
 
+    /// Whether the step in which this stands waits for the end of another one only, by `Settled`.
+    fn waits_for_an_end(&self, of: &str) -> bool {
+        let other = self.declared.step_ids.get(of);
+        match self.place {
+            Place::Step { index, .. } | Place::Each { index } => {
+                other.is_some_and(|other| self.declared.accepts_failure(index, *other))
+            }
+            Place::Output | Place::Fixed => false,
+        }
+    }
+
     /// Checks an expression.
     pub(crate) fn expr(&mut self, syntax: &Syntax) -> Typed {
         self.used.depth += 1;
@@ -245,7 +256,7 @@ impl<'a> Typing<'a> {
             (Shape::None, _) => ("a value is needed, not `none`".to_owned(), "no value".to_owned()),
             (_, Some([root, step, ..])) if root.value == "steps" => (
                 format!("a value is needed, but {what} may be absent"),
-                match self.is_final() {
+                match self.is_final() || self.waits_for_an_end(step.value) {
                     true => format!("step `{}` may not have succeeded, and then puts nothing out", step.value),
                     false => format!("step `{}` may be skipped, and then puts nothing out", step.value),
                 },

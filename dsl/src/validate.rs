@@ -94,6 +94,13 @@ impl Plan {
         {
             return wrong("writes no file, or one with impossible permissions");
         }
+        let one = |role: &String| self.roles.get(role).is_some_and(|role| role.one && !role.slots.is_empty());
+        if step.run_at.as_ref().is_some_and(|role| step.role.is_none() || !one(role)) {
+            return wrong("runs at a role that is not one host, or runs on none itself");
+        }
+        if !(0.0..=1.0).contains(&step.retry.jitter) {
+            return wrong("has an impossible retry");
+        }
         if step.retry.times == 0 || !step.retry.factor.is_finite() || step.retry.factor < 1.0 {
             return wrong("has an impossible retry");
         }
@@ -187,22 +194,24 @@ impl Plan {
             (Expr::Role { role, .. }, _) if !self.roles.get(role).is_some_and(|role| role.one) => {
                 Err(format!("reads the role `{role}`, which is not one host"))
             }
-            (Expr::Out { step: read, .. } | Expr::StepState(read), reader) => match (self.steps.get(*read), reader) {
-                (None, _) => refuse("reads an unknown step"),
-                // Its own values are there when it is undone.
-                (_, Reader::Step(index, _)) if *read == index => Ok(()),
-                (Some(other), Reader::Step(_, step) | Reader::Each(step)) => {
-                    let over = step.finally.is_some() && other.finally.is_none();
-                    if over || step.needs.iter().any(|edge| edge.step == *read) {
-                        Ok(())
-                    } else {
-                        refuse("reads a step that it does not wait for")
+            (Expr::Out { step: read, .. } | Expr::StepState(read) | Expr::StepChanged(read), reader) => {
+                match (self.steps.get(*read), reader) {
+                    (None, _) => refuse("reads an unknown step"),
+                    // Its own values are there when it is undone.
+                    (_, Reader::Step(index, _)) if *read == index => Ok(()),
+                    (Some(other), Reader::Step(_, step) | Reader::Each(step)) => {
+                        let over = step.finally.is_some() && other.finally.is_none();
+                        if over || step.needs.iter().any(|edge| edge.step == *read) {
+                            Ok(())
+                        } else {
+                            refuse("reads a step that it does not wait for")
+                        }
                     }
+                    (Some(other), Reader::Output) if other.finally.is_none() => Ok(()),
+                    (Some(_), Reader::Output) => refuse("reads a step of `finally`"),
+                    (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
                 }
-                (Some(other), Reader::Output) if other.finally.is_none() => Ok(()),
-                (Some(_), Reader::Output) => refuse("reads a step of `finally`"),
-                (Some(_), Reader::Fixed) => refuse("reads a step, but is known before"),
-            },
+            }
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
@@ -359,6 +368,7 @@ fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::Input(_)
         | Expr::Out { .. }
         | Expr::StepState(_)
+        | Expr::StepChanged(_)
         | Expr::Host(_)
         | Expr::Role { .. }
         | Expr::OperationId

@@ -173,7 +173,7 @@ impl Executor for AtOnce {
         let failure = || Failure { class: FailureClass::Exit(1), message: "it failed".to_owned(), hint: None };
         let outcome = match fails {
             true => NodeOutcome::Failed { failure: failure(), output: None },
-            false => NodeOutcome::Succeeded { out: BTreeMap::new(), output: None },
+            false => NodeOutcome::Succeeded { out: BTreeMap::new(), changed: true, output: None },
         };
         Box::pin(std::future::ready(Some(outcome)))
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Input, Interrupted, Plan, Role, Step};
+use dsl::plan::{Action, Edge, EdgeKind, Input, Interrupted, Plan, Role, Step};
 use dsl::types::{Field, Type};
 use dsl::value::{SecretRef, Value};
 use engine::operation::{Effect, Event, Life, NodeOutcome, ReachRecord, Verb};
@@ -34,7 +34,7 @@ impl Executor for Told {
         self.asked.lock().unwrap().push(word);
         Box::pin(async move {
             permits.acquire().await.unwrap().forget();
-            Some(NodeOutcome::Succeeded { out: BTreeMap::new(), output: None })
+            Some(NodeOutcome::Succeeded { out: BTreeMap::new(), changed: true, output: None })
         })
     }
 }
@@ -57,7 +57,7 @@ fn open(folder: &Path) -> World {
 fn chain(steps: usize) -> Create {
     let step = |index: usize| {
         let before = index.checked_sub(1);
-        let edge = before.map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs });
+        let edge = before.map(|step| Edge::needs(step, EdgeKind::Keyed));
         let action = Action::Run { argv: vec![Template::literal("true")] };
         Step {
             needs: edge.into_iter().collect(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Plan, Role, Step};
+use dsl::plan::{Action, Edge, EdgeKind, Plan, Role, Step};
 use engine::operation::{Activity, CancelMode, Event, HostKeyRecord, Life, ReachRecord, Verb};
 use engine::runner::{Options, Retention};
 use engine::{Create, Engine, HostSpec, IfLocked, Kind};
@@ -43,7 +43,7 @@ impl World {
     fn chain(&self, steps: &[&str], wait: &[&str]) -> Create {
         let step = |(index, name): (usize, &&str)| {
             let before = index.checked_sub(1);
-            let edge = before.map(|step| Edge { step, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs });
+            let edge = before.map(|step| Edge::needs(step, EdgeKind::Keyed));
             let folder = self.folder.path().display();
             let waits = format!("until [ -e {folder}/{name} ]; do sleep 0.02; done");
             let then = if wait.contains(name) { waits.as_str() } else { ":" };

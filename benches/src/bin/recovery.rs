@@ -140,7 +140,7 @@ fn path(path: &Path) -> String {
 }
 
 fn done() -> BoxFuture<'static, Option<NodeOutcome>> {
-    Box::pin(async { Some(NodeOutcome::Succeeded { out: BTreeMap::new(), output: None }) })
+    Box::pin(async { Some(NodeOutcome::Succeeded { out: BTreeMap::new(), changed: true, output: None }) })
 }
 
 /// Answers at once, until one step.

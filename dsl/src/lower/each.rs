@@ -20,15 +20,17 @@ impl Lower<'_> {
         }
         self.typing.each = Some(Typed::unknown());
         let Some(each) = &step.each else { return Some(None) };
-        let role = step.on.as_ref().and_then(|on| self.typing.declared.roles.get(&on.value));
-        if let Some((on, role)) = step.on.as_ref().zip(role)
-            && matches!(role.kind, Some(RoleKind::Optional | RoleKind::Many { .. }))
+        let declared = self.typing.declared;
+        if let Some(on) = &step.on
+            && matches!(declared.role_kind(&on.value), Some(RoleKind::Optional | RoleKind::Many { .. }))
             && step.group.is_none()
         {
             let message = format!("{} has an `each`, but its role {} is not one host", step.title(), quote(&on.value));
-            let diagnostic = Diagnostic::error(Code::NotOneHost, message)
-                .at(&on.span, "may have none or several")
-                .at(&role.name.span, "declared here")
+            let mut diagnostic = Diagnostic::error(Code::NotOneHost, message).at(&on.span, "may have none or several");
+            if let Some(role) = declared.roles.get(&on.value) {
+                diagnostic = diagnostic.at(&role.name.span, "declared here");
+            }
+            let diagnostic = diagnostic
                 .help("the nodes of such a step are the elements, all on the one host of a role that is `One`");
             let help = "to run on each host of a role, use a `Group` over the role, or leave `each` out";
             self.typing.sink.push(diagnostic.help(help));

@@ -69,6 +69,9 @@ fn what(step: &OutlineStep) -> String {
     if let Some(role) = &step.role {
         words.push_str(&format!(" on {role}"));
     }
+    if let Some(role) = &step.run_at {
+        words.push_str(&format!(", at {role}"));
+    }
     if step.each {
         words.push_str(", for each element");
     }

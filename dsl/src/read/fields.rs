@@ -20,6 +20,8 @@ pub(super) struct Shape {
 /// The fields of one struct while they are read.
 pub(super) struct Fields<'t> {
     this: &'t Struct,
+    /// Where a field is looked for that is not in it: the nearest first.
+    defaults: Vec<&'t Struct>,
     /// What messages call it: "step `run`".
     what: String,
     head: Range<usize>,
@@ -53,7 +55,7 @@ impl<'t> Fields<'t> {
             );
             return None;
         }
-        let fields = Fields { this, what: what.to_owned(), head: node.head() };
+        let fields = Fields { this, defaults: Vec::new(), what: what.to_owned(), head: node.head() };
         fields.report_positional(shape, sink);
         for (name, _) in &this.fields {
             if !shape.fields.contains(&name.value.as_str()) {
@@ -101,6 +103,27 @@ impl<'t> Fields<'t> {
     pub(super) fn optional(&mut self, name: &str) -> Option<&'t Node> {
         let (_, node) = self.this.fields.iter().find(|(field, _)| field.value == name)?;
         (node.kind != Kind::Absent).then_some(node)
+    }
+
+    /// Fields that are not in it are those of `defaults`, the first of them that has one, where they are read by
+    /// [`Fields::or_default`].
+    pub(super) fn with_defaults(self, defaults: Vec<&'t Struct>) -> Fields<'t> {
+        Fields { defaults, ..self }
+    }
+
+    /// The value of a field, or its default.
+    pub(super) fn or_default(&mut self, name: &str) -> Option<&'t Node> {
+        if self.this.fields.iter().any(|(field, _)| field.value == name) {
+            return self.optional(name); // `None` takes a default back.
+        }
+        self.all(name).into_iter().next()
+    }
+
+    /// The values of a field: its own, then its defaults, the nearest first.
+    pub(super) fn all(&self, name: &str) -> Vec<&'t Node> {
+        let layers = [self.this].into_iter().chain(self.defaults.iter().copied());
+        let fields = layers.filter_map(|this| this.fields.iter().find(|(field, _)| field.value == name));
+        fields.map(|(_, node)| node).filter(|node| node.kind != Kind::Absent).collect()
     }
 
     /// The value of a field that must be there.

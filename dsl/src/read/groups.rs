@@ -1,8 +1,10 @@
 //! What steps stand in: groups, and `finally`.
 
+use super::defaults::Defaults;
 use super::fields::{Fields, Shape};
+use super::needs;
 use super::scalars::{Reader, name};
-use super::steps::{self, Within, spanned};
+use super::steps::{self, Within};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, BatchDecl, Declared, GateDecl, GroupDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -12,7 +14,8 @@ use crate::plan::{OnFailure, Otherwise};
 use crate::source::{Spanned, quote};
 use crate::syntax::Node;
 
-const GROUP: Shape = Shape { name: "Group", fields: &["id", "over", "when", "batch", "steps"], positional: None };
+const GROUP: Shape =
+    Shape { name: "Group", fields: &["id", "over", "when", "defaults", "batch", "steps"], positional: None };
 const BATCH: Shape =
     Shape { name: "", fields: &["sizes", "pause", "stop_after", "gate_after_first"], positional: None };
 /// What the id of a group's gate ends in.
@@ -34,13 +37,13 @@ pub(super) fn is_new(id: &Spanned<String>, what: &str, declared: &Declared, read
 }
 
 /// Reads a group with its steps.
-pub(super) fn group(node: &Node, declared: &mut Declared, reader: &mut Reader) {
+pub(super) fn group<'t>(node: &'t Node, defaults: &Defaults<'t>, declared: &mut Declared, reader: &mut Reader) {
     // Whatever cannot be read of it has steps.
     let unread = |declared: &mut Declared| declared.has_unread_steps = true;
     let Some(mut fields) = Fields::open(node, &GROUP, "a group", reader.sink) else { return unread(declared) };
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
     let id = id.map(|text| name(text, "group", reader.sink));
-    let over = fields.required("over", reader.sink).and_then(|node| reader.text(node, "over")).map(spanned);
+    let over = fields.required("over", reader.sink).and_then(|node| needs::on(node, "over", reader));
     let when = fields.optional("when").and_then(|node| reader.some_text(node, "when"));
     let when = when.and_then(|text| expression(text, reader.sink));
     let batch = fields.optional("batch").and_then(|node| batch(node, reader)).unwrap_or_default();
@@ -54,6 +57,7 @@ pub(super) fn group(node: &Node, declared: &mut Declared, reader: &mut Reader) {
         let message = format!("the group {} has no steps", quote(&id.value));
         reader.sink.push(Diagnostic::error(Code::Empty, message).at(&fields.place("steps"), "empty"));
     }
+    let defaults = defaults.and(fields.optional("defaults"), reader);
     let Some(index) = begin(id, over.clone(), batch, false, declared, reader) else { return unread(declared) };
     let (has_when, broken) = (fields.has("when"), fields.is_broken());
     let within = Within::Group { index, over: over.as_ref(), when: when.as_ref(), has_when, broken };
@@ -63,7 +67,7 @@ pub(super) fn group(node: &Node, declared: &mut Declared, reader: &mut Reader) {
             let diagnostic = Diagnostic::error(Code::Misplaced, "a group stands in a group");
             let diagnostic = diagnostic.at(&node.head(), "a host would pass through both at once");
             reader.sink.push(diagnostic.help("put the steps into one group, or one group behind the other by `needs`"));
-        } else if let Some(step) = steps::add(node, &within, declared, reader) {
+        } else if let Some(step) = steps::add(node, &within, &defaults, declared, reader) {
             declared.groups[index].steps.push(step);
         }
     }
@@ -201,7 +205,7 @@ pub(super) fn check_step(step: &StepDecl, over: Option<&Spanned<String>>, fields
 }
 
 /// Reads the steps of `finally`.
-pub(super) fn finally(node: &Node, declared: &mut Declared, reader: &mut Reader) {
+pub(super) fn finally<'t>(node: &'t Node, defaults: &Defaults<'t>, declared: &mut Declared, reader: &mut Reader) {
     let Some(list) = reader.list(node, "finally", limits::STEPS) else {
         declared.has_unread_steps = true;
         return;
@@ -216,7 +220,7 @@ pub(super) fn finally(node: &Node, declared: &mut Declared, reader: &mut Reader)
             let diagnostic = Diagnostic::error(Code::Misplaced, "a group stands in `finally`");
             reader.sink.push(diagnostic.at(&node.head(), "only steps stand here"));
         } else {
-            steps::add(node, &Within::Finally, declared, reader);
+            steps::add(node, &Within::Finally, defaults, declared, reader);
         }
     }
 }

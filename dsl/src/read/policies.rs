@@ -10,7 +10,7 @@ use crate::plan::{Interrupted, OnFailure, RetryOn};
 use crate::source::Spanned;
 use crate::syntax::{Kind, Node};
 
-const RETRY: Shape = Shape { name: "", fields: &["times", "wait", "factor", "cap", "on"], positional: None };
+const RETRY: Shape = Shape { name: "", fields: &["times", "wait", "factor", "cap", "on", "jitter"], positional: None };
 
 pub(super) fn on_failure(node: &Node, reader: &mut Reader) -> Option<OnFailure> {
     let word = reader.variant(node, "a policy of `on_failure`", &["Stop", "Continue", "Rollback"])?;
@@ -46,8 +46,9 @@ pub(super) fn retry(node: &Node, reader: &mut Reader) -> Option<RetryDecl> {
     let (wait, cap) = (wait("wait"), wait("cap"));
     let factor = fields.optional("factor").and_then(|node| factor(node, reader));
     let on = fields.optional("on").and_then(|node| retry_on(node, reader));
+    let jitter = fields.optional("jitter").and_then(|node| reader.float(node, "jitter", 0.0, 1.0));
     if let Some(Scalar::Literal(Spanned { value: 1, span })) = &times {
-        for field in ["wait", "factor", "cap", "on"] {
+        for field in ["wait", "factor", "cap", "on", "jitter"] {
             if fields.optional(field).is_some() {
                 let message = format!("`{field}` has no effect where there is one attempt only");
                 let diagnostic = Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), "never used");
@@ -59,7 +60,7 @@ pub(super) fn retry(node: &Node, reader: &mut Reader) -> Option<RetryDecl> {
         Scalar::Literal(Spanned { value, span }) => Scalar::Literal(Spanned::new(value.unsigned_abs() as u32, span)),
         Scalar::Expr(syntax) => Scalar::Expr(syntax),
     });
-    Some(RetryDecl { times, wait, factor, cap, on })
+    Some(RetryDecl { times, wait, factor, cap, on, jitter })
 }
 
 fn factor(node: &Node, reader: &mut Reader) -> Option<Scalar<f64>> {

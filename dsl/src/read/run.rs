@@ -23,11 +23,13 @@ pub(super) fn fields(step: &mut StepDecl, fields: &mut Fields, reader: &mut Read
         reader.malformed(&cwd.span, "cwd", "an absolute path on the host is expected");
     }
     step.idle_timeout = fields
-        .optional("idle_timeout")
+        .or_default("idle_timeout")
         .and_then(|node| reader.duration_or_expr(node, "idle_timeout", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS));
     if let Some(node) = fields.optional("ok_exit") {
         step.ok_exit = codes(node, "ok_exit", reader).unwrap_or_default();
-        never_retried(step, node, reader);
+        if fields.has("retry") {
+            never_retried(step, node, reader);
+        }
     }
 }
 
@@ -58,7 +60,20 @@ fn never_retried(step: &StepDecl, node: &Node, reader: &mut Reader) {
     }
 }
 
-pub(super) fn env(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, TemplateSyntax)> {
+/// The variables of a step, and those by default that it does not set itself.
+pub(super) fn env(fields: &Fields, reader: &mut Reader) -> Vec<(Spanned<String>, TemplateSyntax)> {
+    let mut env: Vec<(Spanned<String>, TemplateSyntax)> = Vec::new();
+    for node in fields.all("env") {
+        for (key, value) in variables(node, reader) {
+            if !env.iter().any(|(known, _)| known.value == key.value) {
+                env.push((key, value));
+            }
+        }
+    }
+    env
+}
+
+fn variables(node: &Node, reader: &mut Reader) -> Vec<(Spanned<String>, TemplateSyntax)> {
     let mut env = Vec::new();
     for (key, node) in reader.map(node, "env", limits::ENV).unwrap_or_default() {
         let name = key.value.as_str();

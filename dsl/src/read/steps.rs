@@ -1,8 +1,9 @@
 //! Steps: each is read by itself, so that a broken one does not hide what is wrong with the others.
 
+use super::defaults::Defaults;
 use super::fields::{Fields, Shape};
 use super::scalars::{Reader, name};
-use super::{actions, groups, outs, policies, run};
+use super::{actions, groups, needs, outs, policies, run};
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, Declared, EachDecl, StepDecl};
 use crate::diagnostic::Diagnostic;
@@ -19,9 +20,11 @@ const STEP: Shape = Shape {
         "id",
         "about",
         "on",
+        "run_at",
         "needs",
         "when",
         "probe",
+        "always",
         "do",
         "undo",
         "interrupted",
@@ -44,8 +47,9 @@ const STEP: Shape = Shape {
     positional: None,
 };
 /// What has no effect in a gate, and why.
-const NOT_IN_A_GATE: [(&str, &str); 11] = [
+const NOT_IN_A_GATE: [(&str, &str); 12] = [
     ("on", "a gate runs on no host"),
+    ("run_at", "a gate runs on no host"),
     ("batch", "a gate runs on no host"),
     ("probe", "there is nothing to ask a host"),
     ("undo", "there is nothing to undo"),
@@ -66,7 +70,7 @@ pub(super) enum Within<'a> {
 }
 
 /// Reads all steps and groups of the body.
-pub(super) fn steps(node: &Node, declared: &mut Declared, reader: &mut Reader) {
+pub(super) fn steps<'t>(node: &'t Node, defaults: &Defaults<'t>, declared: &mut Declared, reader: &mut Reader) {
     let Some(list) = reader.list(node, "steps", limits::STEPS) else {
         declared.has_unread_steps = true;
         return;
@@ -77,9 +81,9 @@ pub(super) fn steps(node: &Node, declared: &mut Declared, reader: &mut Reader) {
     }
     for node in list {
         if is_called(node, "Group") {
-            groups::group(node, declared, reader);
+            groups::group(node, defaults, declared, reader);
         } else {
-            add(node, &Within::Body, declared, reader);
+            add(node, &Within::Body, defaults, declared, reader);
         }
     }
 }
@@ -90,14 +94,20 @@ pub(super) fn is_called(node: &Node, word: &str) -> bool {
 }
 
 /// Reads a step, and adds it; gives its index.
-pub(super) fn add(node: &Node, within: &Within, declared: &mut Declared, reader: &mut Reader) -> Option<usize> {
+pub(super) fn add<'t>(
+    node: &'t Node,
+    within: &Within,
+    defaults: &Defaults<'t>,
+    declared: &mut Declared,
+    reader: &mut Reader,
+) -> Option<usize> {
     let index = declared.steps.len();
     if index >= limits::STEPS {
         let message = format!("the workflow has more than {} steps", limits::STEPS);
         reader.out_of_limits(&node.head(), message, "too many");
         return None;
     }
-    let Some((step, batch)) = step(node, within, reader) else {
+    let Some((step, batch)) = step(node, within, defaults, reader) else {
         declared.has_unread_steps = true;
         return None;
     };
@@ -124,7 +134,12 @@ fn has_swallowed(node: &Node) -> bool {
 }
 
 /// Reads a step, and gives its own `batch` unread.
-fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(StepDecl, Option<&'t Node>)> {
+fn step<'t>(
+    node: &'t Node,
+    within: &Within,
+    defaults: &Defaults<'t>,
+    reader: &mut Reader,
+) -> Option<(StepDecl, Option<&'t Node>)> {
     let what = match written_id(node) {
         Some(id) => format!("step {}", quote(id)),
         None => "a step".to_owned(),
@@ -135,6 +150,9 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     let broken = broken || fields.is_broken() || matches!(within, Within::Group { broken: true, .. });
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
     let gate = fields.optional("do").is_some_and(|node| is_called(node, "Gate"));
+    let waits = fields.optional("do").is_some_and(|node| is_called(node, "Wait"));
+    // Nothing that a default can say has a meaning in a gate.
+    let mut fields = if gate { fields } else { fields.with_defaults(defaults.layers()) };
     let on = match within {
         Within::Group { .. } => fields.optional("on"),
         Within::Body | Within::Finally if gate => fields.optional("on"),
@@ -146,13 +164,14 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     };
     let mut step = StepDecl {
         about: fields.optional("about").and_then(|node| reader.about(node)),
-        on: on.and_then(|node| reader.text(node, "on")).map(spanned).or_else(|| over.cloned()),
+        on: on.and_then(|node| needs::on(node, "on", reader)).or_else(|| over.cloned()),
+        run_at: fields.optional("run_at").and_then(|node| reader.some_text(node, "run_at")).map(spanned),
         has_each: fields.optional("each").is_some(),
         group,
         interrupted: fields.optional("interrupted").and_then(|node| policies::interrupted(node, reader)),
-        retry: fields.optional("retry").and_then(|node| policies::retry(node, reader)),
-        timeout: fields
-            .optional("timeout")
+        retry: fields.or_default("retry").and_then(|node| policies::retry(node, reader)),
+        // How long a wait takes is said by its `within`.
+        timeout: if waits { fields.optional("timeout") } else { fields.or_default("timeout") }
             .and_then(|node| reader.duration_or_expr(node, "timeout", limits::TIMEOUT_MIN_MS, limits::TIMEOUT_MAX_MS)),
         may_be_skipped: fields.optional("when").is_some() || fields.optional("probe").is_some() || broken,
         group_may_be_skipped,
@@ -162,7 +181,7 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
         ..StepDecl::new(id.map(|text| name(text, "step", reader.sink)))
     };
     if let Some(node) = fields.optional("needs") {
-        step.needs = needs(node, reader);
+        step.needs = needs::needs(node, reader);
     }
     if let Some(text) = fields.optional("when").and_then(|node| reader.some_text(node, "when")) {
         step.when = expression(text, reader.sink);
@@ -191,17 +210,19 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     if let Some(node) = fields.optional("undo") {
         step.undo = actions::undo(node, reader);
     }
-    if let Some(policy) = fields.optional("on_failure").and_then(|node| policies::on_failure(node, reader)) {
+    let on_failure = match within {
+        Within::Finally => fields.optional("on_failure"),
+        Within::Body | Within::Group { .. } => fields.or_default("on_failure"),
+    };
+    if let Some(policy) = on_failure.and_then(|node| policies::on_failure(node, reader)) {
         step.on_failure = policy;
     }
     if let Some(node) = fields.optional("out") {
         step.out = outs::outs(node, reader);
     }
-    if let Some(node) = fields.optional("env") {
-        step.env = run::env(node, reader);
-    }
-    let mut text = |field: &str| {
-        let text = fields.optional(field).and_then(|node| reader.text(node, field))?;
+    step.env = run::env(&fields, reader);
+    let mut text = |field: &str, node: Option<&Node>| {
+        let text = node.and_then(|node| reader.text(node, field))?;
         if text.value.is_empty() && field != "stdin" {
             let message = format!("`{field}` is empty");
             reader.sink.push(Diagnostic::error(Code::Empty, message).at(&text.span, "something must stand here"));
@@ -209,11 +230,12 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
         }
         template(text, reader.sink)
     };
-    step.stdin = text("stdin");
-    step.as_user = text("as_user");
-    step.cwd = text("cwd");
+    step.stdin = text("stdin", fields.optional("stdin"));
+    step.as_user = text("as_user", fields.or_default("as_user"));
+    step.cwd = text("cwd", fields.or_default("cwd"));
     run::fields(&mut step, &mut fields, reader);
-    without_effect(&step, &fields, reader);
+    always(&mut step, &mut fields, reader);
+    without_effect(&mut step, &fields, reader);
     actions::check_restore(&step, &fields, reader);
     if let Some(node) = fields.optional("on_state") {
         step.finally = on_state(node, reader);
@@ -238,6 +260,17 @@ fn step<'t>(node: &'t Node, within: &Within, reader: &mut Reader) -> Option<(Ste
     }
     let batch = fields.optional("batch").filter(|_| matches!(within, Within::Body) && !step.is_gate());
     Some((step, batch))
+}
+
+/// Whether `do` runs without asking the probe first.
+fn always(step: &mut StepDecl, fields: &mut Fields, reader: &mut Reader) {
+    step.always = fields.optional("always").and_then(|node| reader.boolean(node, "always")).unwrap_or(false);
+    if step.always && !step.has_probe {
+        let message = format!("{} has `always`, but no `probe`", step.title());
+        let diagnostic = Diagnostic::error(Code::NeedsCompanion, message).at(&fields.place("always"), "needs `probe`");
+        reader.sink.push(diagnostic.help("a step without a probe runs always anyway: leave it out"));
+    }
+    step.may_be_skipped &= !step.always || fields.has("when") || step.broken;
 }
 
 /// The condition of a group and that of a step in it.
@@ -287,43 +320,38 @@ pub(super) fn spanned(text: &Text) -> Spanned<String> {
     Spanned::new(text.value.clone(), text.span.clone())
 }
 
-/// Refuses fields that do nothing together with the action of the step.
-fn without_effect(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
+/// Refuses fields that do nothing together with the action of the step; defaults that do nothing are left out.
+fn without_effect(step: &mut StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(action) = &step.action else { return };
     let is_command = action.is_command();
     let has_command = is_command || step.probe.is_some() || step.undo.as_ref().is_some_and(ActionDecl::is_command);
     let is_gate = step.is_gate();
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
+    let title = step.title();
     let mut refuse = |field: &str, there: bool, why: &str| {
-        if there {
-            let message = format!("`{field}` has no effect in {}", step.title());
+        if there && fields.has(field) {
+            let message = format!("`{field}` has no effect in {title}");
             reader.sink.push(Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), why));
         }
+        there
     };
-    NOT_IN_A_GATE.iter().for_each(|(field, why)| refuse(field, is_gate && fields.has(field), why));
+    for (field, why) in NOT_IN_A_GATE {
+        refuse(field, is_gate && fields.has(field), why);
+    }
     let no_program = "no program runs in this step";
-    refuse("env", !has_command && !step.env.is_empty(), no_program);
-    refuse("cwd", !has_command && step.cwd.is_some(), no_program);
+    let no_env = refuse("env", !has_command && !step.env.is_empty(), no_program);
+    let no_cwd = refuse("cwd", !has_command && step.cwd.is_some(), no_program);
     refuse("ok_exit", !is_command && !step.ok_exit.is_empty(), "the action is no program");
-    refuse("idle_timeout", !is_command && step.undo.is_none() && !is_gate && step.idle_timeout.is_some(), no_program);
+    let may_idle = is_command || step.undo.is_some() || is_gate;
+    let no_idle = refuse("idle_timeout", !may_idle && step.idle_timeout.is_some(), no_program);
     refuse("stdin", !is_command && step.stdin.is_some(), "the action is no program");
     refuse("out", !is_command && !step.out.is_empty(), "the action is no program, so it writes nothing");
-    refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
-}
-
-fn needs(node: &Node, reader: &mut Reader) -> Vec<Spanned<String>> {
-    let mut needs: Vec<Spanned<String>> = Vec::new();
-    let mut seen = std::collections::HashMap::new();
-    for node in reader.list(node, "needs", limits::NEEDS).unwrap_or_default() {
-        let Some(text) = reader.text(node, "needs") else { continue };
-        if let Some(first) = seen.get(&text.value).cloned() {
-            let message = format!("{} is needed twice", quote(&text.value));
-            let diagnostic = Diagnostic::warning(Code::NeedTwice, message).at(&text.span, "again");
-            reader.sink.push(diagnostic.at(&first, "first"));
-            continue;
-        }
-        seen.insert(text.value.clone(), text.span.clone());
-        needs.push(spanned(text));
+    let no_user = refuse("as_user", (is_wait || is_gate) && !has_command && step.as_user.is_some(), no_program);
+    refuse("run_at", is_wait && step.run_at.is_some(), "a wait looks from here");
+    if no_env {
+        step.env.clear();
     }
-    needs
+    step.cwd.take_if(|_| no_cwd);
+    step.idle_timeout.take_if(|_| no_idle);
+    step.as_user.take_if(|_| no_user);
 }

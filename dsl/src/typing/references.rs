@@ -181,16 +181,13 @@ impl Typing<'_> {
         let (step, position) = (&declared.steps[index], self.position[index]);
         let several = self.reads_several(index);
         match (what.value, rest) {
-            ("state", rest) => {
-                if several {
-                    let message = format!("the state of {} is not one value", step.title());
-                    let label = if step.has_each { "runs for several elements" } else { "runs on several hosts" };
-                    self.error(Code::NotOneHost, message, &name.span, label);
-                    return Typed::unknown();
-                }
-                let states = STATES.iter().map(|state| (*state).to_owned()).collect();
-                let typed = Typed::new(Expr::StepState(position), Type::Choice(states));
-                self.fields(typed, String::new(), rest)
+            ("state" | "changed", rest) => {
+                let (expr, ty) = match what.value {
+                    "changed" => (Expr::StepChanged(position), Type::Bool),
+                    _ => (Expr::StepState(position), Type::Choice(STATES.map(str::to_owned).into())),
+                };
+                let ty = if several { Type::Map(Box::new(ty)) } else { ty };
+                self.fields(Typed::new(expr, ty), String::new(), rest)
             }
             ("out", [out, rest @ ..]) => {
                 let Some((declared_name, value)) = step.out.iter().find(|(name, _)| name.value == out.value) else {
@@ -211,7 +208,7 @@ impl Typing<'_> {
                 self.fields(typed, path, rest)
             }
             ("out", []) => self.incomplete(root, example),
-            _ => self.unknown_name(what, "a step has no", &["out", "state"]),
+            _ => self.unknown_name(what, "a step has no", &["out", "state", "changed"]),
         }
     }
 
@@ -230,7 +227,8 @@ impl Typing<'_> {
         };
         // Where the condition of their group is false, the reader is skipped too.
         let with_group = step.group_may_be_skipped && step.group != reader.group;
-        this == index || step.may_be_skipped || with_group || other_end
+        let may_fail = self.declared.accepts_failure(this, index);
+        this == index || step.may_be_skipped || with_group || other_end || may_fail
     }
 
     fn unknown_step(&mut self, name: &Name) -> Typed {
@@ -288,7 +286,7 @@ impl Typing<'_> {
             return false;
         }
         let step = &self.declared.steps[index];
-        let kind = step.role().and_then(|role| self.declared.roles.get(role)).and_then(|role| role.kind);
+        let kind = step.role().and_then(|role| self.declared.role_kind(role));
         step.has_each || !matches!(kind, Some(RoleKind::One) | None)
     }
 

@@ -2,7 +2,7 @@
 
 use dsl::PlanError;
 use dsl::expr::{Expr, HostProperty, Part, Template};
-use dsl::plan::{Edge, EdgeKind, EdgeOrigin, OnFailure, Plan};
+use dsl::plan::{Edge, EdgeKind, OnFailure, Plan};
 use dsl::value::Value;
 
 use crate::fixture;
@@ -43,7 +43,7 @@ fn damaged_groups_are_refused() {
     assert!(why(&|plan| plan.groups[0].gate = Some(count)).contains("a gate that is none"));
     assert!(why(&|plan| plan.groups[1].gate = Some(drain)).contains("a gate that is none"));
     assert!(why(&|plan| plan.groups[1].id = "patch".to_owned()).contains("id of another"));
-    let edge = |step| Edge { step, kind: EdgeKind::Barrier, origin: EdgeOrigin::Needs };
+    let edge = |step| Edge::needs(step, EdgeKind::Barrier);
     assert!(why(&|plan| plan.steps[upgrade].needs.push(edge(gate))).contains("a gate that a step waits for"));
     assert!(why(&|plan| plan.steps[clean].group = Some(0)).contains("`finally` with an undo or a group"));
 }
@@ -58,7 +58,7 @@ fn damaged_gates_and_finally_steps_are_refused() {
     assert!(why(&|plan| plan.steps[ask].undo = Some(plan.steps[balance].action.clone())).contains("is a gate with"));
     assert!(why(&|plan| plan.steps[tell].finally = None).contains("stands behind a step of `finally`"));
     assert!(why(&|plan| plan.steps[clean].on_failure = OnFailure::Stop).contains("stops it"));
-    let edge = |step| Edge { step, kind: EdgeKind::Barrier, origin: EdgeOrigin::Needs };
+    let edge = |step| Edge::needs(step, EdgeKind::Barrier);
     assert!(why(&|plan| plan.steps[clean].needs.push(edge(balance))).contains("waits for a step outside"));
     let read = |expr: Expr| move |plan: &mut Plan| plan.steps[balance].stdin = Some(template(expr.clone()));
     assert!(why(&read(Expr::OperationState)).contains("how the operation ended"));

@@ -128,6 +128,9 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
         let group = step.group.map_or(String::new(), |group| format!(", group {}", plan.groups[group].id));
         let finally = step.finally.map_or(String::new(), |state| format!(", finally {state:?}"));
         writeln!(text, "{index} {} on {}{group}{finally}", step.id, step.role.as_deref().unwrap_or("here"))?;
+        if let Some(role) = &step.run_at {
+            writeln!(text, "  at {role}")?;
+        }
         if let Some(each) = &step.each {
             writeln!(text, "  each {each:?}")?;
         }
@@ -146,13 +149,15 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
                 EdgeOrigin::Needs => "needs",
                 EdgeOrigin::Reference => "reads",
             };
-            writeln!(text, "  {origin} {} {} ({kind})", edge.step, plan.steps[edge.step].id)?;
+            let settled = if edge.settled { ", a failure will do" } else { "" };
+            writeln!(text, "  {origin} {} {} ({kind}{settled})", edge.step, plan.steps[edge.step].id)?;
         }
         if let Some(when) = &step.when {
             writeln!(text, "  when {when:?}")?;
         }
         if let Some(probe) = &step.probe {
-            writeln!(text, "  probe {}", action(&probe.action))?;
+            let always = if probe.always { ", not asked first" } else { "" };
+            writeln!(text, "  probe {}{always}", action(&probe.action))?;
         }
         writeln!(text, "  do {}", action(&step.action))?;
         if let Some(undo) = &step.undo {
@@ -160,6 +165,9 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
         }
         for (name, value) in &step.env {
             writeln!(text, "  env {name}={}", template(value))?;
+        }
+        if let Some(cwd) = &step.cwd {
+            writeln!(text, "  cwd {}", template(cwd))?;
         }
         if let Some(stdin) = &step.stdin {
             writeln!(text, "  stdin {}", template(stdin))?;
@@ -170,7 +178,7 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
         let user = step.as_user.as_ref().map_or(String::new(), |user| format!(", as {}", template(user)));
         let (interrupted, failure, timeout) = (step.interrupted, step.on_failure, dsl::duration::show(step.timeout_ms));
         writeln!(text, "  {interrupted:?}, {failure:?}, {timeout}{user}")?;
-        writeln!(text, "  {:?}", step.retry)?;
+        writeln!(text, "{}", format!("  {:?}", step.retry).replace(", jitter: 0.25", ""))?;
     }
     for (name, value) in &plan.outputs {
         writeln!(text, "output {name} = {}", template(value))?;

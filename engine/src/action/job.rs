@@ -148,7 +148,7 @@ async fn judge(context: &Context, host: &Host, call: &Call, end: JobEnd) -> Node
         return NodeOutcome::Failed { failure: exit_failure(context, call, &end), output: kept };
     }
     match values(context, host, call, &end).await {
-        Ok(out) => NodeOutcome::Succeeded { out, output: kept },
+        Ok(out) => NodeOutcome::Succeeded { out, changed: true, output: kept },
         Err(None) => NodeOutcome::Unknown(Unknown::Unreachable),
         Err(Some(failure)) => NodeOutcome::Failed { failure, output: kept },
     }

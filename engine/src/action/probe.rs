@@ -19,7 +19,7 @@ pub(crate) enum Answer {
 
 /// Asked before `do`: an outcome where that already decides, nothing where `do` follows.
 pub async fn before(context: &Context, host: &Host, call: &Call) -> Option<NodeOutcome> {
-    match ask(&context.redactor, host, call.silent, call.probe.as_ref()?).await {
+    match ask(&context.redactor, host, call.silent, call.probe.as_ref().filter(|_| !call.always)?).await {
         Answer::There => Some(NodeOutcome::AlreadySo),
         Answer::NotThere => None,
         Answer::Unknown(failure) => Some(NodeOutcome::Failed { failure, output: None }),

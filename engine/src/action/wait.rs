@@ -23,7 +23,7 @@ pub async fn wait(host: &Host, until: &Ready, within: Duration, every: Duration,
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let seen = match look_once(host, until, left.max(Duration::from_millis(1))).await {
-            Ok(()) => return NodeOutcome::Succeeded { out: Default::default(), output: None },
+            Ok(()) => return NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None },
             Err(Look::Never(failure)) => return NodeOutcome::Failed { failure, output: None },
             Err(Look::NotYet(seen)) => seen,
         };

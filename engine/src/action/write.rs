@@ -74,7 +74,14 @@ fn upload(call: &Call, file: &FileToWrite) -> Upload {
 /// What is reported of it.
 pub fn outcome(written: Result<Written, Failure>) -> NodeOutcome {
     match written {
-        Ok(Written::Changed | Written::AlreadySo) => NodeOutcome::Succeeded { out: Default::default(), output: None },
+        Ok(written) => NodeOutcome::Succeeded {
+            out: Default::default(),
+            changed: match written {
+                Written::Changed => true,
+                Written::AlreadySo => false,
+            },
+            output: None,
+        },
         Err(failure) => NodeOutcome::Failed { failure, output: None },
     }
 }

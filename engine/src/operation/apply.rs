@@ -76,8 +76,8 @@ impl Operation {
                 Ok(())
             }
             Event::Reattached { node, attempt } => self.node_event(node, NodeEvent::Reattached(*attempt), at_ms),
-            Event::Succeeded { node, attempt, out, .. } => {
-                let done = self.done(node, *attempt, out.clone())?;
+            Event::Succeeded { node, attempt, out, changed, .. } => {
+                let done = self.done(node, *attempt, out.clone(), *changed)?;
                 self.node_event(node, NodeEvent::Succeeded(done), at_ms)?;
                 // An attempt, and the question to a probe, first end what may still run.
                 self.node_mut(node)?.may_run.clear();
@@ -129,7 +129,8 @@ impl Operation {
             }
             Event::Approved { node, .. } => {
                 let index = self.index(node)?;
-                let done = self.done(node, self.nodes[index].attempts, BTreeMap::new())?;
+                // A person's word changes nothing by itself.
+                let done = self.done(node, self.nodes[index].attempts, BTreeMap::new(), false)?;
                 self.step_node(index, NodeEvent::Approved(done), at_ms)
             }
             Event::Rejected { node, by, why } => {
@@ -246,7 +247,7 @@ impl Operation {
             }
             Event::Decided { node, decision, .. } => {
                 let index = self.index(node)?;
-                let done = self.done(node, self.nodes[index].attempts, BTreeMap::new())?;
+                let done = self.done(node, self.nodes[index].attempts, BTreeMap::new(), true)?;
                 // An attempt that certainly did nothing is not one of those that `retry` counts.
                 let did_nothing = matches!(
                     self.nodes[index].state,
@@ -259,7 +260,7 @@ impl Operation {
             Event::Marked { node, out, .. } => {
                 self.rests("marked")?;
                 let index = self.index(node)?;
-                let done = self.done(node, self.nodes[index].attempts, out.clone())?;
+                let done = self.done(node, self.nodes[index].attempts, out.clone(), true)?;
                 self.step_node(index, NodeEvent::Marked(done), at_ms)?;
                 self.nodes[index].touched = true;
                 Ok(())
@@ -421,8 +422,8 @@ impl Operation {
         Ok(&mut self.nodes[index])
     }
 
-    fn done(&self, id: &NodeId, attempt: u32, out: BTreeMap<String, Value>) -> Result<Done, String> {
-        Ok(Done { attempt, out, generation: self.nodes[self.index(id)?].generation })
+    fn done(&self, id: &NodeId, attempt: u32, out: BTreeMap<String, Value>, changed: bool) -> Result<Done, String> {
+        Ok(Done { attempt, out, changed, generation: self.nodes[self.index(id)?].generation })
     }
 
     /// Attempt numbers only grow, one by one (I4).

@@ -53,8 +53,8 @@ impl Driver {
             Command::Start(index) => return self.start(index, batch),
             Command::Retry(index, wait_ms) => {
                 let (node, attempt) = (self.id(index), self.operation.nodes[index].attempts);
-                // Up to a quarter longer, so that many failures at once do not come back at once.
-                let wait_ms = wait_ms.saturating_add((wait_ms as f64 * 0.25 * (batch.world.jitter)()) as u64);
+                let jitter = self.operation.step_of(&self.operation.nodes[index]).retry.jitter;
+                let wait_ms = wait_ms.saturating_add((wait_ms as f64 * jitter * (batch.world.jitter)()) as u64);
                 let at_ms = batch.world.now_ms.max(self.operation.at_ms).saturating_add(wait_ms);
                 self.emit(Event::RetryAt { node, attempt, at_ms }, batch)?;
             }
@@ -157,7 +157,8 @@ impl Driver {
         }
         let node = self.id(index);
         let attempt = self.operation.nodes[index].attempts + 1;
-        let host = self.operation.nodes[index].slot.as_ref().and_then(|slot| self.operation.hosts.get(slot));
+        let at = self.operation.runs_at(&self.operation.nodes[index]);
+        let host = at.and_then(|slot| self.operation.hosts.get(slot));
         let generation = host.map_or(0, |host| host.generation);
         let incarnation = self.incarnation;
         self.emit(Event::Started { node: node.clone(), attempt, generation, incarnation }, batch)?;

@@ -42,6 +42,8 @@ pub enum NodeOutcome {
     Succeeded {
         /// Values for later steps.
         out: BTreeMap<String, Value>,
+        /// Whether it did something that was not so before.
+        changed: bool,
         /// What the program wrote.
         output: Option<OutputRef>,
     },

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use dsl::value::Value;
+
 use super::decision::{Decision, Effect, FlightTask, Input, NodeOutcome, Rest, World};
 use super::event::{Decision as Meaning, Entry, Event};
 use super::life::{Activity, Life};
@@ -12,6 +14,14 @@ use super::node::{Failure, FailureClass, NodeId, NodeState, Proof, Skip};
 use super::state::{IllegalEvent, Operation};
 use super::verb::{Refused, Verb};
 use super::what_next::wake_at;
+
+/// The output, a Bool, by which a program says whether it changed something.
+const CHANGED: &str = "changed";
+
+/// The probe found the effect of an attempt of ours.
+fn found(node: NodeId, attempt: u32) -> Event {
+    Event::Succeeded { node, attempt, out: BTreeMap::new(), changed: true, proof: Proof::Probe, output: None }
+}
 
 /// An operation in the hands of a process.
 #[derive(Debug)]
@@ -146,20 +156,21 @@ impl Driver {
         let id = node.clone();
         let undoing = matches!(self.operation.nodes[index].state, NodeState::Undoing { .. });
         let event = match (outcome, undoing) {
-            (NodeOutcome::Succeeded { out, output }, false) => {
-                Event::Succeeded { node: id, attempt, out, proof: Proof::Action, output }
+            (NodeOutcome::Succeeded { out, changed, output }, false) => {
+                // A program says by an output of that name what nobody else can know.
+                let changed = match out.get(CHANGED) {
+                    Some(Value::Bool(said)) => *said,
+                    _ => changed,
+                };
+                Event::Succeeded { node: id, attempt, out, changed, proof: Proof::Action, output }
             }
             // What an earlier attempt may have done is ours, and is undone with the rest.
-            (NodeOutcome::AlreadySo, false) if self.operation.nodes[index].touched => {
-                Event::Succeeded { node: id, attempt, out: BTreeMap::new(), proof: Proof::Probe, output: None }
-            }
+            (NodeOutcome::AlreadySo, false) if self.operation.nodes[index].touched => found(id, attempt),
             (NodeOutcome::AlreadySo, false) => Event::Skipped { node: id, why: Skip::AlreadySo },
             (NodeOutcome::Failed { failure, output }, false) => Event::Failed { node: id, attempt, failure, output },
             (NodeOutcome::Reattached, false) => Event::Reattached { node: id, attempt },
             (NodeOutcome::Unknown(why), false) => Event::Indeterminate { node: id, attempt, why },
-            (NodeOutcome::ProbedThere, false) => {
-                Event::Succeeded { node: id, attempt, out: BTreeMap::new(), proof: Proof::Probe, output: None }
-            }
+            (NodeOutcome::ProbedThere, false) => found(id, attempt),
             (NodeOutcome::ProbedNotThere, false) => Event::Decided {
                 node: id,
                 attempt,

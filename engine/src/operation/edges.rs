@@ -13,15 +13,18 @@ impl Operation {
         let Some(next) = node.state.next(event) else {
             return Err(format!("`{}` is {}", node.id, node.state.word()));
         };
+        let (was_met, was_settled) = (self.meets(index, false), self.meets(index, true));
         let before = std::mem::replace(&mut self.nodes[index].state, next);
         self.nodes[index].since_ms = at_ms;
         let phase = self.phase_of(self.nodes[index].step);
         self.derived.forget(index, phase, &before);
         self.derived.note(index, phase, &self.nodes[index].state);
-        match (before.satisfies(), self.nodes[index].state.satisfies()) {
-            (false, true) => self.satisfy(index),
-            (true, false) => self.unsatisfy(index),
-            (true, true) | (false, false) => {}
+        for (settled, was) in [(false, was_met), (true, was_settled)] {
+            match (was, self.meets(index, settled)) {
+                (false, true) => self.satisfy(index, settled),
+                (true, false) => self.unsatisfy(index, settled),
+                (true, true) | (false, false) => {}
+            }
         }
         if matches!(self.nodes[index].state, NodeState::Waiting) && self.derived.unmet[index] == 0 {
             self.derived.ready.insert(index);
@@ -37,11 +40,18 @@ impl Operation {
         Ok(())
     }
 
-    fn satisfy(&mut self, index: usize) {
+    /// The count of nodes of a step that satisfy one kind of edge.
+    fn enough(&mut self, step: usize, settled: bool) -> &mut usize {
+        if settled { &mut self.derived.settled[step] } else { &mut self.derived.satisfied[step] }
+    }
+
+    fn satisfy(&mut self, index: usize, settled: bool) {
         let step = self.nodes[index].step;
-        self.derived.satisfied[step] += 1;
-        let complete = self.derived.satisfied[step] == self.steps[step].count;
-        for dependent in self.freed_by(index, complete) {
+        let count = self.steps[step].count;
+        let enough = self.enough(step, settled);
+        *enough += 1;
+        let complete = *enough == count;
+        for dependent in self.freed_by(index, settled, complete) {
             self.meet(dependent);
         }
     }
@@ -56,32 +66,36 @@ impl Operation {
 
     /// A step that has no nodes is over as soon as that is known.
     pub(super) fn free_all_behind(&mut self, step: usize) {
-        for (dependent, kind) in self.steps[step].dependents.clone() {
-            let nodes = self.steps[dependent].first..self.steps[dependent].first + self.steps[dependent].count;
-            if kind == EdgeKind::Barrier {
+        for behind in self.steps[step].dependents.clone() {
+            let dependent = &self.steps[behind.step];
+            let nodes = dependent.first..dependent.first + dependent.count;
+            if behind.kind == EdgeKind::Barrier {
                 nodes.for_each(|index| self.meet(index));
             }
         }
     }
 
-    fn unsatisfy(&mut self, index: usize) {
+    fn unsatisfy(&mut self, index: usize, settled: bool) {
         let step = self.nodes[index].step;
-        let was_complete = self.derived.satisfied[step] == self.steps[step].count;
-        self.derived.satisfied[step] -= 1;
-        for dependent in self.freed_by(index, was_complete) {
+        let count = self.steps[step].count;
+        let enough = self.enough(step, settled);
+        let was_complete = *enough == count;
+        *enough -= 1;
+        for dependent in self.freed_by(index, settled, was_complete) {
             self.derived.unmet[dependent] += 1;
             self.derived.ready.remove(&dependent);
         }
     }
 
-    /// The nodes with an edge that changes with node `index`: keyed ones, and those behind a barrier that `index` completes.
-    fn freed_by(&self, index: usize, complete: bool) -> Vec<usize> {
+    /// The nodes with an edge of a kind that changes with node `index`: keyed ones, and those behind a barrier that `index`
+    /// completes.
+    fn freed_by(&self, index: usize, settled: bool, complete: bool) -> Vec<usize> {
         let step = self.nodes[index].step;
         let offset = index - self.steps[step].first;
         let mut freed = Vec::new();
-        for &(dependent, kind) in &self.steps[step].dependents {
-            let nodes = &self.steps[dependent];
-            match kind {
+        for behind in self.steps[step].dependents.iter().filter(|behind| behind.settled == settled) {
+            let nodes = &self.steps[behind.step];
+            match behind.kind {
                 EdgeKind::Keyed if nodes.expanded => freed.push(nodes.first + offset),
                 EdgeKind::Barrier if complete => freed.extend(nodes.first..nodes.first + nodes.count),
                 EdgeKind::Keyed | EdgeKind::Barrier => {}

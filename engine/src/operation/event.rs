@@ -109,6 +109,9 @@ pub enum Event {
         /// Values for later steps.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         out: BTreeMap<String, Value>,
+        /// Whether it did something that was not so before.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        changed: bool,
         /// How it is known.
         proof: Proof,
         /// What the program wrote.
@@ -314,6 +317,14 @@ pub enum Event {
 
 fn first() -> u32 {
     1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 fn is_first(incarnation: &u32) -> bool {

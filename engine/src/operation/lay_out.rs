@@ -9,7 +9,7 @@ use dsl::value::Value;
 use super::event::{Entry, Event, JOURNAL_FORMAT, OLDEST_FORMAT};
 use super::life::{Activity, Life};
 use super::node::{HERE, NodeId, NodeState};
-use super::state::{Derived, IllegalEvent, Locks, Node, Operation, StepNodes};
+use super::state::{Behind, Derived, IllegalEvent, Locks, Node, Operation, StepNodes};
 
 impl Operation {
     /// The operation that its first entry, `Created`, makes.
@@ -75,7 +75,8 @@ impl Operation {
                 if edge.kind == EdgeKind::Keyed && self.steps[edge.step].count != self.steps[index].count {
                     return Err(format!("step `{}` has a keyed edge to a step of another role", step.id));
                 }
-                self.steps[edge.step].dependents.push((index, edge.kind));
+                let behind = Behind { step: index, kind: edge.kind, settled: edge.settled };
+                self.steps[edge.step].dependents.push(behind);
             }
         }
         // Most have one: room for four would be more than all else of a step.
@@ -87,7 +88,11 @@ impl Operation {
 
     fn push_node(&mut self, step: usize, key: String, slot: Option<String>, element: Option<Value>, at_ms: u64) {
         let id = NodeId { step: self.plan.steps[step].id.clone(), key };
-        let host = slot.as_ref().and_then(|slot| self.hosts.get(slot));
+        let at = match &self.plan.steps[step].run_at {
+            Some(role) => self.plan.roles.get(role).and_then(|role| role.slots.first()),
+            None => slot.as_ref(),
+        };
+        let host = at.and_then(|slot| self.hosts.get(slot));
         self.steps[step].count += 1;
         self.nodes.push(Node {
             id,

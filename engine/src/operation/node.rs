@@ -122,6 +122,8 @@ pub struct Done {
     pub attempt: u32,
     /// Values for later steps.
     pub out: BTreeMap<String, Value>,
+    /// Whether it did something that was not so before.
+    pub changed: bool,
     /// Generation of the host it was done on.
     pub generation: u32,
 }

@@ -74,6 +74,10 @@ fn out_of(state: &NodeState, name: &str) -> Value {
     }
 }
 
+fn by_key(nodes: &[Node], value: impl Fn(&NodeState) -> Value) -> Value {
+    Value::Record(nodes.iter().map(|node| (node.id.key.clone(), value(&node.state))).collect())
+}
+
 impl Scope for CoreScope<'_> {
     fn input(&self, name: &str) -> Value {
         self.operation.plan.inputs.get(name).map_or(Value::None, |input| input.value.clone())
@@ -93,7 +97,17 @@ impl Scope for CoreScope<'_> {
     fn step_state(&self, step: usize) -> Value {
         match self.seen(step) {
             Seen::One(node) => Value::Text(node.state.word().to_owned()),
-            Seen::Many(_) | Seen::Nothing => Value::None,
+            Seen::Many(nodes) => by_key(nodes, |state| Value::Text(state.word().to_owned())),
+            Seen::Nothing => Value::None,
+        }
+    }
+
+    fn step_changed(&self, step: usize) -> Value {
+        let changed = |state: &NodeState| Value::Bool(matches!(state, NodeState::Succeeded(done) if done.changed));
+        match self.seen(step) {
+            Seen::One(node) => changed(&node.state),
+            Seen::Many(nodes) => by_key(nodes, changed),
+            Seen::Nothing => Value::Bool(false),
         }
     }
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::hosts::HostRecord;
 use super::life::{Activity, Life};
 use super::node::{NodeId, NodeState};
+use super::what_next::retry_after;
 
 /// One run of a plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +73,7 @@ pub struct Node {
     pub id: NodeId,
     /// Index of its step in the plan.
     pub step: usize,
-    /// The slot of the host that it runs on; none where it runs from here.
+    /// The slot of the host that it is for, and runs on unless its step says `run_at`; none where it runs from here.
     pub slot: Option<String>,
     /// The element of `each` that it is for.
     pub element: Option<Value>,
@@ -86,7 +87,7 @@ pub struct Node {
     pub since_ms: u64,
     /// When its last attempt was started, UTC milliseconds; 0 before the first.
     pub started_ms: u64,
-    /// Generation of the host that the last attempt was started for.
+    /// Generation of the host that the last attempt was started on.
     pub generation: u32,
     /// Incarnation of the store that started the last attempt.
     pub incarnation: u32,
@@ -115,7 +116,18 @@ pub(super) struct StepNodes {
     /// False while the elements of its `each` are not known.
     pub expanded: bool,
     /// Steps that wait for this one.
-    pub dependents: Vec<(usize, EdgeKind)>,
+    pub dependents: Vec<Behind>,
+}
+
+/// A step that waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// Index of the step that waits.
+    pub step: usize,
+    /// How nodes are matched.
+    pub kind: EdgeKind,
+    /// Whether a failure will do.
+    pub settled: bool,
 }
 
 /// What follows from the nodes.
@@ -125,6 +137,8 @@ pub(super) struct Derived {
     pub unmet: Vec<u32>,
     /// For each step: nodes that satisfy their edges.
     pub satisfied: Vec<usize>,
+    /// For each step: nodes that satisfy the edges for which a failure will do.
+    pub settled: Vec<usize>,
     /// Waiting with no unmet edge.
     pub ready: BTreeSet<usize>,
     /// Running or undoing.
@@ -212,6 +226,14 @@ impl Operation {
         &self.plan.steps[node.step]
     }
 
+    /// The slot of the host that a node runs on: its own, or that of the role of `run_at`. None where it runs from here.
+    pub fn runs_at<'a>(&'a self, node: &'a Node) -> Option<&'a String> {
+        match &self.step_of(node).run_at {
+            Some(role) => self.plan.roles.get(role).and_then(|role| role.slots.first()),
+            None => node.slot.as_ref(),
+        }
+    }
+
     /// The nodes of a step, by its index in the plan.
     pub fn nodes_of(&self, step: usize) -> &[Node] {
         let nodes = &self.steps[step];
@@ -254,21 +276,58 @@ impl Operation {
 
     /// Whether an edge to a step is satisfied for the node at this place of its own step (I3).
     pub(super) fn is_met(&self, edge: &Edge, offset: usize) -> bool {
+        self.is_met_by(&self.derived, edge, offset)
+    }
+
+    fn is_met_by(&self, derived: &Derived, edge: &Edge, offset: usize) -> bool {
         let parent = &self.steps[edge.step];
+        let enough = if edge.settled { &derived.settled } else { &derived.satisfied };
         match edge.kind {
-            EdgeKind::Keyed if parent.expanded => self.nodes[parent.first + offset].state.satisfies(),
-            EdgeKind::Keyed => false,
-            EdgeKind::Barrier => parent.expanded && self.derived.satisfied[edge.step] == parent.count,
+            EdgeKind::Keyed => parent.expanded && self.meets(parent.first + offset, edge.settled),
+            EdgeKind::Barrier => parent.expanded && enough[edge.step] == parent.count,
+        }
+    }
+
+    /// Whether a node satisfies an edge (I3).
+    pub(super) fn meets(&self, index: usize, settled: bool) -> bool {
+        let state = &self.nodes[index].state;
+        state.satisfies() || (settled && self.is_over_without_success(index))
+    }
+
+    /// Whether a node failed for good, or was not reached: enough for who waits for its end only (`Settled`).
+    fn is_over_without_success(&self, index: usize) -> bool {
+        match &self.nodes[index].state {
+            NodeState::Failed { failure, .. } => retry_after(self, index, failure).is_none(),
+            NodeState::NotReached => true,
+            NodeState::Waiting
+            | NodeState::Running { .. }
+            | NodeState::AwaitingApproval { .. }
+            | NodeState::Backoff { .. }
+            | NodeState::Indeterminate { .. }
+            | NodeState::Succeeded(_)
+            | NodeState::Skipped(_)
+            | NodeState::Undoing { .. }
+            | NodeState::Undone
+            | NodeState::UndoFailed { .. } => false,
         }
     }
 
     /// Indices of the nodes that wait for `index`.
     pub(super) fn dependents_of(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        self.dependents_by(index, |_| true)
+    }
+
+    /// Indices of the nodes that wait for `index` by edges that are `which`.
+    pub(super) fn dependents_by<'a>(
+        &'a self,
+        index: usize,
+        which: impl Fn(&Behind) -> bool + 'a,
+    ) -> impl Iterator<Item = usize> + 'a {
         let step = self.nodes[index].step;
         let offset = index - self.steps[step].first;
-        self.steps[step].dependents.iter().flat_map(move |&(dependent, kind)| {
-            let nodes = &self.steps[dependent];
-            match kind {
+        self.steps[step].dependents.iter().filter(move |behind| which(behind)).flat_map(move |behind| {
+            let nodes = &self.steps[behind.step];
+            match behind.kind {
                 EdgeKind::Keyed if nodes.expanded => nodes.first + offset..nodes.first + offset + 1,
                 // Its nodes are not there yet.
                 EdgeKind::Keyed => 0..0,
@@ -279,23 +338,21 @@ impl Operation {
 
     /// Recomputes what follows from the nodes, from nothing.
     pub(super) fn derive(&self) -> Derived {
-        let mut derived =
-            Derived { unmet: vec![0; self.nodes.len()], satisfied: vec![0; self.steps.len()], ..Derived::default() };
+        let mut derived = Derived {
+            unmet: vec![0; self.nodes.len()],
+            satisfied: vec![0; self.steps.len()],
+            settled: vec![0; self.steps.len()],
+            ..Derived::default()
+        };
         for (index, node) in self.nodes.iter().enumerate() {
-            if node.state.satisfies() {
-                derived.satisfied[node.step] += 1;
-            }
+            derived.satisfied[node.step] += usize::from(self.meets(index, false));
+            derived.settled[node.step] += usize::from(self.meets(index, true));
             derived.note(index, self.phase_of(node.step), &node.state);
         }
         for (index, node) in self.nodes.iter().enumerate() {
             let offset = index - self.steps[node.step].first;
             for edge in &self.plan.steps[node.step].needs {
-                let parent = &self.steps[edge.step];
-                let met = match edge.kind {
-                    EdgeKind::Keyed => parent.expanded && self.nodes[parent.first + offset].state.satisfies(),
-                    EdgeKind::Barrier => parent.expanded && derived.satisfied[edge.step] == parent.count,
-                };
-                derived.unmet[index] += u32::from(!met);
+                derived.unmet[index] += u32::from(!self.is_met_by(&derived, edge, offset));
             }
             if derived.unmet[index] == 0 && matches!(node.state, NodeState::Waiting) {
                 derived.ready.insert(index);

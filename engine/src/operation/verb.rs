@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{CancelMode, Decision, Event, UndoSkip};
 use super::life::{Activity, Life};
 use super::node::{NodeId, NodeState, Skip};
-use super::state::{Operation, Phase};
+use super::state::{Node, Operation, Phase};
 
 /// What a person asks. Steps and nodes are named as `step` or `step@key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,12 +106,11 @@ impl std::error::Error for Refused {}
 impl Operation {
     /// The nodes whose outcome only a person can decide now.
     pub fn undecided(&self) -> Vec<&NodeId> {
-        self.derived
-            .indeterminate
-            .iter()
-            .filter(|&&index| self.asks_a_person(index))
-            .map(|&index| &self.nodes[index].id)
-            .collect()
+        // While the last steps run, how the body ended is settled.
+        let only_finally = matches!(self.life, Life::Finishing { .. });
+        let counts = |index: usize| !only_finally || self.phase_of(self.nodes[index].step) == Phase::Finally;
+        let open = self.derived.indeterminate.iter().filter(|&&index| counts(index) && self.asks_a_person(index));
+        open.map(|&index| &self.nodes[index].id).collect()
     }
 
     /// The verbs that are legal now, as they are typed.
@@ -206,7 +205,7 @@ impl Operation {
         let mut found = BTreeSet::new();
         for name in names {
             let before = found.len();
-            let fits = |node: &super::Node| node.id.step == *name || node.id.to_string() == *name;
+            let fits = |node: &Node| node.id.step == *name || node.id.to_string() == *name;
             found.extend(self.nodes.iter().enumerate().filter(|(_, node)| fits(node)).map(|(index, _)| index));
             if found.len() == before && !self.nodes.iter().any(fits) {
                 let steps: Vec<&str> = self.plan.steps.iter().take(NAMED).map(|step| step.id.as_str()).collect();
@@ -336,9 +335,24 @@ impl Operation {
     /// What stands in `finally` runs again when the rest goes on after an end (I2: a new epoch, journalled).
     fn finally_again(&self, by: &str, why: &str) -> Option<Event> {
         let again = self.steps_of(Phase::Finally).flat_map(|step| self.nodes_of(step));
-        let again = again.filter(|node| !matches!(node.state, NodeState::Waiting));
-        let nodes: Vec<NodeId> = again.map(|node| node.id.clone()).collect();
-        (!nodes.is_empty()).then(|| Event::Reset { nodes, by: by.to_owned(), why: why.to_owned() })
+        reset(again, by, why)
+    }
+
+    /// What runs again, beside what failed, when an operation goes on after an end: `finally`, and what came after a failure
+    /// because it waits for the end of a step only (`Settled`): it was done about the attempt that failed.
+    fn again_after_failures(&self, by: &str, why: &str) -> Option<Event> {
+        let failed =
+            |index: &usize| matches!(self.nodes[*index].state, NodeState::Failed { .. } | NodeState::NotReached);
+        let failed: Vec<usize> = (0..self.nodes.len()).filter(failed).collect();
+        let mut behind = BTreeSet::new();
+        let mut to_do = failed;
+        while let Some(index) = to_do.pop() {
+            to_do.extend(self.dependents_of(index).filter(|&dependent| behind.insert(dependent)));
+        }
+        let did = |node: &&Node| matches!(node.state, NodeState::Succeeded(_) | NodeState::Skipped(_));
+        let body = |node: &&Node| self.phase_of(node.step) == Phase::Body;
+        let settled = behind.into_iter().map(|index| &self.nodes[index]).filter(did).filter(body);
+        reset(settled.chain(self.steps_of(Phase::Finally).flat_map(|step| self.nodes_of(step))), by, why)
     }
 
     /// The step or nodes and all that depends on them.
@@ -379,9 +393,9 @@ impl Operation {
     }
 
     fn resume(&self, decisions: &BTreeMap<NodeId, Decision>, by: String, why: String) -> Result<Vec<Event>, Refused> {
-        // What stands in `finally` begins anew; nobody is asked how it ended before.
+        // What begins anew, such as what stands in `finally`: nobody is asked how it ended before.
         let again = match &self.life {
-            Life::FailedTemp { .. } => self.finally_again(&by, &why),
+            Life::FailedTemp { .. } => self.again_after_failures(&by, &why),
             _ => None,
         };
         let begins_anew = |id: &NodeId| matches!(&again, Some(Event::Reset { nodes, .. }) if nodes.contains(id));
@@ -430,6 +444,13 @@ impl Operation {
         }
         Ok(events)
     }
+}
+
+/// The event that lets nodes run again; nothing where none of them did anything.
+fn reset<'a>(nodes: impl Iterator<Item = &'a Node>, by: &str, why: &str) -> Option<Event> {
+    let again = nodes.filter(|node| !matches!(node.state, NodeState::Waiting));
+    let nodes: Vec<NodeId> = again.map(|node| node.id.clone()).collect();
+    (!nodes.is_empty()).then(|| Event::Reset { nodes, by: by.to_owned(), why: why.to_owned() })
 }
 
 /// The values that a step is said to put out, each of its type.

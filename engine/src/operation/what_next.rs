@@ -16,7 +16,7 @@ use super::life::{Activity, Life};
 use super::node::{Failure, FailureClass, NodeState, Unknown};
 use super::scope::CoreScope;
 use super::starts::Starts;
-use super::state::{Operation, Phase};
+use super::state::{Behind, Operation, Phase};
 
 /// Something to do, by node index. Each one gives an event, puts its node in flight, or waits for a lock; so asking again ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -246,8 +246,8 @@ fn expand(operation: &Operation, phase: Phase) -> Result<Vec<Command>, FailedBec
     Ok(commands)
 }
 
-/// Everything behind a final failure, through nodes that are not reached, is not reached (I3); so are the nodes of hosts that a
-/// group lets in no more. Gives how many steps will never know their elements.
+/// Everything behind a final failure, through nodes that are not reached, is not reached (I3), unless a failure will do for it;
+/// so are the nodes of hosts that a group lets in no more. Gives how many steps will never know their elements.
 fn not_reached(operation: &Operation, phase: Phase, commands: &mut Vec<Command>) -> usize {
     let mut seen = BTreeSet::new();
     let mut cut_off = BTreeSet::new();
@@ -262,7 +262,7 @@ fn not_reached(operation: &Operation, phase: Phase, commands: &mut Vec<Command>)
     let mut steps: Vec<usize> = Vec::new();
     loop {
         while let Some(index) = from.pop() {
-            for dependent in operation.dependents_of(index) {
+            for dependent in operation.dependents_by(index, |behind| !behind.settled) {
                 // A node that is marked already may have one behind it that is not: a long write may be kept in part.
                 if matches!(operation.nodes[dependent].state, NodeState::Waiting | NodeState::NotReached)
                     && seen.insert(dependent)
@@ -270,16 +270,17 @@ fn not_reached(operation: &Operation, phase: Phase, commands: &mut Vec<Command>)
                     from.push(dependent);
                 }
             }
-            let behind = operation.steps[operation.nodes[index].step].dependents.iter().map(|&(step, _)| step);
-            for step in behind.filter(|&step| !operation.steps[step].expanded) {
-                if cut_off.insert(step) {
-                    steps.push(step);
+            let behind = operation.steps[operation.nodes[index].step].dependents.iter();
+            let unexpanded = |behind: &&Behind| !behind.settled && !operation.steps[behind.step].expanded;
+            for behind in behind.filter(unexpanded) {
+                if cut_off.insert(behind.step) {
+                    steps.push(behind.step);
                 }
             }
         }
-        // Behind a step without nodes are all nodes of those that wait for it.
+        // Behind a step without nodes are all nodes of those that wait for it. It has no end that one could wait for.
         let Some(step) = steps.pop() else { break };
-        for &(dependent, _) in &operation.steps[step].dependents {
+        for &Behind { step: dependent, .. } in &operation.steps[step].dependents {
             if !operation.steps[dependent].expanded && cut_off.insert(dependent) {
                 steps.push(dependent);
             }
@@ -366,8 +367,9 @@ fn backward(operation: &Operation, in_flight: &dyn Fn(usize) -> bool, commands: 
         if !due || step.finally.is_some() {
             continue;
         }
-        let host = node.slot.as_ref().and_then(|slot| operation.hosts.get(slot));
-        let gone = |generation: u32| node.slot.is_some() && host.is_none_or(|host| host.generation != generation);
+        let at = operation.runs_at(node);
+        let host = at.and_then(|slot| operation.hosts.get(slot));
+        let gone = |generation: u32| at.is_some() && host.is_none_or(|host| host.generation != generation);
         match &node.state {
             NodeState::Succeeded(done) => commands.push(if step.undo.is_none() {
                 Command::SkipUndo(index, UndoSkip::NoUndo)
@@ -428,7 +430,7 @@ pub(super) fn when_is_false(operation: &Operation, index: usize) -> bool {
 }
 
 /// How long to wait before the next attempt, or nothing where the failure is final.
-fn retry_after(operation: &Operation, index: usize, failure: &Failure) -> Option<u64> {
+pub(super) fn retry_after(operation: &Operation, index: usize, failure: &Failure) -> Option<u64> {
     let node = &operation.nodes[index];
     let retry = &operation.step_of(node).retry;
     if node.tries == 0 || node.tries >= retry.times {

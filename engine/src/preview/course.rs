@@ -259,7 +259,8 @@ impl Course {
             };
             return Turn::Is(Verdict::Asks { text, approvers: approvers.clone() });
         }
-        let asked = match step.probe.is_some() {
+        let asks = step.probe.as_ref().is_some_and(|probe| !probe.always);
+        let asked = match asks {
             true => match self.rendered(node, &Effect::Probe { node: node.id.clone(), attempt: 1 }) {
                 Rendered::Known(call) => Some(call),
                 Rendered::Unknown(noted) => return Turn::Is(unknown(noted)),
@@ -283,7 +284,12 @@ impl Course {
             Rendered::Unknown(noted) => return Turn::Is(unknown(noted)),
             Rendered::Wrong(failure) => return Turn::Is(wrong(failure.message)),
         };
-        let question = Question { node: node.id.clone(), slot: node.slot.clone(), probe: asked, look };
+        let slot = self.operation.runs_at(node).cloned();
+        let does = match (&step.run_at, &slot) {
+            (Some(_), Some(slot)) => format!("{does}, at {slot}"),
+            (Some(_), None) | (None, _) => does,
+        };
+        let question = Question { node: node.id.clone(), slot, probe: asked, look };
         Turn::Ask(Box::new(question), Pending { does, before: self.before(index) })
     }
 
@@ -344,7 +350,8 @@ impl Course {
             | Verdict::CannotTell { .. }
             | Verdict::Asks { .. } => {
                 let (out, proof) = (BTreeMap::new(), Proof::Action);
-                vec![begins, Event::Succeeded { node: node.id, attempt: 1, out, proof, output: None }]
+                let changed = !matches!(verdict, Verdict::AlreadySo { .. });
+                vec![begins, Event::Succeeded { node: node.id, attempt: 1, out, changed, proof, output: None }]
             }
         };
         let behind = self.behind(&verdict, node.step, before);

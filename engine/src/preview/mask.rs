@@ -167,6 +167,9 @@ impl Scope for Watching<'_> {
     fn step_state(&self, step: usize) -> Value {
         self.scope.step_state(step)
     }
+    fn step_changed(&self, step: usize) -> Value {
+        self.scope.step_changed(step)
+    }
     fn host(&self, property: HostProperty) -> Value {
         self.scope.host(property)
     }

@@ -20,7 +20,7 @@ pub struct Report {
 pub struct Row {
     /// Which; of a step whose elements are not known, its one row has the key `*`.
     pub node: NodeId,
-    /// The host that it runs on; none where it runs from here.
+    /// The host that it is for; none where it runs from here.
     pub host: Option<String>,
     /// What.
     pub expected: Verdict,

@@ -57,6 +57,10 @@ impl Scope for Noting<'_> {
         self.note_step(step);
         self.edge.step_state(step)
     }
+    fn step_changed(&self, step: usize) -> Value {
+        self.note_step(step);
+        self.edge.step_changed(step)
+    }
     fn host(&self, property: HostProperty) -> Value {
         self.edge.host(property)
     }

@@ -70,7 +70,7 @@ fn with_secrets(plan: &Arc<Plan>, vault: Vault, mut answer: impl FnMut(&Question
 /// Steps of one host, each behind the one before it, where `so` says which probes find it so.
 fn verdicts(mut steps: Vec<Step>, so: &[&str]) -> Vec<Verdict> {
     for (index, step) in steps.iter_mut().enumerate().skip(1) {
-        step.needs.push(Edge { step: index - 1, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs });
+        step.needs.push(Edge::needs(index - 1, EdgeKind::Keyed));
     }
     let roles = BTreeMap::from([("one".to_owned(), Role { one: true, slots: vec!["h".to_owned()] })]);
     let plan = Arc::new(Plan::new("tried", roles, steps));
@@ -87,7 +87,7 @@ fn step(id: &str) -> Step {
 }
 
 fn probed(id: &str) -> Step {
-    Step { probe: Some(Probe { action: run(Vec::new()) }), ..step(id) }
+    Step { probe: Some(Probe { action: run(Vec::new()), always: false }), ..step(id) }
 }
 
 fn puts_out(id: &str) -> Step {
@@ -149,7 +149,7 @@ fn an_expression_that_does_not_come_to_read_an_output_has_its_value() {
 fn a_host_that_cannot_be_used_stops_nothing_elsewhere() {
     let roles =
         BTreeMap::from([("many".to_owned(), Role { one: false, slots: vec!["h1".to_owned(), "h2".to_owned()] })]);
-    let needs = vec![Edge { step: 0, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs }];
+    let needs = vec![Edge::needs(0, EdgeKind::Keyed)];
     let steps = vec![
         Step { role: Some("many".to_owned()), ..probed("a") },
         Step { role: Some("many".to_owned()), needs, ..probed("b") },
@@ -267,10 +267,16 @@ fn random_step(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
         }
         _ => run(vec![argument]),
     };
-    let mut this = Step { when, action, probe: probe.then(|| Probe { action: run(Vec::new()) }), ..this };
+    let mut this = Step {
+        when,
+        action,
+        probe: probe.then(|| Probe { action: run(Vec::new()), always: rng.u8(0..6) == 0 }),
+        ..this
+    };
     for (name, ty) in [("x", Type::Text), ("list", Type::List(Box::new(Type::Text)))] {
         this.out.insert(name.to_owned(), Out::Stdout { ty });
     }
+    this.run_at = (rng.u8(0..6) == 0).then(|| "one".to_owned());
     this.needs = edges(&this, before, &reads, rng);
     this
 }
@@ -281,7 +287,12 @@ fn edges(of: &Step, before: &[Step], reads: &BTreeSet<usize>, rng: &mut Rng) -> 
     let steps: Vec<usize> = (0..before.len()).filter(|index| wanted(index, rng)).collect();
     let edge = |step: usize| {
         let same = of.role.is_some() && before[step].role == of.role && before[step].each == of.each;
-        Edge { step, kind: if same { EdgeKind::Keyed } else { EdgeKind::Barrier }, origin: EdgeOrigin::Reference }
+        Edge {
+            step,
+            kind: if same { EdgeKind::Keyed } else { EdgeKind::Barrier },
+            origin: EdgeOrigin::Reference,
+            settled: false,
+        }
     };
     steps.into_iter().map(edge).collect()
 }
@@ -309,7 +320,7 @@ fn random_text(rng: &mut Rng, this: &Step, before: &[Step], reads: &mut BTreeSet
 }
 
 fn random_bool(rng: &mut Rng, this: &Step, before: &[Step], reads: &mut BTreeSet<usize>, depth: u8) -> Expr {
-    let kind = if depth == 0 { rng.u8(0..3) } else { rng.u8(0..9) };
+    let kind = if depth == 0 { rng.u8(0..3) } else { rng.u8(0..10) };
     let step = (!before.is_empty()).then(|| rng.usize(0..before.len()));
     let mut below = || Box::new(random_bool(rng, this, before, reads, depth - 1));
     match kind {
@@ -319,6 +330,13 @@ fn random_bool(rng: &mut Rng, this: &Step, before: &[Step], reads: &mut BTreeSet
         6 => Expr::Unary(Unary::Not, below()),
         7 => Expr::Binary(Binary::Equal, Box::new(random_text(rng, this, before, reads)), literal(text("x"))),
         8 => Expr::Binary(Binary::NotEqual, Box::new(random_text(rng, this, before, reads)), literal(text("none"))),
+        9 => match step.filter(|&step| before[step].role.is_some() && reads_one(this, &before[step])) {
+            Some(step) => {
+                reads.insert(step);
+                Expr::StepChanged(step)
+            }
+            None => Expr::Literal(Value::Bool(false)),
+        },
         2 => match step.filter(|&step| before[step].role.is_some() && reads_one(this, &before[step])) {
             Some(step) => {
                 reads.insert(step);
@@ -343,7 +361,7 @@ fn agrees(random: &Random, row: &super::Row, operation: &Operation) -> &'static 
             assert_eq!(node.state, NodeState::Skipped(Skip::WhenFalse), "{}", row.node);
             "skipped"
         }
-        Verdict::AlreadySo { .. } if step.probe.is_some() => {
+        Verdict::AlreadySo { .. } if step.probe.as_ref().is_some_and(|probe| !probe.always) => {
             assert_eq!(node.state, NodeState::Skipped(Skip::AlreadySo), "{}", row.node);
             "already so"
         }
@@ -361,7 +379,9 @@ fn agrees(random: &Random, row: &super::Row, operation: &Operation) -> &'static 
             if let Action::Run { argv } = &step.action {
                 let scope = CoreScope { operation, node: Some(node) };
                 let words = argv.iter().map(|word| super::words::quoted(&render(word, &scope).expect("a text").text));
-                assert_eq!(*does, words.collect::<Vec<_>>().join(" "), "{}", row.node);
+                let words = words.collect::<Vec<_>>().join(" ");
+                let at = if step.run_at.is_some() { ", at b0" } else { "" };
+                assert_eq!(*does, format!("{words}{at}"), "{}", row.node);
             }
             "will run"
         }

@@ -43,6 +43,8 @@ pub struct Call {
     pub job: JobId,
     /// The question asked before `do` and after an unknown outcome.
     pub probe: Option<Job>,
+    /// It is not asked before `do`.
+    pub always: bool,
     /// What is done, or undone; nothing where the effect only looks after a job that was begun before.
     pub work: Option<Work>,
     /// Jobs of earlier attempts that may still be at work.
@@ -189,8 +191,9 @@ pub(crate) fn call(
     };
     Ok(Call {
         node: node.clone(),
-        slot: known.slot.clone(),
+        slot: operation.runs_at(known).cloned(),
         attempt,
+        always: step.probe.as_ref().is_some_and(|probe| probe.always),
         probe: match &step.probe {
             Some(probe) if asks => Some(renderer.job(&probe.action, Supervise::Never)?),
             _ => None,

@@ -18,6 +18,9 @@ impl Scope for InputScope<'_> {
     fn step_state(&self, _: usize) -> Value {
         Value::None
     }
+    fn step_changed(&self, _: usize) -> Value {
+        Value::None
+    }
     fn host(&self, _: HostProperty) -> Value {
         Value::None
     }

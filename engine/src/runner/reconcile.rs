@@ -138,7 +138,7 @@ impl Places {
         let mut places = Places::default();
         places.users.extend(operation.hosts.keys().map(|slot| (slot.clone(), None)));
         for node in &operation.nodes {
-            let (step, Some(slot)) = (operation.step_of(node), &node.slot) else { continue };
+            let (step, Some(slot)) = (operation.step_of(node), operation.runs_at(node)) else { continue };
             let Some(user) = step.as_user.as_ref().filter(|_| leaves_jobs(step)) else { continue };
             match dsl::eval::render(user, &CoreScope { operation, node: Some(node) }) {
                 Ok(user) => drop(places.users.insert((slot.clone(), Some(user.text.to_string())))),
@@ -235,11 +235,11 @@ fn compare(operation: &Operation, folders: Folders) -> Reconciled {
     strange.extend(newest.into_keys().map(str::to_owned));
     strange.sort_unstable();
     let jobs = || operation.nodes.iter().filter(|node| leaves_jobs(operation.step_of(node)));
-    let slots: BTreeSet<&String> = jobs().filter_map(|node| node.slot.as_ref()).collect();
+    let slots: BTreeSet<&String> = jobs().filter_map(|node| operation.runs_at(node)).collect();
     let gone = |slot: &String| !folders.there.contains(slot) && !folders.unreachable.contains_key(slot);
     let no_trace: Vec<String> = slots.into_iter().filter(|slot| gone(slot)).cloned().collect();
-    let ended =
-        jobs().any(|node| node.slot.as_ref().is_some_and(|slot| no_trace.contains(slot)) && was_begun(operation, node));
+    let ended = jobs()
+        .any(|node| operation.runs_at(node).is_some_and(|slot| no_trace.contains(slot)) && was_begun(operation, node));
     Reconciled {
         operation: operation.id,
         workflow: operation.plan.workflow.clone(),
@@ -254,7 +254,7 @@ fn compare(operation: &Operation, folders: Folders) -> Reconciled {
 
 /// Whether a job of a node was begun on the machine that its slot has now, as far as the journal knows.
 fn was_begun(operation: &Operation, node: &Node) -> bool {
-    let here = node.slot.as_ref().and_then(|slot| operation.hosts.get(slot));
+    let here = operation.runs_at(node).and_then(|slot| operation.hosts.get(slot));
     let ran = match &node.state {
         NodeState::Running { .. } | NodeState::Indeterminate { .. } | NodeState::Succeeded(_) => true,
         NodeState::Failed { failure, .. } | NodeState::Backoff { failure, .. } => {

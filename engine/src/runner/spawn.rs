@@ -26,7 +26,8 @@ impl Hand {
         let work = self.shared.executor.perform(Arc::clone(&self.context), task, reporter.clone());
         let shared = Arc::clone(&self.shared);
         let redactor = self.context.redactor.clone();
-        let slot = self.driver.operation().node(&node).and_then(|node| node.slot.as_ref());
+        let operation = self.driver.operation();
+        let slot = operation.node(&node).and_then(|node| operation.runs_at(node));
         let on_host = self.context.places_at(slot);
         self.executors.spawn(async move {
             // The semaphores are never closed. A kill does not wait behind those that it is to end.
@@ -93,7 +94,7 @@ impl Hand {
                 let scope = crate::operation::CoreScope { operation: self.driver.operation(), node: Some(node) };
                 let user = self.driver.operation().step_of(node).as_user.as_ref();
                 let user = user.and_then(|user| dsl::eval::render(user, &scope).ok());
-                Some((node.slot.clone()?, user.map(|user| user.text.to_string())))
+                Some((self.driver.operation().runs_at(node)?.clone(), user.map(|user| user.text.to_string())))
             })
             .collect();
         // Of an operation that was abandoned something may still be at work in its folders.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, EdgeOrigin, Interrupted, OnFailure, Plan, Probe, Retry, RetryOn, Role, Step};
+use dsl::plan::{Action, Edge, EdgeKind, Interrupted, OnFailure, Plan, Probe, Retry, RetryOn, Role, Step};
 
 use super::{Cell, Report, Trial, Verdict};
 
@@ -17,13 +17,13 @@ fn step(id: &str) -> Step {
 }
 
 fn retry(on: Vec<RetryOn>) -> Retry {
-    Retry { times: 3, wait_ms: 1_000, factor: 2.0, cap_ms: 60_000, on }
+    Retry { times: 3, wait_ms: 1_000, factor: 2.0, cap_ms: 60_000, on, jitter: 0.25 }
 }
 
 /// Steps one behind the other, on one host.
 fn plan(mut steps: Vec<Step>) -> Plan {
     for (index, step) in steps.iter_mut().enumerate().skip(1) {
-        step.needs.push(Edge { step: index - 1, kind: EdgeKind::Keyed, origin: EdgeOrigin::Needs });
+        step.needs.push(Edge::needs(index - 1, EdgeKind::Keyed));
     }
     let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["h".to_owned()] })]);
     Plan::new("tried", roles, steps)
@@ -44,7 +44,7 @@ fn one(step: Step) -> ([Cell; 4], Verdict, usize) {
 #[test]
 fn what_protects_a_step_from_being_repeated() {
     use Cell::{Asks, GoesOn, Probed, RunsAgain, Stops, Undone};
-    let probe = || Some(Probe { action: command() });
+    let probe = || Some(Probe { action: command(), always: false });
     assert_eq!(one(step("plain")), ([Stops, Asks, GoesOn, Asks], Verdict::Asks, 1));
     let probed = Step { probe: probe(), ..step("probed") };
     assert_eq!(one(probed), ([Stops, Probed, GoesOn, Probed], Verdict::Safe, 0));
@@ -68,7 +68,7 @@ fn a_retry_after_a_timeout_repeats_what_was_done_unless_something_protects_it() 
     assert_eq!(tried(vec![undo]).nodes[0].verdict, Verdict::Unsafe, "`retry` does not undo");
     let mended = Step { interrupted: Interrupted::Rerun, retry: retry(on()), ..step("a") };
     assert_eq!(tried(vec![mended]).nodes[0].verdict, Verdict::Safe);
-    let mended = Step { probe: Some(Probe { action: command() }), retry: retry(on()), ..step("a") };
+    let mended = Step { probe: Some(Probe { action: command(), always: false }), retry: retry(on()), ..step("a") };
     assert_eq!(tried(vec![mended]).nodes[0].verdict, Verdict::Safe);
 }
 

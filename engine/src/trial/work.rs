@@ -16,7 +16,8 @@ impl World<'_> {
         if let Some(Injection::Error { class: FailureClass::Connection, .. }) = disturbs {
             return self.learn(node, attempt, failed(FailureClass::Connection));
         }
-        if !undo && step.probe.is_some() && self.hosts.is_there(&node) {
+        let asks = step.probe.as_ref().is_some_and(|probe| !probe.always);
+        if !undo && asks && self.hosts.is_there(&node) {
             self.probed.insert(node.clone());
             return self.learn(node, attempt, NodeOutcome::AlreadySo);
         }
@@ -114,7 +115,7 @@ impl World<'_> {
             let given = self.setting.outs.get(&(node.step.clone(), name.clone())).cloned();
             Some((name.clone(), given.or_else(|| dsl::model_value(&out.ty(), 0))?))
         });
-        NodeOutcome::Succeeded { out: out.collect(), output: None }
+        NodeOutcome::Succeeded { out: out.collect(), changed: true, output: None }
     }
 }
 

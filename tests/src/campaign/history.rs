@@ -153,8 +153,14 @@ mod tests {
 
     #[test]
     fn what_succeeded_is_not_begun_again() {
-        let succeeded =
-            Event::Succeeded { node: node(), attempt: 1, out: BTreeMap::new(), proof: Proof::Action, output: None };
+        let succeeded = Event::Succeeded {
+            node: node(),
+            attempt: 1,
+            out: BTreeMap::new(),
+            changed: true,
+            proof: Proof::Action,
+            output: None,
+        };
         assert!(matches!(attempts(&journal([started(1), succeeded.clone(), started(2)])), Err(Broken::Twice(_))));
         assert!(matches!(attempts(&journal([started(1), succeeded.clone(), succeeded])), Err(Broken::Twice(_))));
     }

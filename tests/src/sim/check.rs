@@ -62,7 +62,8 @@ pub(super) fn may_begin(
     if !undo {
         for edge in &step.needs {
             for parent in parents(operation, plan, edge.step, edge.kind, &id.key) {
-                if !parent.state.satisfies() {
+                let ended = matches!(parent.state, NodeState::Failed { .. } | NodeState::NotReached);
+                if !(parent.state.satisfies() || edge.settled && ended) {
                     return Err(format!("I3: {id} begins before {} is satisfied", parent.id));
                 }
             }

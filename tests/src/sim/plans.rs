@@ -50,7 +50,9 @@ fn needs(rng: &mut Rng, role: Option<&str>, each: Option<&Expr>, before: &[Step]
         if rng.u8(0..3) == 0 {
             let same = role.is_some() && step.role.as_deref() == role && step.each.as_ref() == each;
             let kind = if same { EdgeKind::Keyed } else { EdgeKind::Barrier };
-            needs.push(Edge { step: earlier, kind, origin: EdgeOrigin::Needs });
+            // `All` is a barrier on the same role too, and `Settled` takes a failure for enough.
+            let kind = if rng.u8(0..6) == 0 { EdgeKind::Barrier } else { kind };
+            needs.push(Edge { settled: rng.u8(0..4) == 0, ..Edge::needs(earlier, kind) });
         }
     }
     needs
@@ -76,12 +78,14 @@ fn step(rng: &mut Rng, index: usize, before: &[Step], role: Option<&str>) -> Ste
         )),
         _ => None,
     };
-    policies(rng, Step { needs, when, ..Step::new(format!("s{index}"), Some(role), action) })
+    let waits = matches!(action, Action::Wait { .. });
+    let run_at = (role == "many" && !waits && rng.u8(0..6) == 0).then(|| "one".to_owned());
+    policies(rng, Step { needs, when, run_at, ..Step::new(format!("s{index}"), Some(role), action) })
 }
 
 /// What is drawn for every step that runs something.
 fn policies(rng: &mut Rng, step: Step) -> Step {
-    let probe = rng.bool().then(|| Probe { action: command() });
+    let probe = rng.bool().then(|| Probe { action: command(), always: rng.u8(0..4) == 0 });
     let undo = rng.bool().then(command);
     let interrupted = loop {
         let policy = *rng.choice(&ALL).unwrap_or(&Interrupted::Ask);
@@ -98,7 +102,14 @@ fn policies(rng: &mut Rng, step: Step) -> Step {
         interrupted,
         locks,
         parallel: (rng.u8(0..5) == 0).then(|| rng.u32(1..3)),
-        retry: Retry { times: rng.u32(1..4), wait_ms: 1_000, factor: 2.0, cap_ms: 10_000, on: vec![RetryOn::Any] },
+        retry: Retry {
+            times: rng.u32(1..4),
+            wait_ms: 1_000,
+            factor: 2.0,
+            cap_ms: 10_000,
+            on: vec![RetryOn::Any],
+            jitter: rng.f64(),
+        },
         timeout_ms: 120_000,
         on_failure: *rng
             .choice(&[OnFailure::Stop, OnFailure::Continue, OnFailure::Rollback])
@@ -132,7 +143,7 @@ fn each(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
     if let Expr::Out { step, .. } = list
         && !needs.iter().any(|edge| edge.step == step)
     {
-        needs.push(Edge { step, kind: EdgeKind::Barrier, origin: EdgeOrigin::Reference });
+        needs.push(Edge { origin: EdgeOrigin::Reference, ..Edge::needs(step, EdgeKind::Barrier) });
     }
     policies(rng, Step { needs, each: Some(list), ..Step::new(format!("s{index}"), Some("one"), command()) })
 }
@@ -149,6 +160,8 @@ fn group(rng: &mut Rng, plan: &mut Plan) {
     for index in before..before + rng.usize(1..4) {
         let mut step = step(rng, index, &plan.steps, Some("many"));
         step.needs.retain(|edge| Some(edge.step) != gate);
+        // The compiler refuses a group in which a host would wait for all.
+        step.needs.iter_mut().filter(|edge| edge.step >= before).for_each(|edge| edge.kind = EdgeKind::Keyed);
         step.group = Some(0);
         plan.steps.push(step);
     }

@@ -25,7 +25,7 @@ impl World {
     fn slot(&self, op: usize, node: &NodeId) -> String {
         let step = self.ops[op].plan.steps.iter().find(|step| step.id == node.step);
         match step {
-            Some(step) if step.each.is_some() => "b".to_owned(),
+            Some(step) if step.each.is_some() || step.run_at.is_some() => "b".to_owned(),
             _ => node.key.clone(),
         }
     }
@@ -62,7 +62,7 @@ impl World {
         let alive = self.engine_runs && self.ops[op].hand == hand && self.ops[op].driver.is_some();
         // The probe is asked first.
         let step = self.ops[op].plan.steps.iter().find(|step| step.id == node.step);
-        let probes = step.is_some_and(|step| step.probe.is_some());
+        let probes = step.and_then(|step| step.probe.as_ref()).is_some_and(|probe| !probe.always);
         if !undo && probes && alive && self.hosts.is_there(&name.0) {
             return self.learn(op, node, attempt, NodeOutcome::AlreadySo);
         }
@@ -119,7 +119,7 @@ impl World {
     pub fn read(&mut self, op: usize, node: NodeId, attempt: u32) -> Result<(), String> {
         let slot = self.slot(op, &node);
         let outcome = match self.hosts.find(&((op, node.clone()), attempt), &slot) {
-            Found::Exited(0) => NodeOutcome::Succeeded { out: out(&node), output: None },
+            Found::Exited(0) => NodeOutcome::Succeeded { out: out(&node), changed: true, output: None },
             Found::Exited(code) => NodeOutcome::Failed { failure: failure(FailureClass::Exit(code)), output: None },
             other => return Err(format!("{node} had ended and is now {other:?}")),
         };
@@ -144,7 +144,7 @@ impl World {
         let outcome = if fails {
             NodeOutcome::Failed { failure: failure(FailureClass::Timeout), output: None }
         } else {
-            NodeOutcome::Succeeded { out: BTreeMap::new(), output: None }
+            NodeOutcome::Succeeded { out: BTreeMap::new(), changed: true, output: None }
         };
         let runs = |state: &NodeState| matches!(state, NodeState::Running { .. });
         let known = self.ops[op].driver.as_ref().and_then(|driver| driver.operation().node(&node));

@@ -25,6 +25,9 @@ impl Scope for EdgeScope<'_> {
     fn step_state(&self, step: usize) -> Value {
         self.core.step_state(step)
     }
+    fn step_changed(&self, step: usize) -> Value {
+        self.core.step_changed(step)
+    }
     fn host(&self, property: HostProperty) -> Value {
         self.core.host(property)
     }

@@ -1,0 +1,93 @@
+//! What steps say of how they wait, where they run and whether they changed something: run on hosts that are `Local`.
+
+use anneal_tests::anneal::Anneal;
+
+/// Writes what it is called to `log`, with its host: `log NAME EXIT`.
+const LOG: &str = "#!/bin/sh\necho \"$1 $WHERE\" >>\"$LOG\"\nexit \"${2:-0}\"\n";
+
+const WORKFLOW: &str = r#"Workflow(
+    name: "steps",
+    inputs: { "log": Text(), "fails": Int(default: 0) },
+    roles: { "balancer": One, "web": Many, "worker": Many },
+    defaults: (env: { "LOG": "${{ inputs.log }}", "WHERE": "${{ host.name }}" }),
+    steps: [
+        Step(id: "drain", on: "web", run_at: "balancer", do: Script(file: "log.sh", args: ["drain"])),
+        Step(id: "patch", on: "web", needs: ["drain"], on_failure: Continue,
+            do: Script(file: "log.sh", args: ["patch", "${{ host.name == 'w1' ? inputs.fails : 10 }}"]),
+            out: { "changed": ExitIs(true_on: [10], false_on: [0]) }),
+        Step(id: "undrain", on: "web", run_at: "balancer", needs: [Settled("patch")],
+            do: Script(file: "log.sh", args: ["undrain-${{ steps.patch.state }}"])),
+        Step(id: "all", on: "web", needs: [All("undrain")], do: Script(file: "log.sh", args: ["all"])),
+        Step(id: "both", on: ["web", "worker"], needs: ["all"], do: Script(file: "log.sh", args: ["both"])),
+        Step(id: "count", on: "balancer", needs: ["both"], do: Run(["echo", "${{ count(steps.patch.changed) }} of ${{ len(steps.patch.state) }}"]),
+            out: { "text": Stdout(type: Text) }),
+    ],
+    outputs: { "changed": "${{ steps.count.out.text }}" },
+)"#;
+
+fn log(anneal: &Anneal) -> Vec<String> {
+    let text = std::fs::read_to_string(anneal.folder().join("log")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn run(fails: u32) -> (Anneal, i32, String) {
+    let anneal = Anneal::new();
+    let file = anneal.file("steps.ron", WORKFLOW);
+    anneal.file("log.sh", LOG);
+    let at = format!("log={}", anneal.folder().join("log").display());
+    let fails = format!("fails={fails}");
+    let inventory = anneal.file(
+        "hosts.ron",
+        r#"Inventory(
+            hosts: { "lb": Local, "w1": Local, "w2": Local, "x1": Local },
+            roles: { "balancer": ["lb"], "web": ["w1", "w2"], "worker": ["w2", "x1"] },
+        )"#,
+    );
+    let args = [
+        "run",
+        &file.display().to_string(),
+        "--inventory",
+        &inventory.display().to_string(),
+        "--input",
+        &at,
+        "--input",
+        &fails,
+    ]
+    .map(str::to_owned);
+    let ended = anneal.run(args);
+    let shown = ended.shown();
+    (anneal, ended.code, shown)
+}
+
+fn count(log: &[String], line: &str) -> usize {
+    log.iter().filter(|one| *one == line).count()
+}
+
+#[test]
+fn steps_run_about_a_host_at_another_and_on_several_roles_once() {
+    let (anneal, code, shown) = run(0);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("changed = 1 of 2"), "{shown}");
+    let log = log(&anneal);
+    for line in ["drain w1", "drain w2", "undrain-succeeded w1", "both w1", "both w2", "both x1"] {
+        assert_eq!(count(&log, line), 1, "{line} in {log:?}");
+    }
+    let at = |line: &str| log.iter().position(|one| one == line).expect(line);
+    let first_all = at("all w1").min(at("all w2"));
+    assert!(first_all > at("undrain-succeeded w1") && first_all > at("undrain-succeeded w2"), "a barrier: {log:?}");
+}
+
+#[test]
+fn who_waits_for_an_end_comes_after_a_failure_and_again_when_it_is_resumed() {
+    let (anneal, code, shown) = run(3);
+    assert_eq!(code, 1, "{shown}");
+    let before = log(&anneal);
+    assert_eq!((count(&before, "undrain-failed w1"), count(&before, "undrain-succeeded w2")), (1, 1), "{before:?}");
+    assert_eq!(count(&before, "all w1"), 1, "what comes behind the end of a failure goes on: {before:?}");
+    let id = anneal.operations().pop().expect("an operation");
+    anneal.expect(1, ["resume", &id]);
+    let after = log(&anneal);
+    assert_eq!(count(&after, "patch w1"), 2, "{after:?}");
+    assert_eq!(count(&after, "undrain-failed w1"), 2, "done about the new attempt: {after:?}");
+    assert_eq!(count(&after, "patch w2"), 1, "what succeeded is not run again: {after:?}");
+}
