@@ -143,7 +143,11 @@ fn here(rng: &mut Rng, index: usize, before: &[Step]) -> Step {
     }
     let local = || Action::Local { argv: vec![Template::literal("effect")] };
     let step = policies(rng, step(local()));
-    Step { probe: step.probe.map(|_| Probe { action: local(), always: false }), undo: step.undo.map(|_| local()), ..step }
+    Step {
+        probe: step.probe.map(|_| Probe { action: local(), always: false }),
+        undo: step.undo.map(|_| local()),
+        ..step
+    }
 }
 
 /// A step for each element of a list: one that stands there, one that a step puts out, or one that cannot be told.
