@@ -3,7 +3,8 @@
 use crate::assets::{self, Assets};
 use crate::code::Code;
 use crate::declared::{Declared, InputDecl, Named, RoleDecl, RoleKind};
-use crate::diagnostic::{Diagnostic, Sink, position};
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::excerpt::position;
 use crate::lower::{self, Lowered, Whole};
 use crate::source::{Files, Source, quote};
 use crate::types::Field;
