@@ -59,7 +59,7 @@ sim:
 
 # Each time from other seeds; what fails says which.
 fuzz:
-	FUZZ_SECONDS=$(FUZZ) FUZZ_FIRST=$(or $(SEED),$(shell date +%s)000000) cargo nextest run -p dsl --test fuzz --no-capture
+	FUZZ_SECONDS=$(FUZZ) FUZZ_FIRST=$(or $(SEED),$(shell date +%s)000000) cargo test -p dsl --test fuzz
 
 powercut:
 	cargo build --quiet -p anneal-tests --bin powercut

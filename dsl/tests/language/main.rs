@@ -10,6 +10,7 @@ mod lets;
 mod order;
 mod outlines;
 mod plans;
+mod reference;
 mod robustness;
 mod secrets;
 mod soundness;
