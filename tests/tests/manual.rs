@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anneal_tests::anneal::{Anneal, Ended};
 use anneal_tests::binary::repository;
+use anneal_tests::until::SOON;
 use dsl::value::FileRef;
 use dsl::{Files, Given, RoleKind, Source, Workflow};
 
@@ -88,7 +89,7 @@ fn every_example_of_the_manual_that_can_run_here_runs() {
     }
 }
 
-/// Runs it to its end: persons who must approve do.
+/// Runs it to its end: a person who must approve does.
 fn run(workflow: &Workflow, text: &str) -> Ended {
     let anneal = Anneal::new();
     let folder = anneal.folder().join("work");
@@ -103,21 +104,30 @@ fn run(workflow: &Workflow, text: &str) -> Ended {
     anneal.file("example.ron", text);
     anneal.file("inventory.ron", inventory(workflow));
     anneal.file("inputs.ron", inputs(workflow, &folder));
-    let mut ended = anneal.run(["run", "example.ron", "--inventory", "inventory.ron", "--inputs", "inputs.ron"]);
-    // One answer for each gate, and no more.
-    for _ in 0..3 {
-        if ended.code != 3 {
-            break;
-        }
+    let args = ["run", "example.ron", "--inventory", "inventory.ron", "--inputs", "inputs.ron"];
+    // Where a gate waits for a time, whoever runs it waits too.
+    if text.contains("Gate(") {
+        let running = anneal.start(args);
+        running.talk(" asks: ", SOON);
         let id = anneal.operations().pop().expect("an operation");
-        let output = anneal.command(["approve", &id]).env("USER", "alice").output().expect("the binary starts");
-        ended = Ended {
-            code: output.status.code().unwrap_or(128),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
+        anneal.expect(1, ["approve", &id]).says(&["may not answer", "ask alice or bob@ops-1"]);
+        approve(&anneal, &["--detach"]).must_be(0);
+        return running.wait(SOON);
     }
-    ended
+    let ended = anneal.run(args);
+    if ended.code == 3 { approve(&anneal, &[]) } else { ended }
+}
+
+/// Alice says yes; whoever runs the operation may not be asked.
+fn approve(anneal: &Anneal, more: &[&str]) -> Ended {
+    let id = anneal.operations().pop().expect("an operation");
+    let mut command = anneal.command([&["approve", id.as_str()], more].concat());
+    let output = command.env("USER", "alice").output().expect("the binary starts");
+    Ended {
+        code: output.status.code().unwrap_or(128),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 fn executable(path: &Path) {
