@@ -1,5 +1,6 @@
 //! Tests of the language from the outside: sources in, diagnostics and plans out.
 
+mod bad_input;
 mod damaged;
 mod diagnostics;
 mod fixture;

@@ -5,6 +5,10 @@
 //! What the language gets in addition – an edge that accepts a failure, one that is a barrier by wish, several roles of a step –
 //! has its place in [`Oracle::parents`] and [`Oracle::satisfies`].
 
+mod groups;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use dsl::plan::{EdgeKind, OnFailure, OnState, Plan};
@@ -149,101 +153,6 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// The nodes of a host that passes through a group.
-    fn nodes_in(&self, group: usize, slot: &str) -> Vec<NodeId> {
-        let steps = self.plan.steps.iter().filter(|step| step.group == Some(group));
-        steps.map(|step| NodeId { step: step.id.clone(), key: slot.to_owned() }).collect()
-    }
-
-    fn has_entered(&self, group: usize, slot: &str) -> bool {
-        self.nodes_in(group, slot).iter().any(|id| self.begun.contains(id))
-    }
-
-    fn is_through(&self, group: usize, slot: &str) -> bool {
-        use Is as I;
-        let over = [I::Succeeded, I::Skipped, I::Failed, I::NotReached, I::Undone];
-        self.nodes_in(group, slot).iter().all(|id| over.contains(&self.is(id)))
-    }
-
-    /// Whether so many hosts of a group have failed that no other enters.
-    fn is_closed(&self, group: usize) -> bool {
-        let of = &self.plan.groups[group];
-        let failed = |slot: &&String| {
-            self.is_through(group, slot) && self.nodes_in(group, slot).iter().any(|id| self.is(id) == Is::Failed)
-        };
-        let failed = self.plan.roles[&of.role].slots.iter().filter(failed).count();
-        of.stop_after.is_some_and(|most| failed >= most as usize)
-    }
-
-    fn is_shut_out(&self, id: &NodeId) -> bool {
-        let group = self.plan.steps[self.step(id)].group;
-        group.is_some_and(|group| self.is_closed(group) && !self.has_entered(group, &id.key))
-    }
-
-    /// A host that has not entered a group may do so now: there is a place, it is its turn, the pause is over.
-    fn may_enter(&self, group: usize, slot: &str, now_ms: u64) -> Result<(), String> {
-        let of = &self.plan.groups[group];
-        let slots = &self.plan.roles[&of.role].slots;
-        let through: Vec<&String> = slots.iter().filter(|slot| self.is_through(group, slot)).collect();
-        let inside = slots.iter().filter(|slot| self.has_entered(group, slot) && !through.contains(slot)).count();
-        if self.is_closed(group) {
-            return Err(format!("so many hosts have failed in `{}` that none enters", of.id));
-        }
-        // The batches, each as the list of the turns that belong to it.
-        let mut batches: Vec<usize> = Vec::new();
-        for turn in 0..slots.len() {
-            let last = batches.len().min(of.sizes.len()).saturating_sub(1);
-            match (batches.last_mut(), of.sizes.get(last)) {
-                (Some(batch), Some(size)) if *batch < *size as usize => *batch += 1,
-                _ if of.sizes.is_empty() => batches = vec![turn + 1],
-                _ => batches.push(1),
-            }
-        }
-        let turn = inside + through.len();
-        let (mut before, mut batch) = (0, 0);
-        while batches.get(batch).is_some_and(|hosts| turn >= before + hosts) {
-            before += batches[batch];
-            batch += 1;
-        }
-        let size = of.sizes.get(batch.min(of.sizes.len().saturating_sub(1))).map_or(usize::MAX, |size| *size as usize);
-        // From the last size on, a host enters whenever a place is free.
-        let earlier = if batch >= of.sizes.len() {
-            of.sizes.iter().rev().skip(1).map(|size| *size as usize).sum()
-        } else {
-            before
-        };
-        if inside >= size || through.len() < earlier {
-            let through = through.len();
-            return Err(format!(
-                "{inside} hosts are inside `{}` and {through} are through; sizes {:?}",
-                of.id, of.sizes
-            ));
-        }
-        let first = of.sizes.first().map_or(usize::MAX, |size| *size as usize);
-        if let Some(gate) = of.gate.filter(|_| turn >= first) {
-            let gate = NodeId { step: self.plan.steps[gate].id.clone(), key: HERE.to_owned() };
-            if !self.satisfies(&gate) {
-                return Err(format!("the gate {gate} is {:?}", self.is(&gate)));
-            }
-        }
-        for earlier in slots.iter().take_while(|earlier| *earlier != slot) {
-            let out = !self.has_entered(group, earlier) && !through.contains(&earlier);
-            // Its turn is passed over only where it has nothing to begin.
-            let ready = |id: &NodeId| self.is(id) == Is::Waiting && self.may_begin(id).is_ok();
-            if out && self.nodes_in(group, earlier).iter().all(ready) {
-                return Err(format!("{slot} enters `{}` before {earlier}", of.id));
-            }
-        }
-        let left = through.iter().filter(|slot| self.has_entered(group, slot));
-        let left = left.flat_map(|slot| self.nodes_in(group, slot)).filter_map(|id| self.at_ms.get(&id)).max();
-        match left.map(|left_ms| left_ms + of.pause_ms) {
-            Some(from_ms) if now_ms < from_ms => {
-                Err(format!("the pause of `{}` is over in {} ms", of.id, from_ms - now_ms))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn started(&mut self, id: &NodeId, attempt: u32, now_ms: u64) -> Result<(), String> {
         let step = &self.plan.steps[self.step(id)];
         if self.is(id) != Is::Waiting {
@@ -270,7 +179,7 @@ impl<'a> Oracle<'a> {
             }
         }
         if let Some(group) = step.group.filter(|group| !self.has_entered(*group, &id.key)) {
-            self.may_enter(group, &id.key, now_ms)?;
+            self.may_enter(group, id, now_ms)?;
         }
         self.numbered(id, attempt)?;
         self.begun.insert(id.clone());
@@ -534,82 +443,5 @@ fn subject(event: &Event) -> Option<&NodeId> {
         | Event::Reset { .. }
         | Event::Finally { .. }
         | Event::Ended { .. } => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::world::World;
-    use super::*;
-
-    /// What the oracle says of the journals of some worlds after each of these changes: how many it refused, of how many.
-    fn refused(change: impl Fn(&Plan, &[Entry]) -> Vec<Vec<Entry>>) -> (usize, usize) {
-        let (mut refused, mut all) = (0, 0);
-        for seed in 0..60 {
-            let (_, journals) = World::new(seed, None).run().expect("a world without a fault");
-            for (plan, journal) in journals {
-                assert_eq!(judge(&plan, &journal), Ok(()), "seed {seed}");
-                for changed in change(&plan, &journal) {
-                    all += 1;
-                    refused += usize::from(judge(&plan, &changed).is_err());
-                }
-            }
-        }
-        (refused, all)
-    }
-
-    /// The journal with one of its entries elsewhere.
-    fn moved(journal: &[Entry], from: usize, to: usize) -> Vec<Entry> {
-        let mut journal = journal.to_vec();
-        let entry = journal.remove(from);
-        journal.insert(to, entry);
-        journal
-    }
-
-    fn places(journal: &[Entry], which: impl Fn(&Event) -> bool) -> Vec<usize> {
-        (0..journal.len()).filter(|at| which(&journal[*at].event)).collect()
-    }
-
-    #[test]
-    fn a_step_that_begins_before_what_it_needs_is_seen() {
-        let (refused, all) = refused(|plan, journal| {
-            let waits = |id: &NodeId| plan.steps.iter().any(|step| step.id == id.step && !step.needs.is_empty());
-            let begins = |event: &Event| matches!(event, Event::Started { node, .. } if waits(node));
-            places(journal, begins).into_iter().map(|at| moved(journal, at, 1)).collect()
-        });
-        assert!(refused == all && all > 100, "{refused} of {all}");
-    }
-
-    #[test]
-    fn what_is_not_reached_for_no_reason_and_what_ends_too_soon_is_seen() {
-        let (refused, all) = self::refused(|_, journal| {
-            places(journal, |event| matches!(event, Event::NotReached { .. }))
-                .into_iter()
-                .map(|at| moved(journal, at, 1))
-                .collect()
-        });
-        assert!(refused == all && all > 20, "{refused} of {all}");
-        let (refused, all) = self::refused(|_, journal| {
-            let ends = |event: &Event| matches!(event, Event::Ended { outcome: Outcome::Completed { .. } });
-            places(journal, ends).into_iter().filter(|at| *at > 2).map(|at| moved(journal, at, 2)).collect()
-        });
-        assert!(refused * 10 > all * 6 && all > 20, "{refused} of {all}");
-    }
-
-    #[test]
-    fn undoing_in_another_order_is_seen() {
-        let (refused, all) = refused(|plan, journal| {
-            let begins = places(journal, |event| matches!(event, Event::UndoStarted { .. }));
-            let asked = places(journal, |event| matches!(event, Event::RollbackAsked { .. }));
-            let Some(asked) = asked.first() else { return Vec::new() };
-            let id = |at: usize| subject(&journal[at].event).expect("a node");
-            let oracle = Oracle::new(plan);
-            // The last undo comes first, though something that was undone before depends on it.
-            let early = begins.iter().filter(|at| *at > asked).filter(|at| {
-                begins.iter().any(|other| asked < other && other < *at && oracle.depends_on(id(*other), id(**at)))
-            });
-            early.map(|at| moved(journal, *at, asked + 1)).collect()
-        });
-        assert!(refused == all && all > 3, "{refused} of {all}");
     }
 }
