@@ -57,12 +57,9 @@ fn a_newer_plan_needs_another_engine_and_a_damaged_one_is_refused() {
 /// The examples of the manual that are whole workflows.
 #[test]
 fn the_examples_of_the_manual_are_workflows() {
-    let path = fixture::folder().join("../../docs/workflows.md");
-    let text = std::fs::read_to_string(path).expect("the manual");
-    let blocks = text.split("```ron\n").skip(1).filter_map(|block| block.split("```").next());
     let mut found = 0;
-    for text in blocks.filter(|block| block.starts_with("Workflow(")) {
-        let source = dsl::Source { name: "workflows.md".to_owned(), text: text.to_owned() };
+    for text in crate::reference::examples() {
+        let source = dsl::Source { name: "workflows.md".to_owned(), text };
         let outcome = fixture::run_source(source, None);
         assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
         found += 1;
