@@ -4,14 +4,16 @@ SEEDS ?= 1000
 FIRST ?= 0
 CUTS ?= 1200
 SEED ?=
+FUZZ ?= 600
 
-.PHONY: help build release demo test test-full lint sim crash faults powercut bench setup testbed-down
+.PHONY: help build release demo test test-full lint sim fuzz crash faults powercut bench setup testbed-down
 
 help:
 	@echo 'make demo            from nothing: two hosts, a registry installed, killed, rebooted, resumed (root, Debian)'
 	@echo 'make test            all set-up and all tests (root, Debian)'
 	@echo 'make test-full       the same and what takes longer: scripts, testbed, many seeds, benchmarks'
 	@echo 'make sim SEEDS=1000  the simulation of the core: a crash at every write; FIRST=n begins at seed n'
+	@echo 'make fuzz FUZZ=600    changed workflows, expressions and values for so many seconds; SEED=n begins there'
 	@echo 'make powercut CUTS=1200  the power cut under the store, writes lost, torn and reordered; SEED=n repeats (root)'
 	@echo 'make crash ROUNDS=100 the real binary killed while it works on real hosts; SEED=n repeats'
 	@echo 'make faults ROUNDS=20 its data folder damaged in every way, full disks, races; SEED=n repeats'
@@ -40,6 +42,7 @@ test: setup
 # All seeds and rounds, the scripts of the bundled workflows on hosts of their own, the testbed itself, the benchmarks.
 test-full: lint test
 	$(MAKE) sim SEEDS=10000
+	$(MAKE) fuzz
 	$(MAKE) powercut
 	$(MAKE) crash ROUNDS=100
 	$(MAKE) faults
@@ -53,6 +56,10 @@ lint:
 
 sim:
 	cargo run --quiet -p anneal-tests --bin sim -- $(SEEDS) $(FIRST)
+
+# Each time from other seeds; what fails says which.
+fuzz:
+	FUZZ_SECONDS=$(FUZZ) FUZZ_FIRST=$(or $(SEED),$(shell date +%s)000000) cargo test -p dsl --test fuzz
 
 powercut:
 	cargo build --quiet -p anneal-tests --bin powercut

@@ -50,6 +50,8 @@ pub enum Command {
     Workflow(WorkflowCommand),
     /// Try errors, repeats and crashes at each node of a workflow; no host is touched
     Test(Test),
+    /// Show what a run would do, host by host; hosts are asked, and nothing is changed
+    Plan(Plan),
     /// Run a workflow: a file, or the name of a bundled one
     Run(Run),
     /// Run one command on all hosts of a role at once; an operation like any other
@@ -121,9 +123,9 @@ pub struct Test {
     pub node: Option<String>,
 }
 
-/// `anneal run`
+/// What a workflow is run with.
 #[derive(Debug, ClapArgs)]
-pub struct Run {
+pub struct With {
     /// A workflow file, or the name of a bundled workflow such as registry-install
     #[arg(value_name = "FILE|NAME")]
     pub workflow: String,
@@ -148,12 +150,28 @@ pub struct Run {
     /// Accept and record the key of a host that is not known yet; a changed key is never accepted
     #[arg(long)]
     pub accept_new_host_keys: bool,
+}
+
+/// `anneal run`
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    /// With what.
+    #[command(flatten)]
+    pub with: With,
     /// Where another operation holds one of its locks, wait for it instead of refusing
     #[arg(long)]
     pub queue: bool,
     /// Return at once; the process that holds the store goes on with it (`anneal serve`)
     #[arg(long)]
     pub detach: bool,
+}
+
+/// `anneal plan`
+#[derive(Debug, ClapArgs)]
+pub struct Plan {
+    /// With what.
+    #[command(flatten)]
+    pub with: With,
 }
 
 /// `anneal ops`

@@ -7,6 +7,8 @@ mod export;
 mod graph;
 mod logs;
 mod ops;
+mod plan;
+mod prepared;
 mod replay;
 mod resume;
 mod run;
@@ -32,6 +34,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
         Command::Exec(exec) => exec::run(exec, global, &mut session).await,
         Command::Graph(graph) => graph::run(graph, global),
         Command::Test(test) => test::run(test, global),
+        Command::Plan(plan) => plan::run(plan, global).await,
         Command::Run(run) => run::run(run, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,

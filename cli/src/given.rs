@@ -9,7 +9,7 @@ use engine::HostSpec;
 use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord};
 use zeroize::Zeroizing;
 
-use crate::args::Run;
+use crate::args::With;
 use crate::draw;
 use crate::inputs_file;
 use crate::inventory::{Host, Input, Inventory};
@@ -33,14 +33,14 @@ pub struct Everything {
 /// Gathers everything; draws secrets that are to be drawn, and asks at the terminal for those that are missing. `file` is what
 /// `--inputs` gives.
 pub fn gather(
-    run: &Run,
+    with: &With,
     inventory: &Inventory,
     file: BTreeMap<String, FileValue>,
     workflow: &Workflow,
 ) -> Result<Everything, Problem> {
-    let mut gathering = Gathering::new(run.accept_new_host_keys);
-    gathering.roles(run, inventory, workflow)?;
-    gathering.inputs(&run.inputs, inventory, file, workflow)?;
+    let mut gathering = Gathering::new(with.accept_new_host_keys);
+    gathering.roles(with, inventory, workflow)?;
+    gathering.inputs(&with.inputs, inventory, file, workflow)?;
     Ok(gathering.everything)
 }
 
@@ -73,10 +73,10 @@ impl Gathering {
         Gathering { accept_new_host_keys, everything }
     }
 
-    fn roles(&mut self, run: &Run, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
-        let limit = Limit::read(&run.limit)?;
+    fn roles(&mut self, with: &With, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
+        let limit = Limit::read(&with.limit)?;
         let mut from_flags: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for flag in &run.hosts {
+        for flag in &with.hosts {
             let (role, target) = flag
                 .split_once('=')
                 .filter(|(role, target)| !role.is_empty() && !target.is_empty())
@@ -86,7 +86,7 @@ impl Gathering {
             })?;
             from_flags.entry(role.to_owned()).or_default().push(target);
         }
-        let password = match run.ask_password && !from_flags.is_empty() {
+        let password = match with.ask_password && !from_flags.is_empty() {
             true => Some(prompt::secret("SSH password").map_err(Problem::usage)?),
             false => None,
         };

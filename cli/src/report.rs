@@ -10,6 +10,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Detached or paused: it can go on.
 pub const RESTS: u8 = 3;
+/// `anneal plan`: a run would do something, or may.
+pub const MAY_DO: u8 = 4;
 
 /// Why a command ends without doing what was asked. No secret is in it (I8).
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::code::Code;
+use crate::excerpt::{Excerpt, excerpts, position};
 use crate::limits;
 use crate::source::Source;
 
@@ -112,13 +113,27 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let inside = self.inside.as_ref().and_then(|inside| snippet(&inside.file, std::slice::from_ref(&inside.label)));
-        let snippets = inside.into_iter().chain(snippet(source, &self.labels));
+        let inside = self.inside.as_ref().map(|inside| (&*inside.file, std::slice::from_ref(&inside.label)));
+        let shown: Vec<(Excerpt, &[Label])> = inside
+            .into_iter()
+            .chain([(source, self.labels.as_slice())])
+            .flat_map(|(source, labels)| {
+                let places: Vec<_> = labels.iter().map(|label| within(&source.text, &label.range)).collect();
+                excerpts(source, &places).into_iter().map(move |excerpt| (excerpt, labels))
+            })
+            .collect();
+        let snippets = shown.iter().map(|(excerpt, labels)| snippet(excerpt, labels));
         let mut group = level.primary_title(self.message.as_str()).id(self.code.id()).elements(snippets);
         for help in &self.helps {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        renderer.render(&[group])
+        let mut rendered = renderer.render(&[group]);
+        // Behind the message, which is one line.
+        let mut done = rendered.find('\n').unwrap_or(rendered.len());
+        for (excerpt, _) in &shown {
+            done = excerpt.put_column_right(&mut rendered, done);
+        }
+        rendered
     }
 
     /// The same facts for programs: `start` and `end` are bytes of the file, lines and columns count from 1, columns in
@@ -152,21 +167,14 @@ impl Diagnostic {
     }
 }
 
-/// The part of the source that the labels are in; the whole of it is never handed to the renderer.
-fn snippet<'a>(source: &'a Source, labels: &'a [Label]) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-    let text = source.text.as_str();
-    let ranges: Vec<Range<usize>> = labels.iter().map(|label| within(text, &label.range)).collect();
-    let start = ranges.iter().map(|range| range.start).min()?;
-    let end = ranges.iter().map(|range| range.end).max()?;
-    let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
-    let line = 1 + text[..start].matches('\n').count();
-    let snippet = Snippet::source(without_c1(&text[start..end])).line_start(line).path(source.name.as_str());
-    Some(snippet.annotations(labels.iter().zip(ranges).enumerate().map(|(i, (label, range))| {
-        let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let words = (!label.text.is_empty()).then_some(label.text.as_str());
-        kind.span(range.start - start..range.end - start).label(words)
-    })))
+/// An excerpt for the renderer, with the labels that are in it.
+fn snippet<'a>(excerpt: &'a Excerpt, labels: &'a [Label]) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let snippet = Snippet::source(without_c1(&excerpt.text)).line_start(excerpt.line).path(excerpt.file());
+    snippet.annotations(excerpt.places.iter().map(|(index, place)| {
+        let kind = if *index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let words = labels.get(*index).map(|label| label.text.as_str()).filter(|text| !text.is_empty());
+        kind.span(place.clone()).label(words)
+    }))
 }
 
 /// The renderer shows control characters by signs, but knows only those of ASCII. The others have two bytes, like the dot
@@ -189,13 +197,6 @@ fn within(text: &str, range: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(range.start);
     let end = text.floor_char_boundary(range.end).max(start);
     start..end
-}
-
-/// Line and column of a byte, from 1.
-pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..at];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
 }
 
 /// Whether what is wrong follows from something that stands elsewhere in the file.

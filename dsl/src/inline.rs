@@ -70,7 +70,10 @@ pub(crate) fn inline(
     for (group, gate) in gates {
         whole.groups[group].gate = gate.map(|gate| only_step(&moved, gate));
     }
-    whole.groups.extend(groups);
+    for (group, by) in groups {
+        whole.groups.push(group);
+        whole.by.push(by);
+    }
     for template in whole.outputs.values_mut() {
         change_template(template, &mut |expr| follow(expr, &moved, false));
     }
@@ -185,8 +188,8 @@ struct Writing {
     moved: BTreeMap<usize, Moved>,
     assets: Assets,
     passed: Vec<Passed>,
-    /// Groups of callees, behind those of the caller.
-    groups: Vec<Group>,
+    /// Groups of callees, behind those of the caller, each with the text of its `by`.
+    groups: Vec<(Group, Option<String>)>,
     /// The caller's groups with their gates, by their place before.
     gates: Vec<(usize, Option<usize>)>,
 }
@@ -281,13 +284,13 @@ impl Writing {
         });
         let groups = self.whole.groups.len() + self.groups.len();
         let own_group = group.as_ref().map(|_| groups);
-        for group in &call.callee.whole.groups {
+        for (group, by) in call.callee.whole.groups.iter().zip(&call.callee.whole.by) {
             let (id, role) = (format!("{id}/{}", group.id), filled(&group.role, call));
             let mut group = Group { id, role, gate: group.gate.map(new), ..group.clone() };
             group.filter.iter_mut().chain(&mut group.by).for_each(|expr| change(expr, &mut |expr| renamed(expr)));
-            self.groups.push(group);
+            self.groups.push((group, by.clone()));
         }
-        self.groups.extend(group);
+        self.groups.extend(group.map(|group| (group, None)));
         let depended: BTreeSet<usize> =
             body_of(call).flat_map(|step| step.step.needs.iter().map(|edge| edge.step)).collect();
         for (nth, inner) in call.callee.steps.iter().enumerate() {

@@ -24,6 +24,7 @@ mod compile;
 mod declared;
 mod diagnostic;
 mod environment;
+mod excerpt;
 mod expression;
 mod fixed;
 mod format;

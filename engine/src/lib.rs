@@ -11,6 +11,7 @@ pub mod journal;
 pub mod limits;
 pub mod operation;
 mod plans;
+pub mod preview;
 mod redact;
 pub mod runner;
 pub mod trial;

@@ -47,6 +47,8 @@ limits! {
     LIVE_BYTES: usize = 64 * 1024, "bytes", "Live output kept in memory for each running node.";
     FILTERED_SECRET_BYTES: usize = 8, "bytes", "The shortest secret that output is filtered for; shorter ones are protected by structure only.";
     PATCHED_BYTES: usize = 512 * 1024, "bytes", "A file that `PatchFile` changes.";
+    PREVIEW_TEXT_BYTES: usize = 256 * 1024, "bytes", "A file of which `anneal plan` shows the difference line by line; of a larger one sizes and digests.";
+    PREVIEW_DIFFERENCE_BYTES: usize = 32 * 1024, "bytes", "What `anneal plan` shows of the difference of one file.";
     SWEEP_MS: u64 = 10_000, "ms", "How long removing the job folders of an operation that has ended may take.";
     TRIAL_RUNS: usize = 10_000, "runs", "Runs of one `anneal test`, each of them of the whole operation.";
     TRIAL_NODE_RUNS: usize = 1_000_000, "nodes", "Nodes of one `anneal test`, over all its runs.";

@@ -23,12 +23,14 @@ mod rollback;
 mod scope;
 mod starts;
 mod state;
+mod suppose;
 mod turn;
 mod verb;
 mod what_next;
 
 pub use decision::{Decision as Decided, Effect, Input, NodeOutcome, Rest, World};
 pub use driver::Driver;
+pub(crate) use each::elements;
 pub use event::{CancelMode, Decision, Entry, Event, FailedBecause, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome, UndoSkip};
 pub use hosts::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord};
 pub use life::{Activity, Etsi, Life};

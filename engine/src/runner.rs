@@ -24,12 +24,15 @@ mod spawn;
 mod standing;
 mod task;
 
+pub(crate) use call::{Assets, EdgeScope, Renderer, call, slot_of};
 pub use call::{Call, FileToWrite, Ready, Task, UploadSource, Work};
 pub use clock::now_ms;
 pub use context::Context;
+pub(crate) use context::{HostPlaces, THIS_MACHINE, known_hosts, public_values};
 pub use create::{Create, IfLocked, lock_words};
 pub use engine::{Engine, Options};
 pub use executor::{Executor, HostExecutor, Reporter};
+pub(crate) use hosts::first_generation;
 pub use hosts::{HostSpec, reach};
 pub use live::{LiveAt, LiveKey, Tail};
 pub use locks::HeldBy;

@@ -64,6 +64,19 @@ impl fmt::Display for Impossible {
 
 impl std::error::Error for Impossible {}
 
+/// A run on model hosts where these effects are there already; the operation when it has completed.
+#[cfg(test)]
+pub(crate) fn run_once(
+    plan: &Arc<Plan>,
+    outs: &BTreeMap<(String, String), Value>,
+    there: &BTreeSet<NodeId>,
+) -> Result<crate::operation::Operation, String> {
+    match World::new(Setting { plan, outs }, None).undisturbed(there) {
+        (End::Completed, Some(operation)) => Ok(operation),
+        (end, _) => Err(end.to_string()),
+    }
+}
+
 impl Trial {
     /// Runs it all.
     pub fn run(&self) -> Result<Report, Impossible> {

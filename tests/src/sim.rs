@@ -9,6 +9,7 @@
 mod check;
 mod hosts;
 mod locks;
+mod oracle;
 mod person;
 mod plans;
 mod wire;
@@ -39,15 +40,16 @@ pub fn simulate_all(seed: Seed, all: bool) -> Result<Report, String> {
     let (clean, journals) = World::new(seed, None).run().map_err(|why| format!("seed {seed}, no fault: {why}"))?;
     report.add(&clean);
     for (plan, journal) in journals {
+        oracle::judge(&plan, &journal).map_err(|why| format!("seed {seed}, no fault: {why}"))?;
         damaged(seed, &plan, &journal);
     }
     for at in 0..clean.writes {
         // Every write of every seed; every fault at each of them for some seeds, one in turn for the others.
         let turn = DEATHS[((seed + at) % DEATHS.len() as u64) as usize];
         for death in DEATHS.into_iter().filter(|death| all || *death == turn) {
-            let (run, _) = World::new(seed, Some((at, death)))
-                .run()
-                .map_err(|why| format!("seed {seed}, {death:?} at write {at}: {why}"))?;
+            let wrong = |why| format!("seed {seed}, {death:?} at write {at}: {why}");
+            let (run, journals) = World::new(seed, Some((at, death))).run().map_err(wrong)?;
+            journals.iter().try_for_each(|(plan, journal)| oracle::judge(plan, journal)).map_err(wrong)?;
             report.add(&run);
         }
     }

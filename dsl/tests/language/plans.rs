@@ -60,16 +60,13 @@ fn the_examples_of_the_manual_are_workflows() {
     for (page, least) in
         [("workflows.md", 7), ("from-ansible.md", 1), ("from-cron-and-shell.md", 1), ("from-dagu.md", 1)]
     {
-        let text = std::fs::read_to_string(fixture::folder().join("../../docs").join(page)).expect(page);
-        let blocks = text.split("```ron\n").skip(1).filter_map(|block| block.split("```").next());
-        let mut found = 0;
-        for text in blocks.filter(|block| block.starts_with("Workflow(")) {
-            let source = dsl::Source { name: page.to_owned(), text: text.to_owned() };
+        let examples = crate::reference::examples(page);
+        assert!(examples.len() >= least, "only {} examples in {page}", examples.len());
+        for text in examples {
+            let source = dsl::Source { name: page.to_owned(), text };
             let outcome = fixture::run_source(source, None);
             assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
-            found += 1;
         }
-        assert!(found >= least, "only {found} examples in {page}");
     }
 }
 

@@ -6,7 +6,7 @@ use dsl::{Checked, Given, Source, check};
 
 use crate::fixture::{self, TestFiles};
 
-fn checked(text: impl Into<String>) -> (Source, Checked) {
+pub fn checked(text: impl Into<String>) -> (Source, Checked) {
     let source = Source { name: "test.ron".to_owned(), text: text.into() };
     let checked = check(&source, &TestFiles);
     for diagnostic in &checked.diagnostics {
@@ -16,7 +16,7 @@ fn checked(text: impl Into<String>) -> (Source, Checked) {
     (source, checked)
 }
 
-fn codes(checked: &Checked) -> Vec<&'static str> {
+pub fn codes(checked: &Checked) -> Vec<&'static str> {
     checked.diagnostics.iter().map(|d| d.code.id()).collect()
 }
 
@@ -218,6 +218,52 @@ fn bombs_of_brackets_are_refused() {
         assert!(checked.workflow.is_none(), "{open}");
         assert!(checked.diagnostics.len() <= dsl::limits::DIAGNOSTICS);
     }
+}
+
+#[test]
+fn hundreds_of_thousands_of_elements_on_one_line_are_refused_in_time() {
+    let start = Instant::now();
+    let many = |element: &str| element.repeat((2 << 20) / element.len() - 100);
+    let step = |fields: &str| format!("steps: [Step(id: \"a\", on: \"vm\", {fields})]");
+    for text in [
+        format!("steps: [{}]", many("1,")),
+        format!("steps: [{}]", many("(),")),
+        format!("inputs: {{{}}}", many("\"a\":Text,")),
+        format!("roles: {{{}}}", many("\"a\":One,")),
+        format!("outputs: {{{}}}", many("\"\":\"\",")),
+        step(&format!("do: Run([{}])", many("\"\","))),
+        step(&format!("needs: [{}], do: Run([\"true\"])", many("\"x\","))),
+        step(&format!("env: {{{}}}, do: Run([\"true\"])", many("\"A\":\"\","))),
+        step(&many("a:1,")),
+        many("a,"),
+        many("-"),
+        many("\"\""),
+    ] {
+        let (source, checked) = checked(format!("Workflow(name: \"a\", {text})"));
+        assert!(source.text.len() <= dsl::limits::SOURCE_BYTES && checked.workflow.is_none(), "{}", &text[..40]);
+        assert!(checked.diagnostics.len() <= dsl::limits::DIAGNOSTICS, "{}", &text[..40]);
+        for diagnostic in &checked.diagnostics {
+            let shown = diagnostic.render(&source, false);
+            assert!(shown.len() < 5_000, "{} bytes\n{}", shown.len(), &text[..40]);
+        }
+    }
+    // Generous: a debug build on a busy machine, twelve files, and it must not be quadratic. What is handed to the renderer is
+    // counted by the tests of `excerpt.rs`.
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_place_in_a_very_long_line_is_shown_with_its_column() {
+    let ones: String = (0..20_000).map(|i| format!("\"r{i}\":One,")).collect();
+    let (source, checked) =
+        checked(format!("Workflow(name: \"a\", steps: [], roles: {{\"é\": One,{ones}\"r7\":Two}}, about: \"é\")"));
+    let found: Vec<String> = checked.diagnostics.iter().map(|d| d.render(&source, false)).collect();
+    let twice = found.iter().find(|shown| shown.contains("given twice")).expect("the duplicate");
+    let column = |at: usize| 1 + source.text[..at].chars().count();
+    let (first, second) = (source.text.find("\"r7\"").unwrap(), source.text.rfind("\"r7\"").unwrap());
+    let wanted = [format!("--> test.ron:1:{}\n", column(second)), format!("::: test.ron:1:{}\n", column(first))];
+    assert!(wanted.iter().all(|place| twice.contains(place)) && twice.len() < 2_000, "{wanted:?}\n{twice}");
+    assert!(twice.contains("\"r7\":Two}, about: \"é\")\n"), "{twice}");
 }
 
 fn with_when(expression: &str) -> Checked {

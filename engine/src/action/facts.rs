@@ -11,17 +11,23 @@ use super::{failure, output};
 use crate::host::Host;
 use crate::limits::{FACT_BYTES, FACT_LINES};
 use crate::operation::{Failure, NodeOutcome};
+use crate::redact::Redactor;
 use crate::runner::{Call, Context};
 
 /// Asks, unless somebody else of the operation asks the same host, or has: `epoch` is how often a person set it going again, and
 /// asked anew with that.
 pub async fn ask(context: &Context, host: &Host, call: &Call, epoch: u32) -> NodeOutcome {
     let asked = context.facts.of(host.slot(), epoch);
-    let said = asked.get_or_try_init(|| said(context, host, call)).await;
+    let said = asked.get_or_try_init(|| said(&context.redactor, host, call)).await;
     match said.and_then(|said| values(call, said)) {
         Ok(out) => NodeOutcome::Succeeded { out, changed: false, output: None },
         Err(failure) => NodeOutcome::Failed { failure, output: None },
     }
+}
+
+/// Asks without an operation.
+pub(crate) async fn look(redactor: &Redactor, host: &Host, call: &Call) -> Result<BTreeMap<String, Value>, Failure> {
+    values(call, &said(redactor, host, call).await?)
 }
 
 fn values(call: &Call, said: &str) -> Result<BTreeMap<String, Value>, Failure> {
@@ -33,11 +39,10 @@ fn values(call: &Call, said: &str) -> Result<BTreeMap<String, Value>, Failure> {
 }
 
 /// What the host says, with secrets filtered.
-async fn said(context: &Context, host: &Host, call: &Call) -> Result<String, Failure> {
+async fn said(redactor: &Redactor, host: &Host, call: &Call) -> Result<String, Failure> {
     let end = host.facts(&call.job, call.timeout).await.map_err(|error| failure::of(&error))?;
     if end.exit != 0 {
-        let said =
-            output::last_line(&context.redactor.output(&end.stderr)).unwrap_or_else(|| "it wrote nothing".to_owned());
+        let said = output::last_line(&redactor.output(&end.stderr)).unwrap_or_else(|| "it wrote nothing".to_owned());
         return Err(failure::other(format!(
             "the host could not be asked for its facts: exit code {} ({said})",
             end.exit
@@ -46,7 +51,7 @@ async fn said(context: &Context, host: &Host, call: &Call) -> Result<String, Fai
     if end.stdout.dropped_bytes > 0 {
         return Err(failure::other("the host says too much of itself"));
     }
-    Ok(context.redactor.output(&end.stdout))
+    Ok(redactor.output(&end.stdout))
 }
 
 /// The record of this type that the lines make, or what is wrong with them.

@@ -108,34 +108,61 @@ cat "$1" || exit 3
 
 /// Patches it; whether that changed anything.
 pub async fn patch(host: &Host, call: &Call, file: &FileToPatch, progress: &dyn Progress) -> Result<Written, Failure> {
-    let before = read(host, call, file).await?;
-    let text = before.as_deref().unwrap_or_default();
-    let text = std::str::from_utf8(text)
-        .map_err(|error| other(format!("`{}` is not UTF-8: byte {} is wrong", file.path, error.valid_up_to())))?;
-    let after = file.patch.apply(text).map_err(|wrong| refused(file, &wrong))?;
-    if before.is_some() && after == text {
+    let patched = patched(host, call, file).await?;
+    if patched.is_so() {
         return Ok(Written::AlreadySo);
     }
-    let upload = Upload {
-        id: call.job.clone(),
-        sha256: store::Digest::of(after.as_bytes()).hex(),
-        from: Content::Bytes(after.into_bytes()),
-        to: file.path.clone(),
-        mode: Some(if file.secret { 0o600 } else { 0o644 }),
-        as_user: call.as_user.clone(),
-        timeout: call.timeout,
-        rules: Rules {
-            same: true,
-            strict: true,
-            keep: Some(file.keep.clone()),
-            was: Some(match &before {
-                Some(bytes) => Was::Sha256(store::Digest::of(bytes).hex()),
-                None => Was::Absent,
-            }),
-            ..Rules::default()
-        },
-    };
+    let upload = patched.upload(call, file);
     host.upload(&upload, progress).await.map_err(|error| failure::of(&error))
+}
+
+/// A file as it is on the host, and with the patch.
+pub(crate) struct Patched {
+    /// As it is; nothing where there is no file.
+    pub before: Option<String>,
+    /// With the patch.
+    pub after: String,
+}
+
+/// Reads it and patches it here; nothing is written.
+pub(crate) async fn patched(host: &Host, call: &Call, file: &FileToPatch) -> Result<Patched, Failure> {
+    let not_text = |error: std::string::FromUtf8Error| {
+        let at = error.utf8_error().valid_up_to();
+        other(format!("`{}` is not UTF-8: byte {at} is wrong", file.path))
+    };
+    let before = read(host, call, file).await?.map(String::from_utf8).transpose().map_err(not_text)?;
+    let after = file.patch.apply(before.as_deref().unwrap_or_default()).map_err(|wrong| refused(file, &wrong))?;
+    Ok(Patched { before, after })
+}
+
+impl Patched {
+    /// Whether there is nothing to do.
+    pub fn is_so(&self) -> bool {
+        self.before.as_ref() == Some(&self.after)
+    }
+
+    /// What is brought to the host.
+    pub fn upload(&self, call: &Call, file: &FileToPatch) -> Upload {
+        Upload {
+            id: call.job.clone(),
+            sha256: store::Digest::of(self.after.as_bytes()).hex(),
+            from: Content::Bytes(self.after.clone().into_bytes()),
+            to: file.path.clone(),
+            mode: Some(if file.secret { 0o600 } else { 0o644 }),
+            as_user: call.as_user.clone(),
+            timeout: call.timeout,
+            rules: Rules {
+                same: true,
+                strict: true,
+                keep: Some(file.keep.clone()),
+                was: Some(match &self.before {
+                    Some(text) => Was::Sha256(store::Digest::of(text.as_bytes()).hex()),
+                    None => Was::Absent,
+                }),
+                ..Rules::default()
+            },
+        }
+    }
 }
 
 fn refused(file: &FileToPatch, wrong: &Wrong) -> Failure {

@@ -19,16 +19,23 @@ pub async fn upload(
     mode: Option<u32>,
     progress: &dyn Progress,
 ) -> NodeOutcome {
+    let written = match prepared(call, from, to, mode).await {
+        Ok(upload) => host.upload(&upload, progress).await.map_err(|error| failure::of(&error)),
+        Err(failure) => Err(failure),
+    };
+    super::write::outcome(written)
+}
+
+/// What is brought to the host; the file here is still what it was.
+pub(crate) async fn prepared(call: &Call, from: &UploadSource, to: &str, mode: Option<u32>) -> Result<Upload, Failure> {
     let (content, sha256) = match from {
         UploadSource::Asset { bytes, sha256 } => (Content::Bytes(bytes.clone()), sha256.clone()),
         UploadSource::File(file) => {
-            if let Err(failure) = check_size(&file.path, file.size_bytes).await {
-                return NodeOutcome::Failed { failure, output: None };
-            }
+            check_size(&file.path, file.size_bytes).await?;
             (Content::Path(file.path.clone().into()), file.sha256.clone())
         }
     };
-    let upload = Upload {
+    Ok(Upload {
         id: call.job.clone(),
         from: content,
         to: to.to_owned(),
@@ -37,8 +44,7 @@ pub async fn upload(
         sha256,
         timeout: call.timeout,
         rules: Rules::default(),
-    };
-    super::write::outcome(host.upload(&upload, progress).await.map_err(|error| failure::of(&error)))
+    })
 }
 
 /// A quick look before the long way; the content itself is checked by its digest on the host.

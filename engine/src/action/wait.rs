@@ -11,6 +11,7 @@ use super::here::Ca;
 use super::{failure, output};
 use crate::host::{Host, Job, JobEnd, Live, Stream};
 use crate::operation::{Failure, FailureClass, NodeOutcome};
+use crate::redact::Redactor;
 use crate::runner::{Context, Ready};
 use crate::web::address::Address;
 use crate::web::client::{Ask, NoAnswer, ask};
@@ -31,15 +32,10 @@ pub async fn wait(
     let deadline = Instant::now() + within;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = left.max(Duration::from_millis(1));
-        // A program may take its time, and is ended on its host when that is over.
-        let longest = if matches!(until, Ready::Command(_)) { left + ONE_LOOK } else { left.min(ONE_LOOK) };
-        let look = timeout(longest, look(context, host, until, left)).await;
-        let seen = match look {
-            Ok(Ok(())) => return NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None },
-            Ok(Err(Look::Never(failure))) => return NodeOutcome::Failed { failure, output: None },
-            Ok(Err(Look::NotYet(seen))) => seen,
-            Err(_) => "no answer".to_owned(),
+        let seen = match look_once(&context.redactor, host, until, left.max(Duration::from_millis(1))).await {
+            Ok(()) => return NodeOutcome::Succeeded { out: Default::default(), changed: false, output: None },
+            Err(Look::Never(failure)) => return NodeOutcome::Failed { failure, output: None },
+            Err(Look::NotYet(seen)) => seen,
         };
         live.output(Stream::Stderr, format!("not yet: {seen}\n").as_bytes());
         if Instant::now() + every >= deadline {
@@ -54,12 +50,25 @@ pub async fn wait(
     }
 }
 
-enum Look {
+/// Why it is not so.
+pub(crate) enum Look {
+    /// It may become so.
     NotYet(String),
+    /// It never will.
     Never(Failure),
 }
 
-async fn look(context: &Context, host: &Host, until: &Ready, left: Duration) -> Result<(), Look> {
+/// One look, which takes no longer than a look may, or than this.
+pub(crate) async fn look_once(redactor: &Redactor, host: &Host, until: &Ready, most: Duration) -> Result<(), Look> {
+    // A program may take its time, and is ended on its host when that is over.
+    let longest = if matches!(until, Ready::Command(_)) { most + ONE_LOOK } else { most.min(ONE_LOOK) };
+    match timeout(longest, look(redactor, host, until, most)).await {
+        Ok(seen) => seen,
+        Err(_) => Err(Look::NotYet("no answer".to_owned())),
+    }
+}
+
+async fn look(redactor: &Redactor, host: &Host, until: &Ready, left: Duration) -> Result<(), Look> {
     match until {
         Ready::Ssh => host.check().await.map_err(|error| {
             if error.is_connection() { Look::NotYet(error.to_string()) } else { Look::Never(failure::of(&error)) }
@@ -86,7 +95,7 @@ async fn look(context: &Context, host: &Host, until: &Ready, left: Duration) -> 
             let job = Job { timeout: left.min(job.timeout), ..job.clone() };
             match host.run(&job, &()).await {
                 Ok(end) if end.exit == 0 => Ok(()),
-                Ok(end) => Err(Look::NotYet(answer(context, &end))),
+                Ok(end) => Err(Look::NotYet(answer(redactor, &end))),
                 Err(error) if error.is_connection() || error.ended_it() => Err(Look::NotYet(error.to_string())),
                 Err(error) => Err(Look::Never(failure::of(&error))),
             }
@@ -95,8 +104,8 @@ async fn look(context: &Context, host: &Host, until: &Ready, left: Duration) -> 
 }
 
 /// How a program ended that was not yet content, and what it wrote last.
-fn answer(context: &Context, end: &JobEnd) -> String {
-    let said = [&end.stderr, &end.stdout].into_iter().find_map(|of| output::last_line(&context.redactor.output(of)));
+fn answer(redactor: &Redactor, end: &JobEnd) -> String {
+    let said = [&end.stderr, &end.stdout].into_iter().find_map(|of| output::last_line(&redactor.output(of)));
     match said {
         Some(line) => format!("exit code {}: {line}", end.exit),
         None => format!("exit code {}, and it wrote nothing", end.exit),

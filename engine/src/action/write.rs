@@ -19,12 +19,8 @@ pub async fn write(
     files: &[FileToWrite],
     progress: &dyn Progress,
 ) -> Result<Written, Failure> {
-    let mut paths = HashSet::new();
-    if let Some(twice) = files.iter().find(|file| !paths.insert(&file.to)) {
-        return Err(other(format!("`{}` would be written twice", twice.to)));
-    }
     let begun = Instant::now();
-    let uploads: Vec<Upload> = files.iter().map(|file| upload(call, file)).collect();
+    let uploads = uploads(call, files)?;
     let left = |upload: &mut Upload| {
         upload.timeout = call.timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
     };
@@ -44,6 +40,15 @@ pub async fn write(
         }
     }
     Ok(written)
+}
+
+/// The files as they are brought to the host, in their order.
+pub(crate) fn uploads(call: &Call, files: &[FileToWrite]) -> Result<Vec<Upload>, Failure> {
+    let mut paths = HashSet::new();
+    match files.iter().find(|file| !paths.insert(&file.to)) {
+        Some(twice) => Err(other(format!("`{}` would be written twice", twice.to))),
+        None => Ok(files.iter().map(|file| upload(call, file)).collect()),
+    }
 }
 
 fn upload(call: &Call, file: &FileToWrite) -> Upload {

@@ -19,12 +19,12 @@ pub enum Content {
     /// In memory.
     Bytes(Vec<u8>),
     /// A file of another host.
-    There(There),
+    OnHost(OnHost),
 }
 
 /// A file of another host, which can be read once.
 #[derive(Clone)]
-pub struct There {
+pub struct OnHost {
     size: u64,
     given: Arc<Mutex<Option<Given>>>,
     failed: Arc<OnceLock<ErrorKind>>,
@@ -36,12 +36,12 @@ impl fmt::Debug for Content {
         match self {
             Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            Self::There(there) => write!(f, "There({} bytes)", there.size),
+            Self::OnHost(there) => write!(f, "OnHost({} bytes)", there.size),
         }
     }
 }
 
-impl There {
+impl OnHost {
     pub(super) fn new(given: Given) -> Self {
         Self { size: given.size, given: Arc::new(Mutex::new(Some(given))), failed: Arc::default() }
     }
@@ -62,7 +62,7 @@ impl There {
 /// Content that is being read.
 pub(super) enum Reader<'a> {
     Here(Box<dyn AsyncRead + Send + Unpin + 'a>),
-    There(Pieces, There),
+    OnHost(Pieces, OnHost),
 }
 
 /// How much of a file here is read at once.
@@ -72,7 +72,7 @@ impl Reader<'_> {
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, ErrorKind> {
         match self {
-            Self::There(pieces, there) => there.note(pieces.next().await),
+            Self::OnHost(pieces, there) => there.note(pieces.next().await),
             Self::Here(from) => {
                 let mut piece = vec![0; PIECE_BYTES];
                 match from.read(&mut piece).await {
@@ -92,7 +92,7 @@ impl Content {
     pub(super) async fn size(&self) -> Result<u64, ErrorKind> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
-            Self::There(there) => Ok(there.size),
+            Self::OnHost(there) => Ok(there.size),
             Self::Path(path) => match tokio::fs::metadata(path).await {
                 Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
                 Ok(_) => Err(ErrorKind::Invalid { why: format!("{} is not a file", path.display()) }),
@@ -103,7 +103,7 @@ impl Content {
 
     /// Whether the first bytes have this sum: `false` where that cannot be told, for then they are sent again.
     pub(super) async fn begins_with(&self, bytes: u64, sha256: &str) -> Result<bool, ErrorKind> {
-        let Self::There(there) = self else { return Ok(false) };
+        let Self::OnHost(there) = self else { return Ok(false) };
         match there.given.lock().await.as_mut() {
             Some(given) => Ok(there.note(given.sum(bytes).await)? == sha256),
             None => Ok(false),
@@ -125,8 +125,8 @@ impl Content {
                 };
                 open.await.map(|file| Reader::Here(Box::new(file))).map_err(|error| unreadable(path, &error))
             }
-            Self::There(there) => match there.given.lock().await.take() {
-                Some(given) => Ok(Reader::There(given.pour(from), there.clone())),
+            Self::OnHost(there) => match there.given.lock().await.take() {
+                Some(given) => Ok(Reader::OnHost(given.pour(from), there.clone())),
                 None => Err(ErrorKind::Protocol { said: "the file was given before".into() }),
             },
         }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::{Error, ErrorKind};
 use super::job_script::file_name;
-use super::{Content, Host, JobId, Killed, Progress, Rules, There, Upload, Written, limits};
+use super::{Content, Host, JobId, Killed, OnHost, Progress, Rules, Upload, Written, limits};
 
 /// A file brought from one host to another.
 #[derive(Debug, Clone)]
@@ -70,10 +70,10 @@ impl Host {
         let given = source.give(&copy.id, &copy.from, copy.as_user.as_deref()).await.map_err(theirs)?;
         moved.begun();
         let (sha256, mode) = (given.sha256.clone(), copy.mode.unwrap_or(given.mode));
-        let there = There::new(given);
+        let there = OnHost::new(given);
         let upload = Upload {
             id: copy.id.clone(),
-            from: Content::There(there.clone()),
+            from: Content::OnHost(there.clone()),
             to: copy.to.clone(),
             mode: Some(mode),
             as_user: copy.as_user.clone(),

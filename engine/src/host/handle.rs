@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::{Error, ErrorKind};
@@ -30,6 +31,8 @@ pub(super) struct Inner {
     link: tokio::sync::Mutex<Link>,
     /// Users for whom sudo is known to ask for a password here.
     pub(super) asking: Mutex<HashSet<String>>,
+    /// Whether programs that live and die with their channel are to end.
+    ending: watch::Sender<bool>,
 }
 
 /// What tests may want otherwise.
@@ -75,6 +78,7 @@ impl Host {
             settings: Settings { shell: "sh".into(), watchdog_over: limits::WATCHDOG_OVER },
             link: tokio::sync::Mutex::default(),
             asking: Mutex::default(),
+            ending: watch::Sender::default(),
         }))
     }
 
@@ -100,6 +104,7 @@ impl Host {
             login: login.clone(),
             settings,
             link: tokio::sync::Mutex::default(),
+            ending: watch::Sender::default(),
             asking: Mutex::default(),
         }))
     }
@@ -124,6 +129,18 @@ impl Host {
         if let Some(connection) = self.0.link.lock().await.open.take() {
             connection.close().await;
         }
+    }
+
+    /// Ends what is asked of it now, and what is asked later: programs that live and die with their channel are killed, as if their
+    /// time were over. Jobs that are supervised go on.
+    pub fn end_questions(&self) {
+        self.0.ending.send_replace(true);
+    }
+
+    /// Waits until its questions are to end.
+    pub(super) async fn questions_end(&self) {
+        // The sender lives as long as we do.
+        drop(self.0.ending.subscribe().wait_for(|ending| *ending).await);
     }
 
     pub(super) fn error(&self, kind: ErrorKind, what: &str) -> Error {

@@ -117,6 +117,13 @@ impl KnownHosts {
     /// Writes our own file anew beside itself, synced, and renames it.
     fn rewrite(&self, keep: impl Fn(&Line<'_>) -> bool, append: &str) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.own.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(path)?;
+        // Another process may record a key at the same time: a preview needs no store.
+        let folder = std::fs::File::open(path)?;
+        if let Err(error) = folder.lock() {
+            tracing::warn!(path = %path.display(), %error, "the folder cannot be locked while a host key is recorded");
+        }
         let old = read_if_there(&self.own)?;
         let mut new = String::with_capacity(old.len() + append.len());
         for text in old.lines() {
@@ -129,14 +136,12 @@ impl KnownHosts {
         if new == old {
             return Ok(());
         }
-        let folder = self.own.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
         let beside = self.own.with_extension("new");
         let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(new.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&beside, &self.own)?;
-        std::fs::File::open(folder)?.sync_all()
+        folder.sync_all()
     }
 
     fn read(&self) -> io::Result<Vec<(&Path, String)>> {

@@ -243,12 +243,18 @@ impl Host {
         let orders = job_script::job(job, self.place(as_user)?, false).map_err(|why| ErrorKind::Invalid { why })?;
         let mut running = self.begin(Script::Bare, as_user, Input::All(orders), Want::InTurn).await?;
         let deadline = Instant::now() + job.timeout;
+        let mut over = std::pin::pin!(async {
+            tokio::select! {
+                () = sleep_until(deadline) => {}
+                () = self.questions_end() => {}
+            }
+        });
         let (mut out, mut err, mut exited) = (Gather::default(), Gather::default(), None);
         loop {
             let event = tokio::select! {
                 biased;
                 event = running.next() => event,
-                () = sleep_until(deadline) => {
+                () = &mut over => {
                     let killed = self.kill_verified(&job.id, as_user, Some(running.pid)).await;
                     let verified = killed.map_err(|kind| self.unknown(kind))?;
                     return Err(timed_out(job.timeout, verified.killed));

@@ -119,7 +119,7 @@ impl Host {
         let as_user = upload.as_user.as_deref();
         let orders = orders(upload, size, via, self.place(as_user)?);
         // Whoever holds a channel of another host must not wait for one here: two such could wait for each other.
-        let want = if matches!(upload.from, Content::There(_)) { Want::AtOnce } else { Want::InTurn };
+        let want = if matches!(upload.from, Content::OnHost(_)) { Want::AtOnce } else { Want::InTurn };
         let mut running = self.begin(Script::Upload, as_user, Input::Open(orders), want).await?;
         let (temporary, have) = match first_word(&mut running, &upload.from).await? {
             FirstWord::Go { temporary, have } => (temporary, have),

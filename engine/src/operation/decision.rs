@@ -110,6 +110,19 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// Which node it is of.
+    pub fn node(&self) -> &NodeId {
+        match self {
+            Effect::Do { node, .. }
+            | Effect::Reattach { node, .. }
+            | Effect::Probe { node, .. }
+            | Effect::Undo { node, .. }
+            | Effect::Kill { node, .. } => node,
+        }
+    }
+}
+
 /// What follows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {

@@ -8,7 +8,7 @@ use super::state::Operation;
 use crate::limits::ELEMENTS;
 
 /// The keys and elements of a step's `each`, or why they cannot be told.
-pub(super) fn elements(operation: &Operation, step: usize) -> Result<(Vec<String>, Vec<Value>), String> {
+pub(crate) fn elements(operation: &Operation, step: usize) -> Result<(Vec<String>, Vec<Value>), String> {
     let Some(list) = &operation.plan.steps[step].each else { return Ok((Vec::new(), Vec::new())) };
     let elements = match eval(list, &CoreScope { operation, node: None }) {
         Ok(Value::List(elements)) => elements,

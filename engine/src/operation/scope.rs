@@ -20,7 +20,7 @@ pub struct CoreScope<'a> {
 /// What a node sees of a step.
 enum Seen<'a> {
     /// Of its own role or `each`, or of a step with one node: that node.
-    One(&'a NodeState),
+    One(&'a Node),
     /// Of another role or `each`: all of them, by key.
     Many(&'a [Node]),
     /// There is none.
@@ -40,6 +40,15 @@ impl<'a> CoreScope<'a> {
         }
     }
 
+    /// The nodes of a step that are read where its output or state is.
+    pub(crate) fn nodes_read(&self, step: usize) -> &'a [Node] {
+        match self.seen(step) {
+            Seen::One(node) => std::slice::from_ref(node),
+            Seen::Many(nodes) => nodes,
+            Seen::Nothing => &[],
+        }
+    }
+
     fn seen(&self, step: usize) -> Seen<'a> {
         let plan = &self.operation.plan;
         let Some(of) = plan.steps.get(step) else { return Seen::Nothing }; // A plan from outside may name anything.
@@ -50,10 +59,10 @@ impl<'a> CoreScope<'a> {
         let one = of.role.as_ref().is_none_or(|role| plan.roles.get(role).is_some_and(|role| role.one));
         match own {
             Some(own) => match self.operation.node_of(step, &own.id.key) {
-                Some(node) => Seen::One(&node.state),
+                Some(node) => Seen::One(node),
                 None => Seen::Nothing,
             },
-            None if of.each.is_none() && one => nodes.first().map_or(Seen::Nothing, |node| Seen::One(&node.state)),
+            None if of.each.is_none() && one => nodes.first().map_or(Seen::Nothing, Seen::One),
             None => Seen::Many(nodes),
         }
     }
@@ -93,7 +102,7 @@ impl Scope for CoreScope<'_> {
 
     fn out(&self, step: usize, name: &str) -> Value {
         match self.seen(step) {
-            Seen::One(state) => out_of(state, name),
+            Seen::One(node) => out_of(&node.state, name),
             Seen::Many(nodes) => out_by_key(nodes, name),
             Seen::Nothing => Value::None,
         }
@@ -101,7 +110,7 @@ impl Scope for CoreScope<'_> {
 
     fn step_state(&self, step: usize) -> Value {
         match self.seen(step) {
-            Seen::One(state) => state_word(state),
+            Seen::One(node) => state_word(&node.state),
             Seen::Many(nodes) => by_key(nodes, state_word),
             Seen::Nothing => Value::None,
         }
@@ -109,7 +118,7 @@ impl Scope for CoreScope<'_> {
 
     fn step_changed(&self, step: usize) -> Value {
         match self.seen(step) {
-            Seen::One(state) => changed(state),
+            Seen::One(node) => changed(&node.state),
             Seen::Many(nodes) => by_key(nodes, changed),
             Seen::Nothing => Value::Bool(false),
         }

@@ -320,7 +320,7 @@ impl Operation {
                 let why = format!("the gate `{}` is {}", node.id, node.state.word());
                 return Err(Refused { why, hint: format!("open are {}", names()) });
             }
-            if !approvers.is_empty() && !approvers.iter().any(|approver| approver == by) {
+            if !approvers.is_empty() && !approvers.iter().any(|approver| is(approver, by)) {
                 let why = format!("`{by}` may not answer at `{}`", node.id);
                 return Err(Refused { why, hint: format!("ask {}", approvers.join(" or ")) });
             }
@@ -499,3 +499,9 @@ fn outs(node: &NodeId, step: &Step, given: &BTreeMap<String, String>) -> Result<
 
 /// Steps that a hint names.
 const NAMED: usize = 30;
+
+/// Whether an approver is this `user@machine`: by both, or by the user alone, on any machine.
+fn is(approver: &str, by: &str) -> bool {
+    let user = by.split_once('@').map_or(by, |(user, _)| user);
+    approver == by || approver == user
+}

@@ -1,13 +1,15 @@
 //! A call: one attempt of a node with every template rendered, secrets in place. It lives in memory only.
 
+mod files;
+mod scope;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use dsl::data::Data;
 use dsl::eval::{Scope, eval, render};
-use dsl::expr::{Expr, HostProperty, Template};
-use dsl::plan::{Action, CopySpec, Datum, FileContent, FileSpec, Out, Patch, Plan, Site, Step, Until, UploadFrom};
-use dsl::value::{FileRef, SecretRef, Value};
+use dsl::expr::{HostProperty, Template};
+use dsl::plan::{Action, Out, Plan, Site, Step, Until};
+use dsl::value::FileRef;
 use store::Secret;
 
 use super::context::{Context, THIS_MACHINE};
@@ -17,11 +19,13 @@ use crate::action::download::FileToFetch;
 use crate::action::here::Ca;
 use crate::action::http::HttpCall;
 use crate::action::notify::{MailCall, WebhookCall};
-use crate::action::patch::{FileToPatch, Patch as RenderedPatch, lines::Lines};
+use crate::action::patch::FileToPatch;
+use crate::error::Error;
 use crate::host::{Job, JobId, Program, Supervise};
-use crate::operation::{CoreScope, Effect, Failure, FailureClass, MayRun, NodeId, Operation};
-use crate::vault::Vault;
+use crate::operation::{CoreScope, Effect, Failure, FailureClass, MayRun, Node, NodeId, Operation};
 use crate::web::address::Address;
+
+pub(crate) use scope::EdgeScope;
 
 /// What an executor is given.
 #[derive(Debug)]
@@ -190,61 +194,22 @@ pub enum Ready {
     Command(Job),
 }
 
-/// The edge's scope: the core's, with the secrets.
-pub(super) struct EdgeScope<'a> {
-    pub(super) core: CoreScope<'a>,
-    vault: &'a Vault,
-}
-
-impl Scope for EdgeScope<'_> {
-    fn input(&self, name: &str) -> Value {
-        self.core.input(name)
-    }
-    fn out(&self, step: usize, name: &str) -> Value {
-        self.core.out(step, name)
-    }
-    fn step_state(&self, step: usize) -> Value {
-        self.core.step_state(step)
-    }
-    fn step_changed(&self, step: usize) -> Value {
-        self.core.step_changed(step)
-    }
-    fn everywhere(&self, of: &Expr) -> Value {
-        self.core.everywhere(of)
-    }
-    fn host(&self, property: HostProperty) -> Value {
-        self.core.host(property)
-    }
-    fn role(&self, role: &str, property: HostProperty) -> Value {
-        self.core.role(role, property)
-    }
-    fn operation_id(&self) -> Value {
-        self.core.operation_id()
-    }
-    fn operation_started_at(&self) -> Value {
-        self.core.operation_started_at()
-    }
-    fn operation_state(&self) -> Value {
-        self.core.operation_state()
-    }
-    fn operation_failure(&self) -> Value {
-        self.core.operation_failure()
-    }
-    fn each(&self) -> Value {
-        self.core.each()
-    }
-    fn secret(&self, name: &SecretRef) -> Option<String> {
-        self.vault.get(name).map(|secret| secret.expose().to_owned())
-    }
-}
-
 /// The task of an effect.
 pub(super) fn task(operation: &Operation, context: &Context, effect: Effect, now_ms: u64) -> Task {
-    let call = call(operation, context, &effect, now_ms);
+    let core = CoreScope { operation, node: operation.node(effect.node()) };
+    let scope = EdgeScope { core, vault: &context.vault };
+    let call = call(operation, &scope, context, &effect, now_ms);
     Task { effect, call }
 }
 
-fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) -> Result<Call, Failure> {
+/// The call of an effect, with the scope of its node.
+pub(crate) fn call(
+    operation: &Operation,
+    scope: &dyn Scope,
+    assets: &dyn Assets,
+    effect: &Effect,
+    now_ms: u64,
+) -> Result<Call, Failure> {
     // Which of the two is rendered: what is not needed cannot keep an effect from being carried out.
     let (node, attempt, undo, asks, works) = match effect {
         Effect::Do { node, attempt } => (node, *attempt, false, true, true),
@@ -257,23 +222,17 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
     let step = operation.step_of(known);
     let gone = Duration::from_millis(now_ms.saturating_sub(known.started_ms));
     let timeout = Duration::from_millis(step.timeout_ms);
-    let core = CoreScope { operation, node: Some(known) };
-    let renderer = Renderer {
-        scope: EdgeScope { core, vault: &context.vault },
-        plan: &operation.plan,
-        step,
-        context,
-        job: JobId { operation: operation.id, node: file_name(node, known.incarnation, undo), attempt },
-    };
+    let job = JobId { operation: operation.id, node: file_name(node, known.incarnation, undo), attempt };
+    let renderer = Renderer { scope, operation, plan: &operation.plan, node: known, step, assets, job };
     for lock in step.locks.iter().filter(|_| works) {
         renderer.text("a lock", lock)?;
     }
     let by = step.group.and_then(|group| operation.plan.groups[group].by.as_ref());
     if let (Some(by), true) = (by, works) {
-        eval(by, &renderer.scope).map_err(|error| other(format!("`by` of the batch cannot be evaluated: {error}")))?;
+        eval(by, scope).map_err(|error| other(format!("`by` of the batch cannot be evaluated: {error}")))?;
     }
     if let (Some(when), true) = (&step.when, works) {
-        eval(when, &renderer.scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
+        eval(when, scope).map_err(|error| other(format!("`when` cannot be evaluated: {error}")))?;
     }
     let action = match (undo, &step.undo) {
         (false, _) => &step.action,
@@ -299,7 +258,7 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
             Some(probe) if asks => Some(renderer.job(&probe.action, Supervise::Never)?),
             _ => None,
         },
-        work: if works { Some(renderer.work(action, known.slot.as_deref())?) } else { None },
+        work: if works { Some(renderer.work(action)?) } else { None },
         may_run: known.may_run.iter().filter_map(earlier).collect(),
         as_user: renderer.as_user()?,
         timeout,
@@ -318,24 +277,46 @@ fn call(operation: &Operation, context: &Context, effect: &Effect, now_ms: u64) 
 }
 
 /// The slot of the host that an action is at work on, where it is at work on one.
-pub(super) fn slot_of(action: &Action, slot: Option<&String>) -> Option<String> {
+pub(crate) fn slot_of(action: &Action, slot: Option<&String>) -> Option<String> {
     match action.site()? {
         Site::Here => Some(THIS_MACHINE.to_owned()),
         Site::Host => slot.cloned(),
     }
 }
 
-pub(super) struct Renderer<'a> {
-    pub(super) scope: EdgeScope<'a>,
-    plan: &'a Plan,
-    pub(super) step: &'a Step,
-    pub(super) context: &'a Context,
-    job: JobId,
+/// Where the bytes of a workflow's scripts and files are.
+pub(crate) trait Assets {
+    /// Those of one, as they were when the plan was compiled (D3).
+    fn asset(&self, path: &str) -> Result<Vec<u8>, Error>;
+}
+
+impl Assets for Context {
+    fn asset(&self, path: &str) -> Result<Vec<u8>, Error> {
+        Context::asset(self, path)
+    }
+}
+
+/// Renders what one node asks for.
+pub(crate) struct Renderer<'a> {
+    /// What its expressions see.
+    pub scope: &'a dyn Scope,
+    /// The operation.
+    pub operation: &'a Operation,
+    /// Its plan.
+    pub plan: &'a Plan,
+    /// The node.
+    pub node: &'a Node,
+    /// Its step.
+    pub step: &'a Step,
+    /// Where scripts and files are.
+    pub assets: &'a dyn Assets,
+    /// Its name on the host.
+    pub job: JobId,
 }
 
 impl Renderer<'_> {
     pub(super) fn text(&self, what: &str, template: &Template) -> Result<String, Failure> {
-        match render(template, &self.scope) {
+        match render(template, self.scope) {
             Ok(rendered) => Ok(rendered.text.to_string()),
             Err(error) => Err(other(format!("{what} cannot be evaluated: {error}"))),
         }
@@ -350,59 +331,6 @@ impl Renderer<'_> {
             Some(user) if user.is_empty() => Err(other("`as_user` is empty here".to_owned())),
             user => Ok(user),
         }
-    }
-
-    /// Under which name a node's backups lie on its host: the same in every attempt, for an undo too.
-    fn keep(&self) -> String {
-        read_file_name(&self.job.node).2.to_owned()
-    }
-
-    fn file(&self, file: &FileSpec) -> Result<FileToWrite, Failure> {
-        let to = self.absolute("`to`", &file.to)?;
-        let content = match &file.content {
-            FileContent::Text(text) => self.text(&format!("the content of `{to}`"), text)?,
-            FileContent::Jinja { asset, vars } => self.jinja(asset, vars)?,
-        };
-        let name = |what: &str, name: &Option<Template>| name.as_ref().map(|name| self.text(what, name)).transpose();
-        Ok(FileToWrite {
-            mode: file.mode(),
-            owner: name("`owner`", &file.owner)?,
-            group: name("`group`", &file.group)?,
-            keep: file.backup.then(|| self.keep()),
-            content: Secret::from(content),
-            to,
-        })
-    }
-
-    fn patch(&self, patch: &Patch) -> Result<RenderedPatch, Failure> {
-        Ok(match patch {
-            Patch::Json { merge } => RenderedPatch::Json(self.data(merge)?),
-            Patch::Toml { merge } => RenderedPatch::Toml(self.data(merge)?),
-            Patch::Yaml { merge } => RenderedPatch::Yaml(self.data(merge)?),
-            Patch::Lines { ensure, absent, replace } => RenderedPatch::Lines(Lines {
-                ensure: self.texts("a line", ensure)?,
-                absent: self.texts("a line", absent)?,
-                replace: replace
-                    .iter()
-                    .map(|replace| Ok((replace.pattern.clone(), self.text("a line", &replace.with)?)))
-                    .collect::<Result<_, Failure>>()?,
-            }),
-        })
-    }
-
-    fn data(&self, entries: &[(String, Datum)]) -> Result<Vec<(String, Data)>, Failure> {
-        let entry = |(name, datum): &(String, Datum)| match dsl::data::evaluate(datum, &self.scope) {
-            Ok(value) => Ok((name.clone(), value)),
-            Err(error) => Err(other(format!("`{name}` cannot be evaluated: {error}"))),
-        };
-        entries.iter().map(entry).collect()
-    }
-
-    fn jinja(&self, asset: &str, vars: &[(String, Datum)]) -> Result<String, Failure> {
-        let values = self.data(vars)?;
-        let text = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
-        let text = String::from_utf8(text).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
-        dsl::jinja::render(&text, values).map_err(|why| other(format!("the template `{asset}` gives nothing: {why}")))
     }
 
     fn files(&self) -> BTreeMap<String, Result<String, Failure>> {
@@ -427,7 +355,7 @@ impl Renderer<'_> {
             Action::Run { argv } | Action::Local { argv } => Program::Argv(self.texts("an argument", argv)?),
             Action::Shell { text } => Program::Shell(text.clone()),
             Action::Script { asset, args } => {
-                let bytes = self.context.asset(asset).map_err(|error| other(error.to_string()))?;
+                let bytes = self.assets.asset(asset).map_err(|error| other(error.to_string()))?;
                 let text = String::from_utf8(bytes).map_err(|_| other(format!("`{asset}` is not UTF-8")))?;
                 Program::Script { text, args: self.texts("an argument", args)? }
             }
@@ -478,7 +406,7 @@ impl Renderer<'_> {
         })
     }
 
-    fn work(&self, action: &Action, slot: Option<&str>) -> Result<Work, Failure> {
+    fn work(&self, action: &Action) -> Result<Work, Failure> {
         Ok(match action {
             Action::WriteFiles { files } => {
                 Work::Write(files.iter().map(|file| self.file(file)).collect::<Result<_, _>>()?)
@@ -509,48 +437,17 @@ impl Renderer<'_> {
             Action::Copy(copy) => Work::Copy(self.copy(copy)?),
             Action::Reboot { .. } => Work::Reboot,
             Action::Wait { until, within_ms, every_ms } => Work::Wait {
-                until: self.until(until, slot)?,
+                until: self.until(until)?,
                 within: Duration::from_millis(*within_ms),
                 every: Duration::from_millis(*every_ms),
             },
-            Action::Facts => Work::Facts { epoch: self.scope.core.operation.epoch() },
+            Action::Facts => Work::Facts { epoch: self.operation.epoch() },
             Action::Gate { .. } => return Err(other("a gate is answered, not carried out".to_owned())),
         })
     }
 
-    fn copy(&self, copy: &CopySpec) -> Result<FileToCopy, Failure> {
-        let source = self.plan.roles.get(&copy.from_role).and_then(|role| role.slots.first());
-        let name = |what: &str, name: &Option<Template>| name.as_ref().map(|name| self.text(what, name)).transpose();
-        Ok(FileToCopy {
-            source: source.ok_or_else(|| other(format!("the role `{}` has no host", copy.from_role)))?.clone(),
-            from: self.absolute("the path of `from`", &copy.from)?,
-            to: self.absolute("the path of `to`", &copy.to)?,
-            mode: copy.mode,
-            owner: name("`owner`", &copy.owner)?,
-            group: name("`group`", &copy.group)?,
-            keep: copy.backup.then(|| self.keep()),
-        })
-    }
-
-    fn upload(&self, from: &UploadFrom) -> Result<UploadSource, Failure> {
-        match from {
-            UploadFrom::Asset(path) => Ok(UploadSource::Asset {
-                bytes: self.context.asset(path).map_err(|error| other(error.to_string()))?,
-                sha256: self.plan.assets.get(path).map(|asset| asset.sha256.clone()).unwrap_or_default(),
-            }),
-            UploadFrom::File(expr) => match eval(expr, &self.scope) {
-                Ok(Value::File(file)) => Ok(UploadSource::File(file)),
-                Ok(value) => Err(other(format!("`from` is {}, not a file", value.kind()))),
-                Err(error) => Err(other(format!("`from` cannot be evaluated: {error}"))),
-            },
-        }
-    }
-
-    fn until(&self, until: &Until, slot: Option<&str>) -> Result<Ready, Failure> {
-        let address = || {
-            let host = slot.and_then(|slot| self.scope.core.operation.hosts.get(slot));
-            host.map(|host| host.address().to_owned()).unwrap_or_default()
-        };
+    fn until(&self, until: &Until) -> Result<Ready, Failure> {
+        let address = || self.scope.host(HostProperty::Address).to_text().unwrap_or_default();
         let port = |port: &Template| {
             let text = self.text("`port`", port)?;
             text.parse::<u16>().map_err(|_| other(format!("`{text}` is no TCP port")))
@@ -624,7 +521,7 @@ pub(crate) fn plain_name(node: &NodeId) -> String {
 /// Bytes of a digest that stand in a name.
 const DIGEST_BYTES: usize = 12;
 
-pub(super) fn other(message: String) -> Failure {
+pub(crate) fn other(message: String) -> Failure {
     Failure { class: FailureClass::Other, message, hint: None }
 }
 

@@ -127,10 +127,10 @@ impl Facts {
 
 /// How many nodes are at work on each machine at once, over all operations.
 #[derive(Debug, Default)]
-pub(super) struct HostPlaces(Mutex<HashMap<String, Weak<Semaphore>>>);
+pub(crate) struct HostPlaces(Mutex<HashMap<String, Weak<Semaphore>>>);
 
 impl HostPlaces {
-    fn at(&self, reach: &ReachRecord) -> Arc<Semaphore> {
+    pub(crate) fn at(&self, reach: &ReachRecord) -> Arc<Semaphore> {
         let name = match reach {
             ReachRecord::Local => String::new(),
             ReachRecord::Ssh { address, port, .. } => format!("{address} {port}"),
@@ -148,7 +148,7 @@ impl HostPlaces {
 }
 
 /// The texts that the plan shows anyway: a secret that equals one of them is no secret to a filter (D9).
-fn public_values(plan: &Plan) -> Vec<String> {
+pub(crate) fn public_values(plan: &Plan) -> Vec<String> {
     fn collect(value: &Value, into: &mut Vec<String>) {
         match value {
             Value::Text(text) => into.push(text.clone()),
@@ -169,7 +169,7 @@ fn public_values(plan: &Plan) -> Vec<String> {
 }
 
 /// The file of host keys that we recorded ourselves, and the user's own.
-pub(super) fn known_hosts(data_dir: &Path, home: Option<&Path>) -> KnownHosts {
+pub(crate) fn known_hosts(data_dir: &Path, home: Option<&Path>) -> KnownHosts {
     let also = home.map(|home| home.join(".ssh/known_hosts")).into_iter().collect();
     KnownHosts::new(data_dir.join("known_hosts"), also)
 }

@@ -1,6 +1,6 @@
 //! Rendering what runs from here: assertions, requests, notices, and whom they trust.
 
-use dsl::eval::{Scope as _, eval};
+use dsl::eval::eval;
 use dsl::plan::{Action, Body, Ca, Interrupted, MailTls, Notice, Recipient, Request};
 use dsl::value::Value;
 use store::Secret;
@@ -10,13 +10,13 @@ use crate::action::here::{self, add};
 use crate::action::http::HttpCall;
 use crate::action::notify::{MailCall, Told, WebhookCall};
 use crate::host::{Job, Program, Supervise};
-use crate::operation::{Failure, Node};
+use crate::operation::Failure;
 use crate::web::address::Address;
 
 impl Renderer<'_> {
     pub(super) fn assert(&self, action: &Action) -> Result<Work, Failure> {
         let Action::Assert { condition, text } = action else { return Err(other("this asserts nothing".to_owned())) };
-        match eval(condition, &self.scope) {
+        match eval(condition, self.scope) {
             Ok(Value::Bool(true)) => Ok(Work::Assert(None)),
             Ok(Value::Bool(false)) => Ok(Work::Assert(Some(self.text("the text of `Assert`", text)?))),
             Ok(value) => Err(other(format!("the condition of `Assert` is {}, not a Bool", value.kind()))),
@@ -32,9 +32,9 @@ impl Renderer<'_> {
         let value = match ca {
             None => return Ok(here::Ca::System),
             Some(Ca::Asset(path)) => {
-                return self.context.asset(path).map(here::Ca::Pem).map_err(|error| other(error.to_string()));
+                return self.assets.asset(path).map(here::Ca::Pem).map_err(|error| other(error.to_string()));
             }
-            Some(Ca::File(expr) | Ca::Text(expr)) => eval(expr, &self.scope),
+            Some(Ca::File(expr) | Ca::Text(expr)) => eval(expr, self.scope),
         };
         match value {
             Ok(Value::File(file)) => Ok(here::Ca::File(file)),
@@ -51,17 +51,13 @@ impl Renderer<'_> {
         headers.iter().map(header).collect()
     }
 
-    fn node(&self) -> Result<&Node, Failure> {
-        self.scope.core.node.ok_or_else(|| other("there is no node".to_owned()))
-    }
-
     pub(super) fn request(&self, request: &Request) -> Result<HttpCall, Failure> {
         let mut headers = self.headers(&request.headers)?;
         let (body, kind) = match &request.body {
             None => (String::new(), None),
             Some(Body::Text(text)) => (self.text("`body`", text)?, Some("text/plain; charset=utf-8")),
             Some(Body::Json(datum)) => {
-                let data = dsl::data::evaluate(datum, &self.scope);
+                let data = dsl::data::evaluate(datum, self.scope);
                 let data = data.map_err(|error| other(format!("`json` cannot be evaluated: {error}")))?;
                 (crate::action::patch::plain(&data).to_string(), Some("application/json"))
             }
@@ -69,7 +65,7 @@ impl Renderer<'_> {
         if let Some(kind) = kind {
             add(&mut headers, "content-type", kind.to_owned());
         }
-        add(&mut headers, "idempotency-key", here::delivery(self.scope.core.operation, self.node()?));
+        add(&mut headers, "idempotency-key", here::delivery(self.operation, self.node));
         Ok(HttpCall {
             method: request.method,
             address: self.address(&request.url)?,
@@ -137,17 +133,16 @@ impl Renderer<'_> {
     }
 
     fn told(&self, notice: &Notice) -> Result<Told, Failure> {
-        let (core, node) = (&self.scope.core, self.node()?);
         let text = |value: Value| value.to_text().filter(|text| !text.is_empty());
         Ok(Told {
-            operation: core.operation.id.to_string(),
-            workflow: core.operation.plan.workflow.clone(),
-            state: text(core.operation_state()).unwrap_or_else(|| "running".to_owned()),
-            failure: text(core.operation_failure()),
-            node: node.id.to_string(),
+            operation: self.operation.id.to_string(),
+            workflow: self.plan.workflow.clone(),
+            state: text(self.scope.operation_state()).unwrap_or_else(|| "running".to_owned()),
+            failure: text(self.scope.operation_failure()),
+            node: self.node.id.to_string(),
             subject: notice.subject.as_ref().map(|subject| self.text("`subject`", subject)).transpose()?,
             text: self.text("`text`", &notice.text)?,
-            delivery: here::delivery(core.operation, node),
+            delivery: here::delivery(self.operation, self.node),
         })
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn check_labels(hosts: &BTreeMap<String, HostSpec>) -> Result<(), Err
 }
 
 /// The records of the first generation of the hosts that a plan's roles name.
-pub(super) fn first_generation(hosts: BTreeMap<String, HostSpec>) -> BTreeMap<String, HostRecord> {
+pub(crate) fn first_generation(hosts: BTreeMap<String, HostSpec>) -> BTreeMap<String, HostRecord> {
     hosts
         .into_iter()
         .map(|(slot, host)| (slot, HostRecord { generation: 1, reach: host.reach, labels: host.labels }))

@@ -82,7 +82,7 @@ fn what_runs_from_here_is_tried_like_the_rest() {
     let post = || from_here(request(Method::Post));
     assert_eq!(one(post()), ([Stops, NotApplicable, Asks, NotApplicable], Verdict::Asks, 1));
     let local = || Action::Local { argv: vec![Template::literal("effect")] };
-    let probed = Step { probe: Some(Probe { action: local() }), ..post() };
+    let probed = Step { probe: Some(Probe { action: local(), always: false }), ..post() };
     assert_eq!(one(probed), ([Stops, NotApplicable, Probed, NotApplicable], Verdict::Safe, 0));
     assert_eq!(one(from_here(local())), ([Stops, Asks, GoesOn, Asks], Verdict::Asks, 1));
     let condition = Expr::Literal(Value::Bool(true));

@@ -151,6 +151,15 @@ impl<'a> World<'a> {
         Ended { first, end, nodes, exercised: self.exercised(), probed, began, left: self.left(), again: self.again() }
     }
 
+    /// How it comes to rest where nobody disturbs it, and the operation then. These effects are there from the beginning.
+    #[cfg(test)]
+    pub fn undisturbed(mut self, there: &BTreeSet<NodeId>) -> (End, Option<Operation>) {
+        there.iter().for_each(|node| self.hosts.set(node, true));
+        self.after(0, Happening::EngineStarts);
+        let end = self.until_it_rests();
+        (end, self.driver.take().map(|driver| driver.operation().clone()))
+    }
+
     /// What a person does about a failure; then nothing more is done to the node. False where there is nothing to do.
     fn goes_on(&mut self, afterwards: Afterwards, first: &End) -> Result<bool, String> {
         if !matches!(first, End::Stopped(_)) {

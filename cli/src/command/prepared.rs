@@ -1,0 +1,78 @@
+//! A workflow that is ready: compiled for what is given, with hosts and secrets.
+
+use std::collections::BTreeMap;
+
+use engine::HostSpec;
+
+use super::check;
+use crate::args::{Global, With};
+use crate::report::{Problem, say};
+use crate::{files, given, inputs_file, inventory};
+
+/// What an operation is created from.
+pub struct Prepared {
+    pub plan: dsl::plan::Plan,
+    pub assets: BTreeMap<String, Vec<u8>>,
+    pub hosts: BTreeMap<String, HostSpec>,
+    /// By the names that plan and hosts call them.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// Compiles it, and says what is wrong with it; nothing where that keeps it from being run.
+pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem> {
+    let opened = files::open_or_bundled(&with.workflow)?;
+    let checked = dsl::check(&opened.source, &*opened.files);
+    let errors = checked.workflow.is_none();
+    if errors || !global.json {
+        check::show(&checked.diagnostics, &opened.source);
+    }
+    let Some(workflow) = checked.workflow else { return Ok(None) };
+    let inventory = match &with.inventory {
+        Some(path) => inventory::open(path)?,
+        None => inventory::Inventory::default(),
+    };
+    let mut file = BTreeMap::new();
+    for path in &with.inputs_files {
+        let source = inputs_file::open(path)?;
+        match dsl::read_inputs(&source) {
+            Ok(values) => file.extend(values),
+            Err(diagnostics) => {
+                check::show(&diagnostics, &inputs_file::blanked(&source));
+                return Ok(None);
+            }
+        }
+    }
+    let everything = given::gather(with, &inventory, file, &workflow)?;
+    let mut compiled = match workflow.compile(&everything.given, &*opened.files) {
+        Ok(compiled) => compiled,
+        Err(diagnostics) => {
+            check::show(&diagnostics, &opened.source);
+            return Ok(None);
+        }
+    };
+    compiled.plan.left_out = everything.left_out;
+    if !global.json {
+        check::show(&compiled.warnings, &opened.source);
+    }
+    let mut secrets: BTreeMap<String, String> =
+        everything.secrets.into_iter().map(|(name, text)| (name, text.to_string())).collect();
+    secrets.extend(compiled.secrets.into_iter().map(|(name, text)| (name.0, text.into_exposed())));
+    warn_of_short_secrets(&secrets);
+    Ok(Some(Prepared { plan: compiled.plan, assets: compiled.assets, hosts: everything.hosts, secrets }))
+}
+
+/// Short secrets cannot be told from ordinary words in output (D9).
+fn warn_of_short_secrets(secrets: &BTreeMap<String, String>) {
+    let short: Vec<&str> = secrets
+        .iter()
+        .filter(|(_, text)| text.len() < engine::limits::FILTERED_SECRET_BYTES)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !short.is_empty() {
+        let least = engine::limits::FILTERED_SECRET_BYTES;
+        say(&format!(
+            "warning: shorter than {least} bytes, so not filtered out of what programs write: {}",
+            short.join(", ")
+        ));
+    }
+}

@@ -1,0 +1,86 @@
+//! Groups: who may enter, in which turn, and when nobody does any more.
+
+use engine::operation::{HERE, NodeId};
+
+use super::{Is, Oracle};
+
+impl Oracle<'_> {
+    /// The nodes of a host that passes through a group.
+    fn nodes_in(&self, group: usize, slot: &str) -> Vec<NodeId> {
+        let steps = self.plan.steps.iter().filter(|step| step.group == Some(group));
+        steps.map(|step| NodeId { step: step.id.clone(), key: slot.to_owned() }).collect()
+    }
+
+    pub(super) fn has_entered(&self, group: usize, slot: &str) -> bool {
+        self.nodes_in(group, slot).iter().any(|id| self.begun.contains(id))
+    }
+
+    fn is_through(&self, group: usize, slot: &str) -> bool {
+        use Is as I;
+        let over = [I::Succeeded, I::Skipped, I::Failed, I::NotReached, I::Undone];
+        self.nodes_in(group, slot).iter().all(|id| over.contains(&self.is(id)))
+    }
+
+    /// Whether so many hosts of a group have failed that no other enters.
+    fn is_closed(&self, group: usize) -> bool {
+        let of = &self.plan.groups[group];
+        let failed = |slot: &&String| {
+            self.is_through(group, slot) && self.nodes_in(group, slot).iter().any(|id| self.is(id) == Is::Failed)
+        };
+        let failed = self.plan.roles[&of.role].slots.iter().filter(failed).count();
+        of.stop_after.is_some_and(|most| failed >= most as usize)
+    }
+
+    pub(super) fn is_shut_out(&self, id: &NodeId) -> bool {
+        let group = self.plan.steps[self.step(id)].group;
+        group.is_some_and(|group| self.is_closed(group) && !self.has_entered(group, &id.key))
+    }
+
+    /// A host that has not entered a group may do so now: there is a place, it is its turn, the pause is over.
+    pub(super) fn may_enter(&self, group: usize, id: &NodeId, now_ms: u64) -> Result<(), String> {
+        let of = &self.plan.groups[group];
+        let slots = &self.plan.roles[&of.role].slots;
+        let through: Vec<&String> = slots.iter().filter(|slot| self.is_through(group, slot)).collect();
+        let inside = slots.iter().filter(|slot| self.has_entered(group, slot) && !through.contains(slot)).count();
+        if self.is_closed(group) {
+            return Err(format!("so many hosts have failed in `{}` that none enters", of.id));
+        }
+        // Its turn, and the batch that this is in: the first of `sizes`, the next … the last one is for all that follow.
+        let turn = inside + through.len();
+        let (mut before, mut batch) = (0, 0);
+        while batch + 1 < of.sizes.len() && turn >= before + of.sizes[batch] as usize {
+            before += of.sizes[batch] as usize;
+            batch += 1;
+        }
+        let size = of.sizes.get(batch).map_or(usize::MAX, |size| *size as usize);
+        if inside >= size || through.len() < before {
+            let (through, sizes) = (through.len(), &of.sizes);
+            return Err(format!("{inside} hosts are inside `{}` and {through} are through; sizes {sizes:?}", of.id));
+        }
+        let first = of.sizes.first().map_or(usize::MAX, |size| *size as usize);
+        if let Some(gate) = of.gate.filter(|_| turn >= first) {
+            let gate = NodeId { step: self.plan.steps[gate].id.clone(), key: HERE.to_owned() };
+            if !self.satisfies(&gate) {
+                return Err(format!("the gate {gate} is {:?}", self.is(&gate)));
+            }
+        }
+        for earlier in slots.iter().take_while(|earlier| **earlier != id.key) {
+            let out = !self.has_entered(group, earlier) && !through.contains(&earlier);
+            // It is passed over only where it waits for something, or for a lock.
+            let same = NodeId { step: id.step.clone(), key: earlier.clone() };
+            let ready = self.is(&same) == Is::Waiting && self.may_begin(&same).is_ok();
+            let step = &self.plan.steps[self.step(id)];
+            if out && ready && step.locks.is_empty() && step.parallel.is_none() {
+                return Err(format!("it enters `{}` before {earlier}", of.id));
+            }
+        }
+        let left = through.iter().filter(|slot| self.has_entered(group, slot));
+        let left = left.flat_map(|slot| self.nodes_in(group, slot)).filter_map(|id| self.at_ms.get(&id)).max();
+        match left.map(|left_ms| left_ms + of.pause_ms) {
+            Some(from_ms) if now_ms < from_ms => {
+                Err(format!("the pause of `{}` is over in {} ms", of.id, from_ms - now_ms))
+            }
+            _ => Ok(()),
+        }
+    }
+}
