@@ -66,9 +66,13 @@ impl Oracle<'_> {
         }
         for earlier in slots.iter().take_while(|earlier| **earlier != id.key) {
             let out = !self.has_entered(group, earlier) && !through.contains(&earlier);
-            // It is passed over only where it waits for something, or for a lock.
+            // It is passed over only where it waits for something, for a lock, or for the time of its next attempt.
             let same = NodeId { step: id.step.clone(), key: earlier.clone() };
-            let ready = self.is(&same) == Is::Waiting && self.may_begin(&same).is_ok();
+            // What became possible at the same moment may not have been seen when this was decided.
+            let mut before = self.parents(&same).into_iter().filter_map(|(_, nodes)| nodes).flatten();
+            let known = before.all(|parent| self.at_ms.get(&parent).is_none_or(|at_ms| *at_ms < now_ms));
+            let due = self.retried_at.get(&same).is_none_or(|at_ms| *at_ms <= now_ms);
+            let ready = known && due && self.is(&same) == Is::Waiting && self.may_begin(&same).is_ok();
             let step = &self.plan.steps[self.step(id)];
             if out && ready && step.locks.is_empty() && step.parallel.is_none() {
                 return Err(format!("it enters `{}` before {earlier}", of.id));
