@@ -88,10 +88,17 @@ impl Host {
     /// # Panics
     /// When it cannot be written.
     pub fn install(&self, path: &str, text: &str) {
-        let script = format!("cat >{path} && chmod 755 {path}");
-        let mut command = testbed();
-        command.args(["exec", &self.info.name, "--", "sh", "-c", &script]);
-        crate::anneal::piped(&mut command, text.as_bytes());
+        self.pipe(&["sh", "-c", &format!("cat >{path} && chmod 755 {path}")], text.as_bytes());
+    }
+
+    /// Runs a command in it as root, with this on its standard input.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn pipe(&self, command: &[&str], input: &[u8]) {
+        let mut whole = testbed();
+        whole.args(["exec", &self.info.name, "--"]).args(command);
+        crate::anneal::piped(&mut whole, input);
     }
 
     /// A power cycle.

@@ -54,17 +54,20 @@ fn a_newer_plan_needs_another_engine_and_a_damaged_one_is_refused() {
     assert!(matches!(Plan::from_json(&damaged.to_json().unwrap()), Err(dsl::PlanError::Invalid(_))));
 }
 
-/// The examples of the manual that are whole workflows.
+/// The examples of the manual and of the pages for newcomers that are whole workflows; the tutorial's are run.
 #[test]
 fn the_examples_of_the_manual_are_workflows() {
-    let mut found = 0;
-    for text in crate::reference::examples() {
-        let source = dsl::Source { name: "workflows.md".to_owned(), text };
-        let outcome = fixture::run_source(source, None);
-        assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
-        found += 1;
+    for (page, least) in
+        [("workflows.md", 7), ("from-ansible.md", 1), ("from-cron-and-shell.md", 1), ("from-dagu.md", 1)]
+    {
+        let examples = crate::reference::examples(page);
+        assert!(examples.len() >= least, "only {} examples in {page}", examples.len());
+        for text in examples {
+            let source = dsl::Source { name: page.to_owned(), text };
+            let outcome = fixture::run_source(source, None);
+            assert!(outcome.diagnostics.is_empty(), "{}", fixture::rendered(&outcome));
+        }
     }
-    assert!(found >= 7, "only {found} examples");
 }
 
 /// Plans as former builds wrote them, and one of this format, which must stay readable.

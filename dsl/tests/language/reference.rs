@@ -11,10 +11,10 @@ const OF_TYPES: [&str; 7] = ["about", "default", "max", "min", "optional", "patt
 /// What no example of the manual shows, and why.
 const NOT_SHOWN: &[(&str, &str)] = &[];
 
-/// The examples of the manual that are whole workflows.
-pub fn examples() -> Vec<String> {
-    let path = fixture::folder().join("../../docs/workflows.md");
-    let text = std::fs::read_to_string(path).expect("the manual");
+/// The examples of a page of the docs that are whole workflows.
+pub fn examples(page: &str) -> Vec<String> {
+    let path = fixture::folder().join("../../docs").join(page);
+    let text = std::fs::read_to_string(path).expect("a page");
     let blocks = text.split("```ron\n").skip(1).filter_map(|block| block.split("```").next());
     blocks.filter(|block| block.starts_with("Workflow(")).map(str::to_owned).collect()
 }
@@ -23,7 +23,7 @@ pub fn examples() -> Vec<String> {
 fn every_field_word_and_function_is_shown_by_an_example_of_the_manual() {
     let Vocabulary { structs, words, functions } = vocabulary();
     let mut shown = BTreeSet::new();
-    examples().iter().for_each(|text| shows(text, &mut shown));
+    examples("workflows.md").iter().for_each(|text| shows(text, &mut shown));
     let fields = structs.iter().flat_map(|(name, fields)| fields.iter().map(move |field| field_of(name, field)));
     let all: BTreeSet<String> = fields.chain(words).chain(functions.iter().map(|name| format!("{name}()"))).collect();
     let allowed: BTreeSet<&str> = NOT_SHOWN.iter().map(|(what, _)| *what).collect();

@@ -88,7 +88,8 @@ impl Engine {
             (Err(held), IfLocked::Refuse) => {
                 let message = format!("operation {} holds {}", held.operation, lock_words(&held.lock));
                 return Err(Error::new(Kind::Refused, message).hint(format!(
-                    "wait for its end, or queue behind it (`--queue`); `anneal show {}` shows it",
+                    "wait for its end or queue behind it (`--queue`); where it has stopped, `anneal resume {0}` goes on with it and \
+                     `anneal fail {0}` gives it up; `anneal show {0}` shows it",
                     held.operation
                 )));
             }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What hosts are made of, and what they are fed: two host images, the registry image archive, a sample image.
 #
-#   host-bare  a root file system by mmdebstrap, with Docker's packages lying in /srv/apt as an apt repository
+#   host-bare  a root file system by mmdebstrap, with the packages of image/repository lying in /srv/apt for apt
 #   host       host-bare with these packages installed: a layer, so both together cost little more than one
 #
 # Invariant: no image holds a key, a machine id or the name of a package mirror.
