@@ -259,7 +259,8 @@ fn is_login(step: &StepDecl) -> bool {
 pub(crate) fn filter_of<'a>(step: &StepDecl, declared: &'a Declared) -> Option<&'a PerHost> {
     let filter = declared.roles.get(step.role()?)?.filter.as_ref()?;
     let reads_facts = || read_in(&filter.syntax, &declared.lets).contains(&Whose::Own);
-    (!step.is_facts() && !(is_login(step) && reads_facts())).then_some(filter)
+    let comes_before = step.is_facts() || (is_login(step) && reads_facts());
+    (!comes_before).then_some(filter)
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ fn from_nowhere(mut expr: Expr, several: impl Fn(usize) -> bool) -> Expr {
             // What was written out before reads all of them already.
             Expr::Everywhere(inner) => {
                 if let Expr::Everywhere(same) = &mut **inner {
-                    *inner = Box::new(std::mem::replace(&mut **same, Expr::Each));
+                    **inner = std::mem::replace(&mut **same, Expr::Each);
                 }
                 false
             }

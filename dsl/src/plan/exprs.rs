@@ -148,7 +148,7 @@ fn change_out(out: &mut Out, by: &mut Change<'_>) {
         | Out::Regex { .. }
         | Out::Json { .. }
         | Out::ExitIs { .. }
-        | Out::Status { .. }
+        | Out::Status
         | Out::Header { .. } => {}
         Out::File { path, .. } => change_template(path, by),
         Out::Secret(out) => change_out(out, by),

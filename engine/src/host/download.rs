@@ -68,7 +68,7 @@ impl Host {
         progress: &dyn Progress,
     ) -> Result<Written, ErrorKind> {
         let to = download.to.clone();
-        let old = here(&to, move |to| place(to)).await?;
+        let old = here(&to, place).await?;
         let mut given = self.give(&download.id, &download.from, download.as_user.as_deref()).await?;
         moved.begun();
         let (size, sha256) = (given.size, given.sha256.clone());

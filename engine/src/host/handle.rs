@@ -138,7 +138,7 @@ impl Host {
     }
 
     /// Waits until its questions are to end.
-    pub(super) async fn questions_end(&self) {
+    pub(crate) async fn questions_end(&self) {
         // The sender lives as long as we do.
         drop(self.0.ending.subscribe().wait_for(|ending| *ending).await);
     }

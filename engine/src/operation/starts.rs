@@ -37,7 +37,10 @@ impl<'a> Starts<'a> {
     /// What may begin now.
     pub fn commands(mut self, commands: &mut Vec<Command>) {
         let (operation, phase, now_ms) = (self.operation, self.phase, self.now_ms);
-        for index in operation.of_phase(&operation.derived.ready, phase) {
+        let mut ready: Vec<usize> = operation.of_phase(&operation.derived.ready, phase).collect();
+        // A host that comes first in its role enters first, by whichever of its steps it can.
+        ready.sort_by_key(|&index| self.place_in_group(index));
+        for index in ready {
             match self.turn(index) {
                 Turn::Start => commands.push(Command::Start(index)),
                 Turn::Skip => commands.push(Command::SkipWhenFalse(index)),
@@ -64,6 +67,12 @@ impl<'a> Starts<'a> {
                 Turn::Start | Turn::Skip | Turn::Hold => None,
             })
             .min()
+    }
+
+    /// The place of a node's host among those of its group; all others come before.
+    fn place_in_group(&self, index: usize) -> Option<usize> {
+        let step = self.operation.nodes[index].step;
+        self.operation.plan.steps[step].group.map(|_| index - self.operation.steps[step].first)
     }
 
     fn turn(&mut self, index: usize) -> Turn {

@@ -53,7 +53,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The hosts whose turn it is. Given are, in the order of the slots, hosts with their texts; one that is not known yet is absent.
-pub(super) fn turn<'a, S, T: Ord>(hosts: &'a [(S, Host, Option<T>)]) -> Vec<&'a S> {
+pub(super) fn turn<S, T: Ord>(hosts: &[(S, Host, Option<T>)]) -> Vec<&S> {
     let left = |host: Host| host == Host::Left;
     if hosts.iter().any(|(_, host, text)| !left(*host) && text.is_none()) {
         return Vec::new();

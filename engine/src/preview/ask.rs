@@ -73,7 +73,13 @@ impl Asking {
             Some(Work::Wait { until: Ready::Tcp { .. } | Ready::Http { .. } | Ready::Tls { .. }, .. })
         );
         if question.probe.is_some() || !seen_from_here {
-            let check = async || asked.host.check().await.map_err(|error| failure::of(&error));
+            // A host that does not answer keeps nobody who wants to stop.
+            let check = async || {
+                tokio::select! {
+                    checked = asked.host.check() => checked.map_err(|error| failure::of(&error)),
+                    () = asked.host.questions_end() => Err(failure::other("it was ended")),
+                }
+            };
             if let Err(failure) = asked.reached.get_or_init(check).await {
                 return Ok(Learnt::NoHost(failure.clone()));
             }

@@ -43,6 +43,8 @@ pub struct Oracle<'a> {
     /// The last attempt of each node, and those that may have left something.
     attempts: BTreeMap<NodeId, u32>,
     touched: BTreeSet<NodeId>,
+    /// Nodes whose next attempt has its time.
+    retried_at: BTreeMap<NodeId, u64>,
     /// Nodes that began since a person last set it going again.
     begun: BTreeSet<NodeId>,
     /// When each node last changed.
@@ -71,6 +73,7 @@ impl<'a> Oracle<'a> {
             expanded: BTreeMap::new(),
             attempts: BTreeMap::new(),
             touched: BTreeSet::new(),
+            retried_at: BTreeMap::new(),
             begun: BTreeSet::new(),
             at_ms: BTreeMap::new(),
             last: None,
@@ -159,6 +162,9 @@ impl<'a> Oracle<'a> {
             return Err(format!("I2: it is {:?}", self.is(id)));
         }
         self.may_begin(id)?;
+        if let Some(at_ms) = self.retried_at.remove(id).filter(|at_ms| now_ms < *at_ms) {
+            return Err(format!("it is tried again {} ms too soon", at_ms - now_ms));
+        }
         match (step.finally, &self.last) {
             (None, None) if !self.rolling_back => {}
             (Some(on_state), Some(outcome)) if wanted(on_state, outcome) => {}
@@ -329,7 +335,10 @@ impl<'a> Oracle<'a> {
                 }
                 self.set(node, Is::NotReached)
             }
-            Event::RetryAt { node, .. } => self.set(node, Is::Waiting),
+            Event::RetryAt { node, at_ms, .. } => {
+                self.retried_at.insert(node.clone(), *at_ms);
+                self.set(node, Is::Waiting)
+            }
             Event::UndoStarted { node, attempt, .. } => self.undo_started(node, *attempt),
             Event::Undone { node, .. } => {
                 self.touched.remove(node);
@@ -353,9 +362,11 @@ impl<'a> Oracle<'a> {
             }
             Event::Retried { .. } => {
                 self.again(&[Is::Failed, Is::NotReached, Is::AtGate, Is::Undone, Is::UndoFailed]);
+                self.retried_at.clear();
                 self.set_out()
             }
             Event::Reset { nodes, .. } => {
+                self.retried_at.retain(|id, _| !nodes.contains(id));
                 self.nodes.extend(nodes.iter().map(|id| (id.clone(), Is::Waiting)));
                 self.begun.clear();
                 Ok(())

@@ -64,13 +64,20 @@ impl Oracle<'_> {
                 return Err(format!("the gate {gate} is {:?}", self.is(&gate)));
             }
         }
+        // A host may have come in by a step that waits for a lock, of which the journal says nothing.
+        let mut members = self.plan.steps.iter().filter(|step| step.group == Some(group));
+        let free = members.all(|step| step.locks.is_empty() && step.parallel.is_none());
         for earlier in slots.iter().take_while(|earlier| **earlier != id.key) {
             let out = !self.has_entered(group, earlier) && !through.contains(&earlier);
-            // It is passed over only where it waits for something, or for a lock.
-            let same = NodeId { step: id.step.clone(), key: earlier.clone() };
-            let ready = self.is(&same) == Is::Waiting && self.may_begin(&same).is_ok();
-            let step = &self.plan.steps[self.step(id)];
-            if out && ready && step.locks.is_empty() && step.parallel.is_none() {
+            // It is passed over only where the group's first step waits there for something, or for the time of its next
+            // attempt. (Where that step is over and a later one is ready, others may come in by their first step.)
+            let Some(same) = self.nodes_in(group, earlier).into_iter().next() else { continue };
+            // What became possible at the same moment may not have been seen when this was decided.
+            let mut before = self.parents(&same).into_iter().filter_map(|(_, nodes)| nodes).flatten();
+            let known = before.all(|parent| self.at_ms.get(&parent).is_none_or(|at_ms| *at_ms < now_ms));
+            let due = self.retried_at.get(&same).is_none_or(|at_ms| *at_ms <= now_ms);
+            let ready = known && due && self.is(&same) == Is::Waiting && self.may_begin(&same).is_ok();
+            if out && ready && free {
                 return Err(format!("it enters `{}` before {earlier}", of.id));
             }
         }
