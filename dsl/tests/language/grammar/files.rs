@@ -39,7 +39,7 @@ impl<'a> Files<'a> {
         });
         // Fragments are only taken in.
         let fragments: BTreeSet<String> =
-            ["alone", "at the end", "run", "around", "request", "content", "template", "owned", "said"]
+            ["any step", "alone", "at the end", "run", "around", "request", "content", "template", "owned", "said"]
                 .map(|rule| format!("choice 0 of <{rule}>"))
                 .into();
         let of_fragments = |it: &&String| !fragments.contains(*it) && !it.starts_with('(');
