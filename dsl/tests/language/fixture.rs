@@ -13,7 +13,8 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
-/// The files under `tests/files`, the workflows under `tests/called`, the bundled ones and the manual's examples; on the "operator's machine" there are `/images/registry.tar` and `/secrets/key`.
+/// The files under `tests/files`; on the "operator's machine" there are `/images/registry.tar` and `/secrets/key`. What is called
+/// is a workflow under `tests/called`, an example of the manual, or a bundled one.
 pub struct TestFiles;
 
 impl Files for TestFiles {
