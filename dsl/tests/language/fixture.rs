@@ -13,7 +13,8 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
-/// The files under `tests/files`; on the "operator's machine" there are `/images/registry.tar` and `/secrets/key`.
+/// The files under `tests/files`; on the "operator's machine" there are `/images/registry.tar` and `/secrets/key`. What is called
+/// is a workflow under `tests/called`, an example of the manual, or a bundled one.
 pub struct TestFiles;
 
 impl Files for TestFiles {
@@ -31,6 +32,11 @@ impl Files for TestFiles {
     fn workflow(&self, name: &str) -> Result<Called, String> {
         let source = |text| Source { name: format!("{name}.ron"), text };
         if let Ok(text) = std::fs::read_to_string(folder().join("called").join(format!("{name}.ron"))) {
+            return Ok(Called { source: source(text), files: Box::new(TestFiles) });
+        }
+        // The name of an example is the first text in it.
+        let mut examples = crate::reference::examples("workflows.md").into_iter();
+        if let Some(text) = examples.find(|text| text.split('"').nth(1) == Some(name)) {
             return Ok(Called { source: source(text), files: Box::new(TestFiles) });
         }
         let text = std::fs::read_to_string(bundled().join(format!("{name}.ron"))).map_err(|_| "no such workflow")?;

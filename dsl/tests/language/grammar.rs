@@ -30,7 +30,7 @@ fn every_field_and_word_that_is_read_is_in_the_grammar_and_nothing_else() {
     let rules = Rules::read(&blocks("grammar"));
     let (mut structs, mut words) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeSet::new());
     rules.visit(&mut |item| match item {
-        Item::Word(word) | Item::Single(word, _) => drop(words.insert(word.clone())),
+        Item::Word(word) | Item::Values(word, _) => drop(words.insert(word.clone())),
         Item::Fields(name, fields) => {
             if !name.is_empty() {
                 words.insert(name.clone());

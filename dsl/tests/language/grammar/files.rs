@@ -39,7 +39,9 @@ impl<'a> Files<'a> {
         });
         // Fragments are only taken in.
         let fragments: BTreeSet<String> =
-            ["run", "content", "template", "owned", "said"].map(|rule| format!("choice 0 of <{rule}>")).into();
+            ["any step", "alone", "at the end", "run", "around", "request", "content", "template", "owned", "said"]
+                .map(|rule| format!("choice 0 of <{rule}>"))
+                .into();
         let of_fragments = |it: &&String| !fragments.contains(*it) && !it.starts_with('(');
         all.difference(&self.used).filter(of_fragments).cloned().collect()
     }
@@ -54,7 +56,10 @@ impl<'a> Files<'a> {
                 self.item(&choices[choice], depth + 1)
             }
             Item::Word(word) => word.clone(),
-            Item::Single(word, inner) => format!("{word}({})", self.item(inner, depth + 1)),
+            Item::Values(word, values) => {
+                let all: Vec<String> = values.iter().map(|item| self.item(item, depth + 1)).collect();
+                format!("{word}({})", all.join(", "))
+            }
             Item::List(inner) => {
                 let count = if depth > DEEP { 1 } else { self.rng.usize(1..3) };
                 let all: Vec<String> = (0..count).map(|_| self.item(inner, depth + 1)).collect();
@@ -109,6 +114,9 @@ impl<'a> Files<'a> {
             "url" => format!("\"http://${{{{ host.address }}}}/{n}\""),
             "fixed url" => format!("\"https://example.org/{n}\""),
             "file" => "\"scripts/ok.sh\"".to_owned(),
+            "workflow file" => "\"install\"".to_owned(),
+            "method" => format!("{:?}", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"][n as usize % 6]),
+            "header" => format!("\"X-T{n}\""),
             "pattern" => format!("\"^(t{n})$\""),
             "json path" => "\".a[0]['b c']\"".to_owned(),
             "duration" if n.is_multiple_of(3) => "\"${{ inputs.x }}\"".to_owned(),
@@ -125,6 +133,7 @@ impl<'a> Files<'a> {
             "port" if n.is_multiple_of(2) => "\"${{ inputs.x }}\"".to_owned(),
             "port" | "port number" => "8080".to_owned(),
             "float" => format!("{n}.5"),
+            "share" => ["0", "0.25", "1"][n as usize % 3].to_owned(),
             "factor" => ["2", "1.5", "\"${{ inputs.x }}\""][n as usize % 3].to_owned(),
             "values" => "[]".to_owned(),
             "named values" => "{}".to_owned(),

@@ -9,8 +9,8 @@ pub enum Item {
     Rule(String),
     /// `Word`
     Word(String),
-    /// `Word( x )`
-    Single(String, Box<Item>),
+    /// `Word( x, … )`
+    Values(String, Vec<Item>),
     /// `Word( field: x, … )`; the name may be empty.
     Fields(String, Vec<Field>),
     /// `[ x ]`
@@ -31,7 +31,7 @@ pub struct Field {
 pub struct Rules(pub BTreeMap<String, Vec<Item>>);
 
 /// Single values, which the table of the page explains.
-pub const SINGLE: [&str; 31] = [
+pub const SINGLE: [&str; 35] = [
     "text",
     "plain",
     "one of them",
@@ -43,6 +43,9 @@ pub const SINGLE: [&str; 31] = [
     "url",
     "fixed url",
     "file",
+    "workflow file",
+    "method",
+    "header",
     "pattern",
     "json path",
     "duration",
@@ -61,6 +64,7 @@ pub const SINGLE: [&str; 31] = [
     "port",
     "float",
     "factor",
+    "share",
     "values",
     "named values",
 ];
@@ -121,7 +125,8 @@ fn walk<'a>(item: &'a Item, visit: &mut dyn FnMut(&'a Item)) {
     visit(item);
     match item {
         Item::Rule(_) | Item::Word(_) => {}
-        Item::Single(_, inner) | Item::List(inner) => walk(inner, visit),
+        Item::List(inner) => walk(inner, visit),
+        Item::Values(_, values) => values.iter().for_each(|item| walk(item, visit)),
         Item::Map(key, inner) => {
             walk(key, visit);
             walk(inner, visit);
@@ -179,9 +184,12 @@ impl Reader<'_> {
         }
         self.rest = self.rest.trim_start();
         if self.rest.starts_with(['[', '<']) {
-            let item = self.item();
+            let mut values = vec![self.item()];
+            while self.take(",") {
+                values.push(self.item());
+            }
             self.expect(")");
-            return Item::Single(word, Box::new(item));
+            return Item::Values(word, values);
         }
         let mut fields = Vec::new();
         while !self.take(")") {
