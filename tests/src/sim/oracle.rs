@@ -2,8 +2,7 @@
 //! nothing of the engine's own state. It judges the order of steps, groups and their batches, skips, what is not reached, the
 //! end, and the order of undoing.
 //!
-//! What the language gets in addition – an edge that accepts a failure, one that is a barrier by wish, several roles of a step –
-//! has its place in [`Oracle::parents`] and [`Oracle::satisfies`].
+//! What an edge asks for has its place in [`Oracle::parents`] and [`Oracle::satisfies`].
 
 mod groups;
 #[cfg(test)]
@@ -11,7 +10,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dsl::plan::{EdgeKind, OnFailure, OnState, Plan};
+use dsl::plan::{Edge, EdgeKind, OnFailure, OnState, Plan};
 use engine::operation::{Entry, Event, FailedBecause, FailureClass, HERE, NodeId, Outcome, Skip, Unknown};
 
 /// How a node stands.
@@ -102,30 +101,34 @@ impl<'a> Oracle<'a> {
     }
 
     /// What a node waits for, by edge; `None` for a step whose elements are not known.
-    fn parents(&self, id: &NodeId) -> Vec<(usize, Option<Vec<NodeId>>)> {
+    fn parents(&self, id: &NodeId) -> Vec<(&'a Edge, Option<Vec<NodeId>>)> {
         let needs = &self.plan.steps[self.step(id)].needs;
-        let of = |edge: &dsl::plan::Edge| {
+        let of = |edge: &'a Edge| {
             let nodes = self.nodes_of(edge.step);
             let keyed = |nodes: Vec<NodeId>| match edge.kind {
                 EdgeKind::Barrier => nodes,
                 EdgeKind::Keyed => nodes.into_iter().filter(|parent| parent.key == id.key).collect(),
             };
-            (edge.step, nodes.map(keyed))
+            (edge, nodes.map(keyed))
         };
         needs.iter().map(of).collect()
     }
 
-    /// Whether an edge to it is satisfied.
-    fn satisfies(&self, parent: &NodeId) -> bool {
-        matches!(self.is(parent), Is::Succeeded | Is::Skipped)
+    /// Whether an edge to it is satisfied: by its success, or by its end.
+    fn satisfies(&self, parent: &NodeId, settled: bool) -> bool {
+        match self.is(parent) {
+            Is::Succeeded | Is::Skipped => true,
+            Is::Failed | Is::NotReached => settled,
+            _ => false,
+        }
     }
 
     fn may_begin(&self, id: &NodeId) -> Result<(), String> {
-        for (step, nodes) in self.parents(id) {
+        for (edge, nodes) in self.parents(id) {
             let Some(nodes) = nodes else {
-                return Err(format!("the elements of {} are not known", self.plan.steps[step].id));
+                return Err(format!("the elements of {} are not known", self.plan.steps[edge.step].id));
             };
-            if let Some(parent) = nodes.iter().find(|parent| !self.satisfies(parent)) {
+            if let Some(parent) = nodes.iter().find(|parent| !self.satisfies(parent, edge.settled)) {
                 return Err(format!("{parent} is {:?}", self.is(parent)));
             }
         }
@@ -134,26 +137,24 @@ impl<'a> Oracle<'a> {
 
     /// Whether a node can never be reached as things are: something that it waits for has failed, or cannot be reached.
     fn is_cut_off(&self, id: &NodeId) -> bool {
-        self.is_shut_out(id)
-            || self.parents(id).into_iter().any(|(step, nodes)| match nodes {
-                None => self.is_step_cut_off(step),
-                Some(nodes) => nodes.iter().any(|parent| match self.is(parent) {
-                    Is::Failed | Is::NotReached => true,
-                    Is::Waiting => self.is_cut_off(parent),
-                    _ => false,
-                }),
-            })
+        self.is_shut_out(id) || self.parents(id).into_iter().any(|(edge, nodes)| self.is_edge_cut_off(edge, nodes))
     }
 
     /// The same of a step whose elements are not known.
     fn is_step_cut_off(&self, step: usize) -> bool {
-        self.plan.steps[step].needs.iter().any(|edge| match self.nodes_of(edge.step) {
-            None => self.is_step_cut_off(edge.step),
-            Some(nodes) => nodes.iter().any(|parent| {
-                matches!(self.is(parent), Is::Failed | Is::NotReached)
-                    || self.is(parent) == Is::Waiting && self.is_cut_off(parent)
-            }),
-        })
+        let needs = &self.plan.steps[step].needs;
+        needs.iter().any(|edge| self.is_edge_cut_off(edge, self.nodes_of(edge.step)))
+    }
+
+    /// Whether what is behind an edge never comes. An end comes always, but not to a step whose elements are never known.
+    fn is_edge_cut_off(&self, edge: &Edge, nodes: Option<Vec<NodeId>>) -> bool {
+        let Some(nodes) = nodes else { return self.is_step_cut_off(edge.step) };
+        let never = |parent: &NodeId| match self.is(parent) {
+            Is::Failed | Is::NotReached => true,
+            Is::Waiting => self.is_cut_off(parent),
+            _ => false,
+        };
+        !edge.settled && nodes.iter().any(never)
     }
 
     fn started(&mut self, id: &NodeId, attempt: u32, now_ms: u64) -> Result<(), String> {

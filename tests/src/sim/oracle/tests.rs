@@ -9,7 +9,7 @@ use super::{Oracle, judge, subject};
 /// What the oracle says of the journals of some worlds after each of these changes: how many it refused, of how many.
 fn refused(change: impl Fn(&Plan, &[Entry]) -> Vec<Vec<Entry>>) -> (usize, usize) {
     let (mut refused, mut all) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..120 {
         let (_, journals) = World::new(seed, None).run().expect("a world without a fault");
         for (plan, journal) in journals {
             assert_eq!(judge(&plan, &journal), Ok(()), "seed {seed}");
