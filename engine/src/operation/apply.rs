@@ -333,9 +333,15 @@ impl Operation {
     }
 
     /// Going forward again after a rollback that was broken off: of what an undo that failed left, nobody knows whether it is
-    /// still there. It is no success any more.
+    /// still there. It is no success any more, also where the undo was about to be tried again.
     fn forget_undone(&mut self, at_ms: u64) -> Result<(), String> {
-        for index in self.derived.undo_failed.clone() {
+        let undone_in_part = |index: &usize| match &self.nodes[*index].state {
+            NodeState::UndoFailed { .. } => true,
+            NodeState::Succeeded(done) => done.attempt < self.nodes[*index].attempts,
+            _ => false,
+        };
+        let indices: Vec<usize> = (0..self.nodes.len()).filter(undone_in_part).collect();
+        for index in indices {
             self.step_node(index, NodeEvent::Reset, at_ms)?;
             self.nodes[index].tries = 0;
             self.nodes[index].touched = true;

@@ -114,8 +114,10 @@ impl Oracle<'_> {
                 return Err(format!("it enters `{}` before {earlier}", of.id));
             }
         }
+        // One that leaves at this moment does not hold up who had a place before.
         let left = through.iter().filter(|slot| self.has_entered(group, slot));
-        let left = left.flat_map(|slot| self.nodes_in(group, slot)).filter_map(|id| self.at_ms.get(&id)).max();
+        let left = left.flat_map(|slot| self.nodes_in(group, slot)).filter_map(|id| self.at_ms.get(&id));
+        let left = left.filter(|left_ms| **left_ms < now_ms).max();
         match left.map(|left_ms| left_ms + of.pause_ms) {
             Some(from_ms) if now_ms < from_ms => {
                 Err(format!("the pause of `{}` is over in {} ms", of.id, from_ms - now_ms))
