@@ -129,7 +129,7 @@ fn a_call_is_resumed_where_it_was_as_the_rest_is() {
     running.talk("call/wait@one", SOON);
     running.kill();
     let id = anneal.operations().pop().expect("an operation");
-    anneal.file("log.go", "");
+    std::fs::write(format!("{log_file}.go"), "").expect("the file that the step waits for");
     let ended = anneal.expect(0, ["resume", &id]);
     ended.says(&["text = it's $(me) by one", "call/wait@one", "found again"]);
     assert_eq!(log(&anneal), ["a it's $(me)", "end"], "nothing was done twice");
