@@ -9,6 +9,7 @@
 //! Invariant: edges point backwards, as before: the steps of a call stand where the call stood, those of its `finally` last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::assets::Assets;
 use crate::code::Code;
@@ -66,7 +67,12 @@ pub(crate) fn inline(
             }
         }
     }
-    let Writing { steps, last, mut whole, moved, assets, passed, groups, gates, .. } = out;
+    let Writing { steps, last, mut whole, moved, assets, passed, groups, gates, too_large, .. } = out;
+    for (input, at) in too_large {
+        let message =
+            format!("what is handed on as `{input}` has more than {} parts when it is written out", limits::LET_PARTS);
+        sink.push(Diagnostic::error(Code::OutOfLimits, message).at(&at, "in this call"));
+    }
     for (group, gate) in gates {
         whole.groups[group].gate = gate.map(|gate| only_step(&moved, gate));
     }
@@ -79,7 +85,7 @@ pub(crate) fn inline(
     }
     let mut all: Vec<Lowered> = steps.into_iter().chain(last).flatten().collect();
     complete_edges(&mut all);
-    check_limits(&all, &assets, sink);
+    check_limits(&all, &whole, &assets, sink);
     Inlined { steps: all, whole, inputs, assets, passed }
 }
 
@@ -157,23 +163,26 @@ fn needs_out(expr: &Expr, needed: &mut Vec<Expr>) {
 
 /// An expression of a place without a host, for a step: what it reads of several nodes it reads of all of them.
 fn from_nowhere(mut expr: Expr, several: impl Fn(usize) -> bool) -> Expr {
-    change(&mut expr, &mut |expr| {
-        let reads = match expr {
-            Expr::Out { step, .. } | Expr::StepState(step) | Expr::StepChanged(step) => several(*step),
-            // What was written out before reads all of them already.
-            Expr::Everywhere(inner) => {
-                if let Expr::Everywhere(same) = &mut **inner {
-                    **inner = std::mem::replace(&mut **same, Expr::Each);
-                }
-                false
-            }
-            _ => false,
-        };
-        if reads {
-            *expr = Expr::Everywhere(Box::new(std::mem::replace(expr, Expr::Each)));
-        }
-    });
+    change(&mut expr, &mut |expr| everywhere(expr, &several));
     expr
+}
+
+/// What reads a step of several nodes reads all of them, wherever it comes to stand.
+fn everywhere(expr: &mut Expr, several: impl Fn(usize) -> bool) {
+    let reads = match expr {
+        Expr::Out { step, .. } | Expr::StepState(step) | Expr::StepChanged(step) => several(*step),
+        // What was written out before reads all of them already.
+        Expr::Everywhere(inner) => {
+            if let Expr::Everywhere(same) = &mut **inner {
+                **inner = std::mem::replace(&mut **same, Expr::Each);
+            }
+            false
+        }
+        _ => false,
+    };
+    if reads {
+        *expr = Expr::Everywhere(Box::new(std::mem::replace(expr, Expr::Each)));
+    }
 }
 
 /// The plan while it is written.
@@ -192,6 +201,8 @@ struct Writing {
     groups: Vec<(Group, Option<String>)>,
     /// The caller's groups with their gates, by their place before.
     gates: Vec<(usize, Option<usize>)>,
+    /// Inputs of calls whose values are too large to be written out wherever they are read.
+    too_large: Vec<(String, Range<usize>)>,
 }
 
 impl Writing {
@@ -209,6 +220,7 @@ impl Writing {
             passed: Vec::new(),
             groups: Vec::new(),
             gates,
+            too_large: Vec::new(),
         }
     }
 
@@ -257,11 +269,16 @@ impl Writing {
             change(&mut expr, &mut |expr| follow(expr, moved, false));
             expr
         };
-        let with: BTreeMap<&str, Expr> = call.with.iter().map(|(name, expr)| (name.as_str(), place(expr))).collect();
+        let mut with: BTreeMap<&str, Expr> =
+            call.with.iter().map(|(name, expr)| (name.as_str(), place(expr))).collect();
         let when = call.when.as_ref().map(place);
         let each = lowered.step.each.as_ref().map(place);
         for passed in &call.passed {
             self.passed.push(Passed { expr: place(&passed.expr), ..passed.clone() });
+        }
+        for (input, expr) in with.iter_mut().filter(|(_, expr)| parts_of(expr) > limits::LET_PARTS) {
+            self.too_large.push(((*input).to_owned(), lowered.at.clone()));
+            *expr = Expr::Literal(Value::None);
         }
         for passed in &call.callee.passed {
             let mut expr = passed.expr.clone();
@@ -291,11 +308,22 @@ impl Writing {
             self.groups.push((group, by.clone()));
         }
         self.groups.extend(group.map(|group| (group, None)));
-        let depended: BTreeSet<usize> =
-            body_of(call).flat_map(|step| step.step.needs.iter().map(|edge| edge.step)).collect();
+        // Who takes its failure for enough does not speak for the success of a step.
+        let edges_inside = body_of(call).flat_map(|lowered| &lowered.step.needs);
+        let depended: BTreeSet<usize> = edges_inside.filter(|edge| !edge.settled).map(|edge| edge.step).collect();
         for (nth, inner) in call.callee.steps.iter().enumerate() {
-            let mut inner = inner.clone();
+            let (own, mut inner) = (&inner.step, inner.clone());
             let step = &mut inner.step;
+            // What the callee reads of several nodes stays that, however many hosts the caller's roles have.
+            let several =
+                |other: usize| call.callee.steps.get(other).is_some_and(|other| is_several_of(&other.step, call));
+            let elsewhere = |other: usize| {
+                let other = call.callee.steps.get(other).map(|lowered| &lowered.step);
+                other.is_some_and(|other| is_several_of(other, call) && !is_matched(own, other))
+            };
+            let list = step.each.take().map(|list| from_nowhere(list, several));
+            step.change(&mut |expr| everywhere(expr, elsewhere));
+            step.each = list;
             step.id = format!("{id}/{}", step.id);
             step.roles_mut().for_each(|role| *role = filled(role, call));
             step.each = each.clone().or(step.each.take());
@@ -310,8 +338,13 @@ impl Writing {
                 (call, own) => call.or(own),
             };
             let mut edges: Vec<Edge> = step.needs.iter().map(|edge| Edge { step: new(edge.step), ..*edge }).collect();
-            if edges.is_empty() && nth < count {
-                edges = self.edges(&lowered.step.needs, step);
+            if nth < count {
+                // The first ones wait for what the call waits for; of what need not succeed, all that read it.
+                let first = edges.iter().all(|edge| edge.settled);
+                let mut read = BTreeSet::new();
+                step.change(&mut |expr| read.extend(steps_read(expr)));
+                let of_call = self.edges(&lowered.step.needs, step).into_iter();
+                edges.extend(of_call.filter(|edge| first || edge.settled && read.contains(&edge.step)));
             }
             step.needs = edges;
             for fixed in &mut inner.fixed {
@@ -365,6 +398,11 @@ fn is_several_of(step: &Step, call: &Called) -> bool {
     step.each.is_some() || !one
 }
 
+/// Whether the nodes of two steps are matched one to one.
+fn is_matched(a: &Step, b: &Step) -> bool {
+    (a.role.is_some() || a.each.is_some()) && a.role == b.role && a.each == b.each
+}
+
 /// The name of a file of a callee: no path of a workflow has such a part before it.
 fn asset_name(call: &Called, path: &str) -> String {
     format!("{}:{path}", call.label)
@@ -404,14 +442,16 @@ fn complete_edges(steps: &mut [Lowered]) {
 }
 
 /// What was written out has the limits of what is written.
-fn check_limits(steps: &[Lowered], assets: &Assets, sink: &mut Sink) {
+fn check_limits(steps: &[Lowered], whole: &Whole, assets: &Assets, sink: &mut Sink) {
     let at = steps.iter().find(|lowered| lowered.step.id.contains('/')).map(|lowered| lowered.at.clone());
     let at = at.unwrap_or(0..0);
     let edges: usize = steps.iter().map(|lowered| lowered.step.needs.len()).sum();
     let mut deepest = 0;
+    let mut note = |expr: &mut Expr| deepest = deepest.max(depth(expr));
     for lowered in steps {
-        lowered.step.clone().change(&mut |expr| deepest = deepest.max(depth(expr)));
+        lowered.step.clone().change(&mut note);
     }
+    whole.outputs.values().for_each(|output| change_template(&mut output.clone(), &mut note));
     let over = [
         (steps.len(), limits::STEPS, Code::OutOfLimits, "steps"),
         (edges, limits::EDGES, Code::OutOfLimits, "edges between its steps"),
@@ -425,6 +465,13 @@ fn check_limits(steps: &[Lowered], assets: &Assets, sink: &mut Sink) {
             sink.push(Diagnostic::error(code, message).at(&at, "a call"));
         }
     }
+}
+
+/// How many parts an expression has.
+fn parts_of(expr: &Expr) -> usize {
+    let mut parts = 0;
+    change(&mut expr.clone(), &mut |_| parts += 1);
+    parts
 }
 
 /// How many levels an expression has. It has at most those of the callee and of what was handed on.

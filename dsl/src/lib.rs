@@ -54,6 +54,7 @@ pub use diagnostic::{Diagnostic, Inside, Label, Severity};
 pub use eval::{eval, render};
 pub use given::{Given, GivenValue, Origin, SecretText, Secrets};
 pub use kind::parse_text;
+pub use lower::steps_read;
 pub use model::model_value;
 pub use nearest::nearest;
 pub use read::{FileValue, ValueSource, read_inputs};

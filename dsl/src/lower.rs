@@ -91,7 +91,8 @@ pub(crate) fn steps(
     graph.order.iter().filter_map(|index| lowered[*index].take()).collect()
 }
 
-pub(crate) use call::{Called, Passed, steps_read, text_of};
+pub use call::steps_read;
+pub(crate) use call::{Called, Passed, text_of};
 pub(crate) use per_host::{Filters, filters};
 pub(crate) use whole::{Deadline, Whole, whole};
 

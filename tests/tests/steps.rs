@@ -131,6 +131,80 @@ fn a_call_is_resumed_where_it_was_as_the_rest_is() {
     let id = anneal.operations().pop().expect("an operation");
     std::fs::write(format!("{log_file}.go"), "").expect("the file that the step waits for");
     let ended = anneal.expect(0, ["resume", &id]);
-    ended.says(&["text = it's $(me) by one", "call/wait@one", "found again"]);
+    ended.says(&["text = it's $(me) by one", "call/wait@one was at work when its engine ended"]);
     assert_eq!(log(&anneal), ["a it's $(me)", "end"], "nothing was done twice");
+}
+
+/// What the manual shows, called with one host where it takes several, and by another call behind it with two.
+const REPORT: &str = r#"Workflow(
+    name: "report",
+    inputs: { "log": Text() },
+    roles: { "node": Many(min: 1), "monitor": One },
+    steps: [
+        Step(id: "ask", on: "node", do: Run(["echo", "${{ host.name }}"]), out: { "name": Stdout(type: Text) }),
+        Step(id: "tell", on: "monitor", do: Shell("echo \"$TEXT\" >>\"$LOG\""),
+            env: { "LOG": "${{ inputs.log }}", "TEXT": "${{ len(steps.ask.out.name) }}: ${{ join(steps.ask.out.name, ' ') }}" }),
+    ],
+)"#;
+
+/// What is called when something failed.
+const REPAIR: &str = r#"Workflow(
+    name: "repair",
+    inputs: { "log": Text(), "of": Text() },
+    roles: { "vm": One },
+    defaults: (env: { "LOG": "${{ inputs.log }}" }),
+    steps: [
+        Step(id: "look", on: "vm", do: Shell("echo look >>\"$LOG\"")),
+        Step(id: "mend", on: "vm", needs: ["look"], do: Shell("echo \"mend $OF\" >>\"$LOG\""), env: { "OF": "${{ inputs.of }}" }),
+    ],
+)"#;
+
+const CALLS: &str = r#"Workflow(
+    name: "calls",
+    inputs: { "log": Text() },
+    roles: { "one": One, "two": Many(min: 1) },
+    steps: [
+        Step(id: "deploy", on: "one", on_failure: Continue, do: Run(["false"])),
+        Call(id: "repair", workflow: "repair.ron", needs: [Settled("deploy")], when: "steps.deploy.state == 'failed'",
+            roles: { "vm": "one" }, with: { "log": "${{ inputs.log }}", "of": "${{ steps.deploy.state }}" }),
+        Call(id: "first", workflow: "report.ron", needs: ["repair"], roles: { "node": "one", "monitor": "one" }, with: { "log": "${{ inputs.log }}" }),
+        Call(id: "second", workflow: "report.ron", needs: ["first"], roles: { "node": "two", "monitor": "one" }, with: { "log": "${{ inputs.log }}" }),
+    ],
+)"#;
+
+#[test]
+fn a_call_keeps_its_meaning_with_other_roles_and_behind_a_failure() {
+    let anneal = Anneal::new();
+    let file = anneal.file("calls.ron", CALLS).display().to_string();
+    anneal.file("report.ron", REPORT);
+    anneal.file("repair.ron", REPAIR);
+    let log_file = format!("log={}", anneal.folder().join("log").display());
+    let hosts = ["--host", "one=local", "--host", "two=local"];
+    anneal.expect(1, [&["run", &file][..], &hosts, &["--input", &log_file]].concat());
+    assert_eq!(log(&anneal), ["look", "mend failed", "1: one", "1: two"]);
+}
+
+/// A group with `by` stands before a call that asks its hosts for facts.
+const ZONES: &str = r#"Workflow(
+    name: "zones",
+    roles: { "node": Many },
+    steps: [
+        Group(id: "roll", over: "node", batch: (sizes: [1], by: "host.labels['zone'] ?? ''"),
+            steps: [Step(id: "patch", on: "node", do: Run(["true"]))]),
+        Call(id: "after", workflow: "asks.ron", needs: ["roll"]),
+    ],
+)"#;
+
+const ASKS: &str = r#"Workflow(
+    name: "asks",
+    roles: { "node": Many },
+    steps: [Step(id: "ask", on: "node", when: "host.facts.os != 'plan9'", do: Run(["true"]))],
+)"#;
+
+#[test]
+fn a_group_waits_only_for_the_facts_that_it_asks_for() {
+    let anneal = Anneal::new();
+    let file = anneal.file("zones.ron", ZONES).display().to_string();
+    anneal.file("asks.ron", ASKS);
+    anneal.expect(0, ["run", &file, "--host", "node=local"]).says(&["completed"]);
 }

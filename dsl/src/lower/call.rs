@@ -316,12 +316,18 @@ impl Lower<'_> {
             }
             if let (Some(takes), Some(has)) = (kind, role.kind) {
                 let ((least, most), (min, max)) = (takes.range(), has.range());
-                if min < least || max > most {
+                // One host is read by itself, however many a role of several may have.
+                let one = |kind: RoleKind| matches!(kind, RoleKind::One);
+                if min < least || max > most || one(*takes) && !one(has) {
                     let message = format!("{} does not fit the role {theirs} of {}", quote(ours), quote(callee.name()));
                     let diagnostic = Diagnostic::error(Code::CallMismatch, message)
                         .at(at, format!("filled by {}", hosts(has)))
                         .at(&role.name.span, "declared here")
                         .help(format!("it takes {}", hosts(*takes)));
+                    let diagnostic = match one(*takes) && (min, max) == (1, 1) {
+                        true => diagnostic.help("declare yours as `One`"),
+                        false => diagnostic,
+                    };
                     self.typing.sink.push(diagnostic);
                 }
             }
@@ -352,6 +358,12 @@ impl Lower<'_> {
         let one_by_one = steps().all(|step| {
             step.each.is_none() && step.run_at.is_none() && step.needs.iter().all(|edge| edge.kind == EdgeKind::Keyed)
         });
+        if call.batch.is_some() && callee.roles.iter().any(|role| role.has_filter) {
+            refuse(
+                format!("`batch` needs a workflow whose roles have no `where`, as {name} has"),
+                "which hosts take a place?",
+            );
+        }
         if step.has_each || call.batch.is_some() {
             let word = if step.has_each { "each" } else { "batch" };
             if !simple || !one_by_one {
@@ -416,7 +428,7 @@ pub(crate) fn text_of(template: &Template) -> Expr {
 }
 
 /// The steps that an expression reads, by their place in the plan.
-pub(crate) fn steps_read(expr: &Expr) -> BTreeSet<usize> {
+pub fn steps_read(expr: &Expr) -> BTreeSet<usize> {
     let mut steps = BTreeSet::new();
     change(&mut expr.clone(), &mut |expr| match expr {
         Expr::Out { step, .. } | Expr::StepState(step) | Expr::StepChanged(step) => drop(steps.insert(*step)),

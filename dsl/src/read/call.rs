@@ -51,6 +51,11 @@ pub(super) fn call(node: &Node, declared: &mut Declared, reader: &mut Reader) {
             .sink
             .push(diagnostic.help("call the workflow twice, with a `Gate` between, or put its steps into a `Group`"));
     }
+    if decl.batch.as_ref().is_some_and(|batch| batch.by.is_some()) {
+        let diagnostic = Diagnostic::error(Code::Misplaced, "`by` has no place in the `batch` of a call");
+        let diagnostic = diagnostic.at(&fields.place("batch"), "it would be asked of the callee's hosts");
+        reader.sink.push(diagnostic.help("put the steps of the workflow into a `Group`, there or here"));
+    }
     let step = StepDecl {
         about: fields.optional("about").and_then(|node| reader.about(node)),
         needs: fields.optional("needs").map(|node| needs(node, reader)).unwrap_or_default(),

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use dsl::eval::eval;
 use dsl::expr::Expr;
-use dsl::plan::{Action, Group};
+use dsl::plan::Group;
+use dsl::steps_read;
 use dsl::value::Value;
 
 use super::group::Host;
@@ -19,32 +20,30 @@ use super::state::{Node, Operation};
 pub(super) struct Asked<'a> {
     operation: &'a Operation,
     group: &'a Group,
-    /// The step that asks for the facts of its role, where there is one.
-    facts: Option<usize>,
 }
 
 impl<'a> Asked<'a> {
     pub fn of(operation: &'a Operation, group: &'a Group) -> Asked<'a> {
-        let asks = |step: &dsl::plan::Step| step.action == Action::Facts && step.role.as_ref() == Some(&group.role);
-        Asked { operation, group, facts: operation.plan.steps.iter().position(asks) }
+        Asked { operation, group }
     }
 
     /// Whether the `where` of the role is known to be false for a host, given by a node and its place among the slots.
     pub fn passes_by(&self, node: Option<&Node>, place: usize) -> bool {
-        let filter = self.group.filter.as_ref().filter(|_| self.is_known(place));
+        let filter = self.group.filter.as_ref().filter(|filter| self.is_known(filter, place));
         filter.and_then(|filter| self.ask(node, filter)) == Some(Value::Bool(false))
     }
 
     /// What `by` gives for a host, or nothing while that is not known. Where it cannot be evaluated its text is none; an attempt
     /// tells why.
     pub fn text(&self, node: Option<&Node>, place: usize) -> Option<Option<String>> {
-        let text = || self.ask(node, self.group.by.as_ref()?)?.to_text();
-        self.is_known(place).then(text)
+        let by = self.group.by.as_ref()?;
+        self.is_known(by, place).then(|| self.ask(node, by)?.to_text())
     }
 
-    fn is_known(&self, place: usize) -> bool {
-        self.facts
-            .is_none_or(|facts| self.operation.nodes_of(facts).get(place).is_some_and(|node| node.state.satisfies()))
+    /// Whether the host has answered what an expression asks: its facts, where it reads them.
+    fn is_known(&self, expr: &Expr, place: usize) -> bool {
+        let answered = |step| self.operation.nodes_of(step).get(place).is_some_and(|node| node.state.satisfies());
+        steps_read(expr).into_iter().all(answered)
     }
 
     fn ask(&self, node: Option<&Node>, expr: &Expr) -> Option<Value> {

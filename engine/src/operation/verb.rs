@@ -502,6 +502,6 @@ const NAMED: usize = 30;
 
 /// Whether an approver is this `user@machine`: by both, or by the user alone, on any machine.
 fn is(approver: &str, by: &str) -> bool {
-    let user = by.split_once('@').map_or(by, |(user, _)| user);
+    let user = by.rsplit_once('@').map_or(by, |(user, _)| user);
     approver == by || approver == user
 }

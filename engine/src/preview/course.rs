@@ -270,7 +270,9 @@ impl Course {
             true => match self.rendered(node, &Effect::Probe { node: node.id.clone(), attempt: 1 }) {
                 Rendered::Known(call) => Some(call),
                 Rendered::Unknown(noted) => return Turn::Is(unknown(noted)),
-                Rendered::Wrong(failure) => return Turn::Is(wrong(failure.message)),
+                Rendered::Wrong(failure) => {
+                    return Turn::Is(wrong(words::clean(&self.redactor.text(&failure.message))));
+                }
             },
             false => None,
         };
@@ -294,7 +296,7 @@ impl Course {
                 (format!("what it does exactly is known after {}", names(&noted)), None)
             }
             Rendered::Unknown(noted) => return Turn::Is(unknown(noted)),
-            Rendered::Wrong(failure) => return Turn::Is(wrong(failure.message)),
+            Rendered::Wrong(failure) => return Turn::Is(wrong(words::clean(&self.redactor.text(&failure.message)))),
         };
         // A probe may be asked elsewhere than the action works.
         let slot = match &asked {

@@ -88,15 +88,20 @@ impl Address {
         let location = location.split('#').next().unwrap_or(location);
         let scheme = self.uri.scheme_str().unwrap_or("http");
         let path = self.uri.path();
-        let url = if location.contains("://") {
+        // The user stays with the server.
+        let server = format!("{scheme}://{}", self.uri.authority().map_or("", |authority| authority.as_str()));
+        let has_scheme = location.find("://").is_some_and(|at| !location[..at].contains(['/', '?']));
+        let url = if has_scheme {
             location.to_owned()
         } else if location.starts_with("//") {
             format!("{scheme}:{location}")
         } else if location.starts_with('/') {
-            format!("{scheme}://{}{location}", self.authority())
+            format!("{server}{location}")
+        } else if location.starts_with('?') {
+            format!("{server}{path}{location}")
         } else {
             let folder = &path[..path.rfind('/').map_or(0, |at| at + 1)];
-            format!("{scheme}://{}{folder}{location}", self.authority())
+            format!("{server}{folder}{location}")
         };
         Address::parse(&url, self.secret)
     }
@@ -135,6 +140,8 @@ mod tests {
             ("//other/x", "https://other/x"),
             ("/x?y#z", "https://h:1/x?y"),
             ("x", "https://h:1/a/x"),
+            ("?d=e", "https://h:1/a/b?d=e"),
+            ("/login?next=https://a/b", "https://h:1/login?next=https://a/b"),
         ] {
             assert_eq!(from.join(location).unwrap().shown(), to, "{location}");
         }

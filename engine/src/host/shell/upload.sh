@@ -57,7 +57,7 @@ if [ "$a_resume" ]; then
     for a_x in "$a_dir/$a_part."*; do
         [ "$a_x" = "$a_tmp" ] || [ -h "$a_x" ] || [ ! -f "$a_x" ] || [ ! -O "$a_x" ] || mv -f "$a_x" "$a_tmp"
     done
-    [ -h "$a_tmp" ] || [ -O "$a_tmp" ] || rm -f "$a_tmp"
+    { [ ! -h "$a_tmp" ] && [ -O "$a_tmp" ]; } || rm -f "$a_tmp"
     [ -f "$a_tmp" ] && a_bytes "$a_tmp" && a_have=$((a_z / 1048576))
     [ $((a_have * 1048576)) -gt "$a_size" ] && a_have=0
     if [ "$a_have" != 0 ]; then
