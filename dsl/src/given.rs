@@ -297,7 +297,9 @@ impl Reading<'_> {
                 .replace("but 1 are", "but 1 is")
                 .replace("but 0 are given", "but none is given");
             let diagnostic = Diagnostic::error(Code::RoleFilled, message).at(&declared.name.span, "declared here");
-            self.sink.push(diagnostic.help("say which hosts fill it"));
+            self.sink.push(
+                diagnostic.help(format!("say which hosts fill it, with `--host {name}=HOST` or in an inventory")),
+            );
         }
         let mut seen = std::collections::HashSet::new();
         for slot in &slots {

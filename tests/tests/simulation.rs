@@ -18,6 +18,11 @@ const FOUND: &[(u64, &str)] = &[
     (184, "`resume --from` a step whose undo had failed"),
     (3838, "a lock that went from one undo to the next in one step stayed recorded as the first one's"),
     (7604, "a lock that was left over from a torn write was given back although its node had taken it again"),
+    (
+        1536,
+        "what was undone in part was called succeeded when the undo was about to be tried again, and it went forward",
+    ),
+    (3360, "a host with an attempt whose end is not known had left its group when a person set it going again"),
     (9119, "the end of a pause in `finally` made a success of an undo that had failed"),
 ];
 

@@ -30,5 +30,33 @@ pub fn last_line(text: &str) -> Option<String> {
     if short.len() < line.len() {
         short.push('…');
     }
-    Some(short)
+    Some(clean(&short))
+}
+
+/// The text without what would do something to a terminal: control characters as they are written in Rust.
+pub fn clean(text: &str) -> String {
+    let harmless = |c: char| c == '\t' || !c.is_control();
+    match text.chars().all(harmless) {
+        true => text.to_owned(),
+        false => text.chars().fold(String::with_capacity(text.len()), |mut clean, c| {
+            if harmless(c) {
+                clean.push(c)
+            } else {
+                clean.extend(c.escape_default())
+            }
+            clean
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_a_host_wrote_does_nothing_to_a_terminal() {
+        assert_eq!(last_line("a\n\u{1b}[31mred\r\n \n"), Some("\\u{1b}[31mred".to_owned()));
+        assert_eq!(last_line("\n \n"), None);
+        assert_eq!(last_line(&"x".repeat(400)).map(|line| line.chars().count()), Some(301));
+    }
 }

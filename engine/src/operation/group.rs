@@ -69,6 +69,8 @@ impl Standing {
             let nodes = steps.iter().filter_map(|&step| operation.nodes_of(step).get(place));
             let (mut begun, mut over, mut worked, mut failed, mut left_ms) = (false, true, false, false, 0);
             for node in nodes {
+                // What may still be at work there has not left, whoever set it going again.
+                begun |= matches!(node.state, NodeState::Indeterminate { .. } | NodeState::Undoing { .. });
                 begun |= node.attempts > 0 && node.epoch == operation.epoch;
                 over &= matches!(
                     node.state,

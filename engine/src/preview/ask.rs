@@ -15,7 +15,7 @@ use super::difference::{Will, change};
 use super::mask::{Shade, Shades};
 use super::question::{Learnt, Look, Question};
 use super::report::FileChange;
-use super::words::clean;
+use crate::action::output::clean;
 use crate::action::{facts, failure, patch, probe, upload, wait, write};
 use crate::host::{Content, Host, Upload, Written};
 use crate::limits::{EXECUTORS, PREVIEW_TEXT_BYTES};

@@ -16,6 +16,7 @@ use super::question::{Learnt, Look, Question};
 use super::report::{Report, Row, Verdict};
 use super::scope::Noting;
 use super::words::{self, Kind};
+use crate::action::output::clean;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::operation::{Effect, Event, Failure, HostRecord, Node, NodeId, NodeState, Operation, Proof, Skip, elements};
 use crate::redact::Redactor;
@@ -260,7 +261,7 @@ impl Course {
             let rendered = render(text, &scope);
             let text = match (scope.noted(), rendered) {
                 (noted, _) if !noted.is_empty() => format!("what it asks is known after {}", names(&noted)),
-                (_, Ok(rendered)) => words::clean(&self.redactor.text(&rendered.text)),
+                (_, Ok(rendered)) => clean(&self.redactor.text(&rendered.text)),
                 (_, Err(error)) => return Turn::Is(wrong(format!("its text cannot be evaluated: {error}"))),
             };
             return Turn::Is(Verdict::Asks { text, approvers: approvers.clone() });
@@ -271,7 +272,7 @@ impl Course {
                 Rendered::Known(call) => Some(call),
                 Rendered::Unknown(noted) => return Turn::Is(unknown(noted)),
                 Rendered::Wrong(failure) => {
-                    return Turn::Is(wrong(words::clean(&self.redactor.text(&failure.message))));
+                    return Turn::Is(wrong(clean(&self.redactor.text(&failure.message))));
                 }
             },
             false => None,
@@ -281,10 +282,10 @@ impl Course {
                 if let Some(Work::Assert(wrong)) = &call.work {
                     return Turn::Is(match wrong {
                         None => Verdict::AlreadySo { says: "it holds".to_owned() },
-                        Some(text) => Verdict::CannotTell { hint: None, why: words::clean(&self.redactor.text(text)) },
+                        Some(text) => Verdict::CannotTell { hint: None, why: clean(&self.redactor.text(text)) },
                     });
                 }
-                let does = words::clean(&self.redactor.text(&words::does(step, &call)));
+                let does = clean(&self.redactor.text(&words::does(step, &call)));
                 let look = match kind {
                     Kind::Program | Kind::Asks | Kind::Asserts | Kind::Tells => None,
                     Kind::Files => Some(Look { shades: Shades::of(self, node, &self.files), call }),
@@ -296,7 +297,7 @@ impl Course {
                 (format!("what it does exactly is known after {}", names(&noted)), None)
             }
             Rendered::Unknown(noted) => return Turn::Is(unknown(noted)),
-            Rendered::Wrong(failure) => return Turn::Is(wrong(words::clean(&self.redactor.text(&failure.message)))),
+            Rendered::Wrong(failure) => return Turn::Is(wrong(clean(&self.redactor.text(&failure.message)))),
         };
         // A probe may be asked elsewhere than the action works.
         let slot = match &asked {

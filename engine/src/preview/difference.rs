@@ -9,7 +9,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::mask::Shade;
 use super::report::{Bytes, Content, FileChange};
-use super::words::clean;
+use crate::action::output::clean;
 use crate::host::{Inspected, There, Upload};
 use crate::limits::{PREVIEW_DIFFERENCE_BYTES, PREVIEW_TEXT_BYTES};
 use crate::redact::{MASK, Redactor};

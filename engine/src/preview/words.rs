@@ -1,5 +1,6 @@
 //! What a step would do, in words.
 
+use crate::action::output::clean;
 use dsl::plan::{Action, Step};
 
 use crate::host::{Job, Program};
@@ -126,21 +127,5 @@ pub(super) fn quoted(word: &str) -> String {
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),
         false => format!("'{}'", clean(&word.replace('\'', "'\\''"))),
-    }
-}
-
-/// The text without what would do something to a terminal: control characters as they are written in Rust.
-pub(super) fn clean(text: &str) -> String {
-    let harmless = |c: char| c == '\t' || !c.is_control();
-    match text.chars().all(harmless) {
-        true => text.to_owned(),
-        false => text.chars().fold(String::with_capacity(text.len()), |mut clean, c| {
-            if harmless(c) {
-                clean.push(c)
-            } else {
-                clean.extend(c.escape_default())
-            }
-            clean
-        }),
     }
 }

@@ -223,3 +223,16 @@ fn what_cannot_be_tried_is_said() {
     let why = Trial { only: Some("nothing".to_owned()), ..trial }.run().expect_err("no such step");
     assert!(why.why.contains("nothing"), "{why}");
 }
+
+#[test]
+fn what_waits_for_an_end_only_comes_again_with_the_failure_that_it_stood_behind() {
+    let first = Step { on_failure: OnFailure::Continue, interrupted: Interrupted::Rerun, ..step("first") };
+    let behind = Step { interrupted: Interrupted::Rerun, ..step("behind") };
+    let mut plan = plan(vec![first, behind]);
+    plan.steps[1].needs[0].settled = true;
+    let trial = Trial { plan: Arc::new(plan), outs: BTreeMap::new(), only: None };
+    let report = trial.run().unwrap_or_else(|why| panic!("{why}"));
+    for row in &report.nodes {
+        assert_eq!(row.verdict, Verdict::Safe, "{}: {:?}", row.node, report.findings);
+    }
+}

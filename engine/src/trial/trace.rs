@@ -86,6 +86,8 @@ impl World<'_> {
                 Event::UndoStarted { node, .. } | Event::UndoSkipped { node, .. } => {
                     succeeded.remove(node);
                 }
+                // What came behind a failure comes again with it: `Settled`.
+                Event::Reset { nodes, .. } => succeeded.retain(|node| !nodes.contains(node)),
                 Event::Started { node, .. } if succeeded.contains(node) => again.push(node.clone()),
                 _ => {}
             }
