@@ -311,16 +311,12 @@ impl Writing {
         // Who takes its failure for enough does not speak for the success of a step.
         let edges_inside = body_of(call).flat_map(|lowered| &lowered.step.needs);
         let depended: BTreeSet<usize> = edges_inside.filter(|edge| !edge.settled).map(|edge| edge.step).collect();
+        let several = |step: usize| call.callee.steps.get(step).is_some_and(|inner| is_several_of(&inner.step, call));
         for (nth, inner) in call.callee.steps.iter().enumerate() {
             let (own, mut inner) = (&inner.step, inner.clone());
             let step = &mut inner.step;
             // What the callee reads of several nodes stays that, however many hosts the caller's roles have.
-            let several =
-                |other: usize| call.callee.steps.get(other).is_some_and(|other| is_several_of(&other.step, call));
-            let elsewhere = |other: usize| {
-                let other = call.callee.steps.get(other).map(|lowered| &lowered.step);
-                other.is_some_and(|other| is_several_of(other, call) && !is_matched(own, other))
-            };
+            let elsewhere = |other: usize| several(other) && !is_matched(own, &call.callee.steps[other].step);
             let list = step.each.take().map(|list| from_nowhere(list, several));
             step.change(&mut |expr| everywhere(expr, elsewhere));
             step.each = list;
@@ -357,8 +353,6 @@ impl Writing {
         let ends = (0..count).filter(|step| !depended.contains(step)).map(new).collect();
         let whole = &call.callee.whole;
         let outputs = whole.outputs.iter().map(|(name, template)| {
-            let several =
-                |step: usize| call.callee.steps.get(step).is_some_and(|inner| is_several_of(&inner.step, call));
             let mut expr = from_nowhere(text_of(template), several);
             change(&mut expr, &mut |expr| renamed(expr));
             // Of a call that was passed over there are none.
