@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dsl::value::SecretRef;
 use dsl::{FileValue, Given, GivenValue, Origin, RoleKind, Workflow};
 use engine::HostSpec;
-use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord};
+use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord, SshRecord};
 use zeroize::Zeroizing;
 
 use crate::args::With;
@@ -154,8 +154,10 @@ impl Gathering {
         };
         let (address, port) =
             split_port(rest).map_err(|why| Problem::usage(format!("--host {slot}={target}: {why}")))?;
-        let mut auth: Vec<AuthRecord> =
-            usual_keys().into_iter().map(|path| AuthRecord::Key { path, passphrase: None }).collect();
+        let mut auth: Vec<AuthRecord> = usual_keys()
+            .into_iter()
+            .map(|path| AuthRecord::Key { path, passphrase: None, certificate: None })
+            .collect();
         let mut sudo_password = None;
         if let Some(password) = password {
             let name = self.secret(format!("hosts.{slot}.password"), password.clone());
@@ -183,12 +185,16 @@ impl Gathering {
         let mut auth = Vec::new();
         if let Some(key) = key {
             let passphrase = self.resolve(slot, "passphrase", passphrase.as_ref())?;
-            auth.push(AuthRecord::Key { path: absolute(key)?, passphrase });
+            auth.push(AuthRecord::Key { path: absolute(key)?, passphrase, certificate: None });
         }
         let password = self.resolve(slot, "password", password.as_ref())?;
         auth.extend(password.clone().map(AuthRecord::Password));
         if auth.is_empty() {
-            auth.extend(usual_keys().into_iter().map(|path| AuthRecord::Key { path, passphrase: None }));
+            auth.extend(usual_keys().into_iter().map(|path| AuthRecord::Key {
+                path,
+                passphrase: None,
+                certificate: None,
+            }));
         }
         let sudo_password = self.resolve(slot, "sudo_password", sudo_password.as_ref())?.or(password);
         self.ssh(slot, address.clone(), port.unwrap_or(22), user.clone(), auth, sudo_password, host_key.clone())?;
@@ -221,7 +227,17 @@ impl Gathering {
             (None, true) => HostKeyRecord::AcceptNew,
             (None, false) => HostKeyRecord::Strict,
         };
-        let reach = ReachRecord::Ssh { address, port, user, auth, host_key, sudo_password };
+        let reach = ReachRecord::Ssh(SshRecord {
+            address,
+            port,
+            user,
+            auth,
+            host_key,
+            sudo_password,
+            known_as: None,
+            known_hosts: Vec::new(),
+            via: Vec::new(),
+        });
         self.everything.hosts.insert(slot.to_owned(), HostSpec::new(reach));
         Ok(())
     }

@@ -32,7 +32,7 @@ pub use decision::{Decision as Decided, Effect, Input, NodeOutcome, Rest, World}
 pub use driver::Driver;
 pub(crate) use each::elements;
 pub use event::{CancelMode, Decision, Entry, Event, FailedBecause, JOURNAL_FORMAT, OLDEST_FORMAT, Outcome, UndoSkip};
-pub use hosts::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord};
+pub use hosts::{AnswerRecord, AuthRecord, HopRecord, HostKeyRecord, HostRecord, ReachRecord, SshRecord, ViaRecord};
 pub use life::{Activity, Etsi, Life};
 pub use node::{
     Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, OutputRef, Proof, Skip, Undo, Unknown,

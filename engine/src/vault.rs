@@ -13,7 +13,7 @@ use store::{Secret, Store};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind};
-use crate::operation::{AuthRecord, NodeId, NodeState, Operation, ReachRecord};
+use crate::operation::{AuthRecord, NodeId, NodeState, Operation, ReachRecord, ViaRecord};
 
 /// The secrets of one operation by reference.
 #[derive(Clone, Default)]
@@ -118,12 +118,26 @@ fn of_value<'a>(value: &'a Value, into: &mut Vec<&'a SecretRef>) {
 }
 
 fn of_reach<'a>(reach: &'a ReachRecord, into: &mut Vec<&'a SecretRef>) {
-    let ReachRecord::Ssh { auth, sudo_password, .. } = reach else { return };
-    into.extend(auth.iter().filter_map(|auth| match auth {
-        AuthRecord::Password(name) => Some(name),
-        AuthRecord::Key { passphrase, .. } => passphrase.as_ref(),
-    }));
-    into.extend(sudo_password);
+    let ReachRecord::Ssh(ssh) = reach else { return };
+    of_auth(&ssh.auth, into);
+    for via in &ssh.via {
+        match via {
+            ViaRecord::Command(_) => {}
+            ViaRecord::Hop(hop) => of_auth(&hop.auth, into),
+        }
+    }
+    into.extend(&ssh.sudo_password);
+}
+
+fn of_auth<'a>(auth: &'a [AuthRecord], into: &mut Vec<&'a SecretRef>) {
+    for auth in auth {
+        match auth {
+            AuthRecord::Password(name) => into.push(name),
+            AuthRecord::Key { passphrase, .. } => into.extend(passphrase),
+            AuthRecord::Agent { .. } => {}
+            AuthRecord::Interactive(answers) => into.extend(answers.iter().map(|answer| &answer.answer)),
+        }
+    }
 }
 
 impl std::fmt::Debug for Vault {

@@ -137,18 +137,18 @@ async fn every_way_to_log_in_works_and_is_tried_in_order() {
         keygen(&path, kind, passphrase);
         authorized += &format!("{}\n", public(&path));
         let passphrase = (!passphrase.is_empty()).then(|| secret(passphrase));
-        ways.push(vec![Auth::Key { path, passphrase }]);
+        ways.push(vec![Auth::Key { path, passphrase, certificate: None }]);
     }
     std::fs::write(sshd.folder.path("authorized"), authorized).unwrap();
-    let missing = Auth::Key { path: keys.path("missing"), passphrase: None };
-    let unknown = Auth::Key { path: sshd.folder.path("other"), passphrase: None };
+    let missing = Auth::Key { path: keys.path("missing"), passphrase: None, certificate: None };
+    let unknown = Auth::Key { path: sshd.folder.path("other"), passphrase: None, certificate: None };
     ways.push(vec![missing.clone(), unknown.clone(), Auth::Password(secret(PASSWORD))]);
     for way in ways {
         let spec = SshSpec { auth: way.clone(), ..sshd.as_user("plain", "") };
         sshd.host_with(spec).check().await.unwrap_or_else(|error| panic!("{way:?}: {error}"));
     }
-    let encrypted = Auth::Key { path: keys.path("rsa11"), passphrase: None };
-    let wrong = Auth::Key { path: keys.path("rsa11"), passphrase: Some(secret("close sesame")) };
+    let encrypted = Auth::Key { path: keys.path("rsa11"), passphrase: None, certificate: None };
+    let wrong = Auth::Key { path: keys.path("rsa11"), passphrase: Some(secret("close sesame")), certificate: None };
     let spec = SshSpec {
         auth: vec![missing, unknown, encrypted, wrong, Auth::Password(secret("guess"))],
         ..sshd.as_user("plain", "")
@@ -189,6 +189,9 @@ async fn a_host_that_does_not_answer_is_told_from_one_that_hangs() {
             auth: Vec::new(),
             host_key: HostKeyPolicy::AcceptNew,
             sudo_password: None,
+            known_as: None,
+            known_hosts: Vec::new(),
+            via: Vec::new(),
         };
         Host::new("web", 1, Reach::Ssh(spec), Arc::new(KnownHosts::new(folder.path("known"), Vec::new())))
     };
@@ -383,7 +386,7 @@ async fn a_login_that_runs_no_commands_says_so() {
     let sshd = Sshd::start();
     let options = format!("command=\"echo This account is closed.\" {}\n", public(&sshd.folder.path("other")));
     std::fs::write(sshd.folder.path("authorized"), options).unwrap();
-    let auth = vec![Auth::Key { path: sshd.folder.path("other"), passphrase: None }];
+    let auth = vec![Auth::Key { path: sshd.folder.path("other"), passphrase: None, certificate: None }];
     let (kind, shown) = refusal(&sshd.host_with(SshSpec { auth, ..sshd.spec() })).await;
     assert!(matches!(kind, ErrorKind::NoShell { .. }) && shown.contains("This account is closed."), "{shown}");
 }

@@ -100,9 +100,12 @@ fn ssh_host(folder: &str, port: u16) -> Host {
         address: "127.0.0.1".into(),
         port,
         user: "root".into(),
-        auth: vec![Auth::Key { path: format!("{folder}/user").into(), passphrase: None }],
+        auth: vec![Auth::Key { path: format!("{folder}/user").into(), passphrase: None, certificate: None }],
         host_key: HostKeyPolicy::AcceptNew,
         sudo_password: None,
+        known_as: None,
+        known_hosts: Vec::new(),
+        via: Vec::new(),
     };
     Host::new("web", 1, Reach::Ssh(spec), KnownHosts::new(format!("{folder}/known_hosts").into(), Vec::new()).into())
 }

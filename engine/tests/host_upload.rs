@@ -369,6 +369,9 @@ async fn a_server_that_goes_away_before_it_takes_input_is_noticed_at_once() {
         auth: vec![Auth::Password(secret(PASSWORD))],
         host_key: HostKeyPolicy::AcceptNew,
         sudo_password: None,
+        known_as: None,
+        known_hosts: Vec::new(),
+        via: Vec::new(),
     };
     let known = Arc::new(KnownHosts::new(folder.path("known_hosts"), Vec::new()));
     let host = Host::new("web", 1, Reach::Ssh(spec), known);

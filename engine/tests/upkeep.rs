@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use dsl::expr::Template;
 use dsl::plan::{Action, Edge, EdgeKind, Plan, Role, Step};
-use engine::operation::{Activity, CancelMode, Event, HostKeyRecord, Life, ReachRecord, Verb};
+use engine::operation::{Activity, CancelMode, Event, HostKeyRecord, Life, ReachRecord, SshRecord, Verb};
 use engine::runner::{Options, Retention};
 use engine::{Create, Engine, HostSpec, IfLocked, Kind};
 use tempfile::TempDir;
@@ -237,14 +237,17 @@ async fn a_host_that_cannot_be_asked_holds_the_store_unless_by_force() {
     let first = world.open("first");
     let mut create = world.chain(&["one"], &[]);
     // Nobody listens at port 1 of this machine.
-    let reach = ReachRecord::Ssh {
+    let reach = ReachRecord::Ssh(SshRecord {
         address: "127.0.0.1".to_owned(),
         port: 1,
         user: "root".to_owned(),
         auth: Vec::new(),
         host_key: HostKeyRecord::Strict,
         sudo_password: None,
-    };
+        known_as: None,
+        known_hosts: Vec::new(),
+        via: Vec::new(),
+    });
     create.hosts = BTreeMap::from([("host".to_owned(), HostSpec::new(reach))]);
     let id = first.create(create).await.unwrap();
     first.let_go_of_all().await;

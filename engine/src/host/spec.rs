@@ -33,6 +33,40 @@ pub struct SshSpec {
     pub host_key: HostKeyPolicy,
     /// What sudo is told when it asks; often the login password.
     pub sudo_password: Option<Secret>,
+    /// Name under which its key is looked up, where that is not its address.
+    pub known_as: Option<String>,
+    /// Files of known host keys that are read too.
+    pub known_hosts: Vec<PathBuf>,
+    /// What lies between, from here to there.
+    pub via: Vec<Via>,
+}
+
+/// One stretch of the way to a host.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// A program of this machine, as text for its shell, that speaks with the server on its standard input and output.
+    Command(String),
+    /// An SSH server that forwards.
+    Hop(Hop),
+}
+
+/// An SSH server on the way.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// Host name or address, as the hop before sees it.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// Login user.
+    pub user: String,
+    /// What is tried, in this order.
+    pub auth: Vec<Auth>,
+    /// What is asked of the server's key (D7).
+    pub host_key: HostKeyPolicy,
+    /// See [`SshSpec::known_as`].
+    pub known_as: Option<String>,
+    /// See [`SshSpec::known_hosts`].
+    pub known_hosts: Vec<PathBuf>,
 }
 
 /// A way to log in.
@@ -46,7 +80,27 @@ pub enum Auth {
         path: PathBuf,
         /// What opens it.
         passphrase: Option<Secret>,
+        /// An OpenSSH user certificate for it.
+        certificate: Option<PathBuf>,
     },
+    /// The keys of an agent.
+    Agent {
+        /// Its socket; that of `SSH_AUTH_SOCK` where absent.
+        socket: Option<PathBuf>,
+        /// Only keys and certificates whose public halves lie in these files; all of them where empty.
+        only: Vec<PathBuf>,
+    },
+    /// Keyboard-interactive with answers of its own.
+    Interactive(Vec<Answer>),
+}
+
+/// What one question is answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Part of the question, without regard to case; empty for any.
+    pub question: String,
+    /// The answer.
+    pub answer: Secret,
 }
 
 /// What is asked of a server's key (D7).

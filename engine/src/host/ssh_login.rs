@@ -27,9 +27,11 @@ pub(super) async fn log_in(handle: &mut Handle<Client>, spec: &SshSpec) -> Resul
     for auth in &spec.auth {
         let (name, outcome) = match auth {
             Auth::Password(password) => ("password".to_owned(), with_password(handle, &spec.user, password).await),
-            Auth::Key { path, passphrase } => {
+            Auth::Key { path, passphrase, certificate: _ } => {
                 (format!("key {}", path.display()), with_key(handle, &spec.user, path, passphrase.as_ref()).await)
             }
+            Auth::Agent { .. } => ("agent".to_owned(), Ok(Tried::Unusable("not built yet".into()))),
+            Auth::Interactive(_) => ("keyboard-interactive".to_owned(), Ok(Tried::Unusable("not built yet".into()))),
         };
         match outcome {
             Ok(Tried::In) => return Ok(()),

@@ -25,27 +25,74 @@ pub enum ReachRecord {
     /// The machine that the engine runs on.
     Local,
     /// Over SSH.
-    Ssh {
-        /// Host name or address.
-        address: String,
-        /// TCP port.
-        port: u16,
-        /// Login user.
-        user: String,
-        /// What is tried, in this order.
-        auth: Vec<AuthRecord>,
-        /// What is asked of the server's key.
-        host_key: HostKeyRecord,
-        /// What sudo is told when it asks.
-        sudo_password: Option<SecretRef>,
-    },
+    Ssh(SshRecord),
+}
+
+/// Where an SSH server is, how it is known and how we log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshRecord {
+    /// Host name or address.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// Login user.
+    pub user: String,
+    /// What is tried, in this order.
+    pub auth: Vec<AuthRecord>,
+    /// What is asked of the server's key.
+    pub host_key: HostKeyRecord,
+    /// What sudo is told when it asks.
+    pub sudo_password: Option<SecretRef>,
+    /// Name under which its key is looked up, where that is not its address (`HostKeyAlias` of ssh_config(5)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
+    /// Files of known host keys that are read too, absolute paths (`UserKnownHostsFile`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_hosts: Vec<String>,
+    /// What lies between, from here to there (`ProxyJump`, `ProxyCommand`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<ViaRecord>,
+}
+
+/// One stretch of the way to a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ViaRecord {
+    /// A program of this machine, as text for its shell, that speaks with the server on its standard input and output. Only as
+    /// the first one.
+    Command(String),
+    /// An SSH server that forwards: its own address, user, ways to log in and key.
+    Hop(HopRecord),
+}
+
+/// An SSH server on the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HopRecord {
+    /// Host name or address, as the hop before sees it.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// Login user.
+    pub user: String,
+    /// What is tried, in this order.
+    pub auth: Vec<AuthRecord>,
+    /// What is asked of the server's key.
+    pub host_key: HostKeyRecord,
+    /// See [`SshRecord::known_as`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
+    /// See [`SshRecord::known_hosts`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_hosts: Vec<String>,
 }
 
 /// A way to log in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AuthRecord {
-    /// By password.
+    /// By password; also given to keyboard-interactive, to its one hidden question.
     Password(SecretRef),
     /// By a key file of the operator's machine.
     Key {
@@ -53,7 +100,31 @@ pub enum AuthRecord {
         path: String,
         /// What opens it.
         passphrase: Option<SecretRef>,
+        /// An OpenSSH user certificate for it, absolute path (`CertificateFile`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
     },
+    /// By the keys of an agent.
+    Agent {
+        /// Its socket, an absolute path; that of `SSH_AUTH_SOCK` where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        socket: Option<String>,
+        /// Only keys and certificates whose public halves lie in these files (`IdentitiesOnly`); all of them where empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        only: Vec<String>,
+    },
+    /// By keyboard-interactive: to each question the answer whose text stands in it.
+    Interactive(Vec<AnswerRecord>),
+}
+
+/// What one question is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRecord {
+    /// Part of the question, without regard to case; empty for any.
+    pub question: String,
+    /// The answer.
+    pub answer: SecretRef,
 }
 
 /// What is asked of a server's key (D7).
@@ -78,7 +149,7 @@ impl HostRecord {
     pub fn address(&self) -> &str {
         match &self.reach {
             ReachRecord::Local => "127.0.0.1",
-            ReachRecord::Ssh { address, .. } => address,
+            ReachRecord::Ssh(ssh) => &ssh.address,
         }
     }
 }

@@ -133,7 +133,7 @@ impl HostPlaces {
     pub(crate) fn at(&self, reach: &ReachRecord) -> Arc<Semaphore> {
         let name = match reach {
             ReachRecord::Local => String::new(),
-            ReachRecord::Ssh { address, port, .. } => format!("{address} {port}"),
+            ReachRecord::Ssh(ssh) => format!("{} {}", ssh.address, ssh.port),
         };
         // The map is whole after every statement that changes it.
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use store::Secret;
 
 use crate::error::{Error, Kind};
-use crate::host::{Auth, HostKeyPolicy, Reach, SshSpec};
+use crate::host::{Answer, Auth, Hop, HostKeyPolicy, Reach, SshSpec, Via};
 use crate::limits::{LABEL_BYTES, LABELS};
-use crate::operation::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord};
+use crate::operation::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord, ViaRecord};
 use crate::vault::Vault;
 
 /// A host as whoever creates an operation gives it; its secrets come beside it, by name.
@@ -54,36 +54,72 @@ pub(crate) fn first_generation(hosts: BTreeMap<String, HostSpec>) -> BTreeMap<St
 
 /// What a connection needs, with the secrets in it.
 pub fn reach(record: &ReachRecord, vault: &Vault) -> Result<Reach, Error> {
-    let secret = |name: &SecretRef| -> Result<Secret, Error> {
-        vault.get(name).ok_or_else(|| {
-            Error::new(Kind::Invalid, format!("the secret `{name}` is not sealed with the operation"))
-                .hint("start a new operation with an inventory that names it")
+    let ssh = match record {
+        ReachRecord::Local => return Ok(Reach::Local),
+        ReachRecord::Ssh(ssh) => ssh,
+    };
+    let via = ssh.via.iter().map(|via| {
+        Ok(match via {
+            ViaRecord::Command(text) => Via::Command(text.clone()),
+            ViaRecord::Hop(hop) => Via::Hop(Hop {
+                address: hop.address.clone(),
+                port: hop.port,
+                user: hop.user.clone(),
+                auth: ways(&hop.auth, vault)?,
+                host_key: policy(&hop.host_key),
+                known_as: hop.known_as.clone(),
+                known_hosts: hop.known_hosts.iter().map(Into::into).collect(),
+            }),
+        })
+    });
+    Ok(Reach::Ssh(SshSpec {
+        address: ssh.address.clone(),
+        port: ssh.port,
+        user: ssh.user.clone(),
+        auth: ways(&ssh.auth, vault)?,
+        host_key: policy(&ssh.host_key),
+        sudo_password: ssh.sudo_password.as_ref().map(|name| secret(name, vault)).transpose()?,
+        known_as: ssh.known_as.clone(),
+        known_hosts: ssh.known_hosts.iter().map(Into::into).collect(),
+        via: via.collect::<Result<_, Error>>()?,
+    }))
+}
+
+fn secret(name: &SecretRef, vault: &Vault) -> Result<Secret, Error> {
+    vault.get(name).ok_or_else(|| {
+        Error::new(Kind::Invalid, format!("the secret `{name}` is not sealed with the operation"))
+            .hint("start a new operation with an inventory that names it")
+    })
+}
+
+fn ways(auth: &[AuthRecord], vault: &Vault) -> Result<Vec<Auth>, Error> {
+    let way = |auth: &AuthRecord| {
+        Ok(match auth {
+            AuthRecord::Password(name) => Auth::Password(secret(name, vault)?),
+            AuthRecord::Key { path, passphrase, certificate } => Auth::Key {
+                path: path.into(),
+                passphrase: passphrase.as_ref().map(|name| secret(name, vault)).transpose()?,
+                certificate: certificate.as_ref().map(Into::into),
+            },
+            AuthRecord::Agent { socket, only } => {
+                Auth::Agent { socket: socket.as_ref().map(Into::into), only: only.iter().map(Into::into).collect() }
+            }
+            AuthRecord::Interactive(answers) => Auth::Interactive(
+                answers
+                    .iter()
+                    .map(|one| Ok(Answer { question: one.question.clone(), answer: secret(&one.answer, vault)? }))
+                    .collect::<Result<_, Error>>()?,
+            ),
         })
     };
+    auth.iter().map(way).collect()
+}
+
+fn policy(record: &HostKeyRecord) -> HostKeyPolicy {
     match record {
-        ReachRecord::Local => Ok(Reach::Local),
-        ReachRecord::Ssh { address, port, user, auth, host_key, sudo_password } => Ok(Reach::Ssh(SshSpec {
-            address: address.clone(),
-            port: *port,
-            user: user.clone(),
-            auth: auth
-                .iter()
-                .map(|auth| {
-                    Ok(match auth {
-                        AuthRecord::Password(name) => Auth::Password(secret(name)?),
-                        AuthRecord::Key { path, passphrase } => {
-                            Auth::Key { path: path.into(), passphrase: passphrase.as_ref().map(secret).transpose()? }
-                        }
-                    })
-                })
-                .collect::<Result<_, Error>>()?,
-            host_key: match host_key {
-                HostKeyRecord::Strict => HostKeyPolicy::Strict,
-                HostKeyRecord::AcceptNew => HostKeyPolicy::AcceptNew,
-                HostKeyRecord::Pinned(fingerprint) => HostKeyPolicy::Pinned(fingerprint.clone()),
-            },
-            sudo_password: sudo_password.as_ref().map(secret).transpose()?,
-        })),
+        HostKeyRecord::Strict => HostKeyPolicy::Strict,
+        HostKeyRecord::AcceptNew => HostKeyPolicy::AcceptNew,
+        HostKeyRecord::Pinned(fingerprint) => HostKeyPolicy::Pinned(fingerprint.clone()),
     }
 }
 

@@ -162,9 +162,12 @@ impl Sshd {
             address: "127.0.0.1".into(),
             port: self.port,
             user: "root".into(),
-            auth: vec![Auth::Key { path: self.folder.path("user"), passphrase: None }],
+            auth: vec![Auth::Key { path: self.folder.path("user"), passphrase: None, certificate: None }],
             host_key: HostKeyPolicy::AcceptNew,
             sudo_password: None,
+            known_as: None,
+            known_hosts: Vec::new(),
+            via: Vec::new(),
         }
     }
 
