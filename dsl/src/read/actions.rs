@@ -11,6 +11,7 @@ pub(super) use hosts::{check_reboot, settle_role};
 
 use super::fields::{Fields, Shape};
 use super::scalars::Reader;
+use super::steps;
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, GateDecl, Scalar, UntilDecl};
 use crate::diagnostic::Diagnostic;
@@ -47,6 +48,12 @@ pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
         "Local",
         "Notify",
     ];
+    if steps::is_called(node, "Call") {
+        let diagnostic = Diagnostic::error(Code::UnknownVariant, "`Call` is no action of a step")
+            .at(&node.head(), "inside of a step");
+        reader.sink.push(diagnostic.help("it stands in the place of one: `steps: [Call(id: \"…\", workflow: \"…\")]`"));
+        return None;
+    }
     let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
 }
