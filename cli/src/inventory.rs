@@ -11,6 +11,8 @@
 //! )
 //! ```
 
+mod ansible;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
