@@ -12,6 +12,7 @@ mod inventory;
 mod limit;
 mod outfile;
 mod prompt;
+mod reach;
 mod report;
 mod scan;
 mod secret_source;
