@@ -19,6 +19,7 @@ mod secret_source;
 mod session;
 mod show;
 mod size;
+mod ssh_config;
 mod stop;
 mod time;
 mod told;
