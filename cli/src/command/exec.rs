@@ -46,12 +46,11 @@ pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Res
 
 /// The hosts of a role, or the one host.
 fn slots(target: &str, inventory: &Inventory) -> Result<Vec<String>, Problem> {
-    let slots = match (inventory.roles.0.get(target), inventory.hosts.0.contains_key(target)) {
+    let slots = match (inventory.roles.get(target), inventory.hosts.contains_key(target)) {
         (Some(slots), _) => slots.clone(),
         (None, true) => vec![target.to_owned()],
         (None, false) => {
-            let known: Vec<&str> =
-                inventory.roles.0.keys().chain(inventory.hosts.0.keys()).map(String::as_str).collect();
+            let known: Vec<&str> = inventory.roles.keys().chain(inventory.hosts.keys()).map(String::as_str).collect();
             let problem = Problem::usage(format!("the inventory has no role and no host `{target}`"));
             return Err(problem.hint(match dsl::nearest(target, known.iter().copied()) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),

@@ -16,10 +16,10 @@ fn listed(tree: &Tree) -> Json {
     for (name, group) in &tree.groups {
         let mut parts = Map::new();
         if name != ALL && !group.hosts.is_empty() {
-            parts.insert("hosts".to_owned(), json!(group.hosts));
+            parts.insert("hosts".to_owned(), json!(group.hosts.iter().collect::<Vec<_>>()));
         }
         if !group.children.is_empty() {
-            parts.insert("children".to_owned(), json!(group.children));
+            parts.insert("children".to_owned(), json!(group.children.iter().collect::<Vec<_>>()));
         }
         if !parts.is_empty() {
             all.insert(name.clone(), Json::Object(parts));
