@@ -129,9 +129,12 @@ pub struct With {
     /// A workflow file, or the name of a bundled workflow such as registry-install
     #[arg(value_name = "FILE|NAME")]
     pub workflow: String,
-    /// Hosts, roles and inputs, with secrets by reference
-    #[arg(long, short, value_name = "INV.ron")]
+    /// Hosts, roles and inputs, with secrets by reference; or an inventory of Ansible's, a file or a folder, as it is
+    #[arg(long, short, value_name = "INV")]
     pub inventory: Option<PathBuf>,
+    /// The password of what ansible-vault has encrypted in the inventory, or a program that writes it
+    #[arg(long, value_name = "FILE", env = "ANSIBLE_VAULT_PASSWORD_FILE")]
+    pub vault_password_file: Option<PathBuf>,
     /// An input; `name.field=…` for a field of a record or a map, `name=@FILE` to read a text from a file. Never a secret
     #[arg(long = "input", value_name = "NAME=VALUE")]
     pub inputs: Vec<String>,

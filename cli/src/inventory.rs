@@ -6,17 +6,50 @@ mod ansible;
 mod model;
 mod ron;
 
+use std::io::Read as _;
 use std::path::Path;
 
-pub use model::{Agent, Host, Input, Inventory, Ssh, SshConfig, Via};
+pub use ansible::Password;
+pub use model::{Agent, Host, Input, Inventory, Key, Ssh, SshConfig, Via};
 
 use crate::report::Problem;
 
 /// Bytes of the largest inventory.
 const INVENTORY_BYTES: u64 = 4 * 1024 * 1024;
+/// So many bytes tell in which format a file is.
+const START_BYTES: u64 = 4 * 1024;
 
-/// Reads an inventory.
-pub fn open(path: &Path) -> Result<Inventory, Problem> {
+/// Reads an inventory of any format. `password` is what ansible-vault encrypted with.
+pub fn open(path: &Path, password: &Password) -> Result<Inventory, Problem> {
+    match is_ron(path) {
+        true => open_ron(path),
+        false => ansible::open(path, password),
+    }
+}
+
+/// Whether a file is one of our own: by its name, or by how it begins, after comments.
+fn is_ron(path: &Path) -> bool {
+    if path.extension().is_some_and(|extension| extension == "ron") || !path.exists() {
+        return true;
+    }
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(START_BYTES).read_to_end(&mut start));
+    if path.is_dir() || read.is_err() {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&start);
+    let mut rest = text.trim_start();
+    loop {
+        rest = match (rest.strip_prefix("//"), rest.strip_prefix("/*")) {
+            (Some(line), _) => line.split_once('\n').map_or("", |(_, rest)| rest),
+            (None, Some(block)) => block.split_once("*/").map_or("", |(_, rest)| rest),
+            (None, None) => return rest.starts_with("Inventory") || rest.starts_with('(') || rest.starts_with("#!["),
+        }
+        .trim_start();
+    }
+}
+
+fn open_ron(path: &Path) -> Result<Inventory, Problem> {
     let name = path.display().to_string();
     let unreadable = |error: std::io::Error| {
         let why = match error.kind() {

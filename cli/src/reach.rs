@@ -44,6 +44,7 @@ impl Reaching {
     pub fn host(&mut self, name: &str, host: &Host, inventory: &Inventory) -> Result<HostSpec, Problem> {
         match host {
             Host::Local => Ok(HostSpec::new(ReachRecord::Local)),
+            Host::Unusable(why) => Err(Problem::usage(format!("host `{name}`: {why}"))),
             Host::Ssh(ssh) => self.ssh(name, ssh, None, inventory),
         }
     }
@@ -87,7 +88,7 @@ impl Reaching {
         let user = ssh.user.clone().or_else(|| std::env::var("USER").ok()).ok_or_else(|| {
             Problem::usage(format!("nobody says as which user to log in to `{name}`")).hint("write user@address")
         })?;
-        let host_key = match (&ssh.host_key, self.accept_new_host_keys) {
+        let host_key = match (&ssh.host_key, self.accept_new_host_keys || ssh.accept_new_host_key == Some(true)) {
             (Some(fingerprint), _) => HostKeyRecord::Pinned(fingerprint.clone()),
             (None, true) => HostKeyRecord::AcceptNew,
             (None, false) => HostKeyRecord::Strict,
@@ -146,6 +147,9 @@ impl Reaching {
                                 "host `{name}`: `{text}` is this machine, and no way to another"
                             ))
                             .hint("leave it out of `via`"));
+                        }
+                        Some(Host::Unusable(why)) => {
+                            return Err(Problem::usage(format!("host `{name}`: on the way there `{text}`: {why}")));
                         }
                         None => {
                             found = target(text, config)

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::inventory::Password;
 use crate::prompt;
 
 /// The longest secret, bytes.
@@ -23,6 +24,12 @@ pub enum SecretSource {
     Command(Vec<String>),
     /// Whoever sits at the terminal.
     Prompt,
+    /// It stands in an inventory of Ansible's itself; nothing that is written for Anneal can say so.
+    #[serde(skip)]
+    Here(store::Secret),
+    /// `ansible-vault` has encrypted it in an inventory of Ansible's.
+    #[serde(skip)]
+    Vault(store::Secret, Password),
 }
 
 impl SecretSource {
@@ -37,6 +44,11 @@ impl SecretSource {
                 run(argv).map_err(|why| format!("{what}: `{}`: {why}", argv.first().map_or("", String::as_str)))
             }
             SecretSource::Prompt => prompt::secret(what),
+            SecretSource::Here(secret) => Ok(Zeroizing::new(secret.expose().to_owned())),
+            SecretSource::Vault(vault, password) => {
+                let plain = password.open(vault.expose()).map_err(|why| format!("{what}: {why}"))?;
+                Ok(Zeroizing::new(plain.expose().to_owned()))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use server::CreateRequest;
 
 use super::by;
 use crate::args::{Exec, Global};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Password};
 use crate::report::Problem;
 use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
@@ -24,7 +24,7 @@ const NAME: &str = "exec";
 const ABOUT_CHARS: usize = 200;
 
 pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let inventory = inventory::open(&exec.inventory)?;
+    let inventory = inventory::open(&exec.inventory, &Password::new(exec.vault_password_file.clone()))?;
     let slots = slots(&exec.target, &inventory)?;
     let plan = plan(exec, &slots)?;
     let everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;

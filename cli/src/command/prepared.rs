@@ -28,7 +28,7 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
     }
     let Some(workflow) = checked.workflow else { return Ok(None) };
     let inventory = match &with.inventory {
-        Some(path) => inventory::open(path)?,
+        Some(path) => inventory::open(path, &inventory::Password::new(with.vault_password_file.clone()))?,
         None => inventory::Inventory::default(),
     };
     let mut file = BTreeMap::new();

@@ -23,6 +23,8 @@ pub enum Host {
     Local,
     /// Over SSH.
     Ssh(Box<Ssh>),
+    /// It cannot be reached the way the inventory says, and why; an error of whoever uses it, and of no other.
+    Unusable(String),
 }
 
 /// How a host is reached over SSH. What is absent is looked up in `ssh_config`, as ssh does.
@@ -46,6 +48,8 @@ pub struct Ssh {
     pub sudo_password: Option<SecretSource>,
     /// Fingerprint of the host's key, `SHA256:…`; then no other is accepted.
     pub host_key: Option<String>,
+    /// Whether an unknown key is accepted and recorded; a changed one never is. Absent: as `--accept-new-host-keys` says.
+    pub accept_new_host_key: Option<bool>,
     /// The name under which its key is known, where that is not its address.
     pub known_as: Option<String>,
     /// More files of known host keys; `~/` is the home folder.

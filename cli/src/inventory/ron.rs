@@ -140,6 +140,7 @@ impl From<Ssh> for model::Ssh {
         let Ssh { passphrase, certificate, .. } = written;
         let first = written.key.map(|path| model::Key { path, passphrase, certificate });
         model::Ssh {
+            accept_new_host_key: None,
             address: written.address,
             port: written.port,
             user: written.user,

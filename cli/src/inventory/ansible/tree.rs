@@ -239,10 +239,6 @@ impl<'t> Order<'t> {
         said.flatten().map(|(name, value)| (name.as_str(), value)).collect()
     }
 
-    /// The groups of a host without `all`, sorted.
-    pub fn groups(&self, host: &str) -> Vec<&'t str> {
-        self.groups_of.get(host).into_iter().flatten().copied().filter(|name| *name != ALL).collect()
-    }
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), String> {

@@ -123,6 +123,14 @@ impl Sealed {
     }
 }
 
+impl PartialEq for Password {
+    fn eq(&self, other: &Password) -> bool {
+        self.file == other.file
+    }
+}
+
+impl Eq for Password {}
+
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Password").field("file", &self.file).finish_non_exhaustive()
