@@ -8,6 +8,7 @@ mod date;
 mod error;
 pub mod host;
 pub mod journal;
+pub mod lasting;
 pub mod limits;
 pub mod operation;
 mod plans;

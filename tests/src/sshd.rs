@@ -56,6 +56,16 @@ impl Sshd {
         format!("Ssh(address: \"127.0.0.1\", port: {}, user: \"root\", key: \"{}\")", self.port, key.display())
     }
 
+    /// How a host line of an inventory of Ansible's names it.
+    pub fn ansible(&self) -> String {
+        let key = self.folder.path().join("user");
+        format!(
+            "ansible_host=127.0.0.1 ansible_port={} ansible_user=root ansible_ssh_private_key_file={}",
+            self.port,
+            key.display()
+        )
+    }
+
     /// Where jobs of its login user have their files.
     pub fn jobs(&self, operation: &str) -> PathBuf {
         Path::new("/var/lib/anneal/jobs").join(operation)

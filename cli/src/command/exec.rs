@@ -27,7 +27,9 @@ pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Res
     let inventory = inventory::open(&exec.inventory, &Password::new(exec.vault_password_file.clone()))?;
     let slots = slots(&exec.target, &inventory)?;
     let plan = plan(exec, &slots)?;
-    let everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
+    let mut everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
+    // Nothing asks for them here.
+    everything.hosts.values_mut().for_each(|host| host.labels.clear());
     let id = uuid::Uuid::now_v7();
     let request = CreateRequest {
         id,

@@ -1,6 +1,6 @@
 //! A workflow that is ready: compiled for what is given, with hosts and secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::HostSpec;
 
@@ -51,6 +51,8 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
         }
     };
     compiled.plan.left_out = everything.left_out;
+    let mut hosts = everything.hosts;
+    keep_labels_that_are_read(&mut hosts, &compiled.plan)?;
     if !global.json {
         check::show(&compiled.warnings, &opened.source);
     }
@@ -58,7 +60,32 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
         everything.secrets.into_iter().map(|(name, text)| (name, text.to_string())).collect();
     secrets.extend(compiled.secrets.into_iter().map(|(name, text)| (name.0, text.into_exposed())));
     warn_of_short_secrets(&secrets);
-    Ok(Some(Prepared { plan: compiled.plan, assets: compiled.assets, hosts: everything.hosts, secrets }))
+    Ok(Some(Prepared { plan: compiled.plan, assets: compiled.assets, hosts, secrets }))
+}
+
+/// Where a host has more labels than an operation keeps – each variable of an inventory of Ansible's is one – those that the plan names.
+fn keep_labels_that_are_read(hosts: &mut BTreeMap<String, HostSpec>, plan: &dsl::plan::Plan) -> Result<(), Problem> {
+    let mut many = hosts.values_mut().filter(|host| host.labels.len() > engine::limits::LABELS).peekable();
+    if many.peek().is_none() {
+        return Ok(());
+    }
+    let plan = serde_json::to_value(plan)
+        .map_err(|error| Problem::failed(format!("the plan cannot be written as JSON: {error}")))?;
+    let mut named = BTreeSet::new();
+    texts(&plan, &mut named);
+    many.for_each(|host| host.labels.retain(|name, _| named.contains(name.as_str())));
+    Ok(())
+}
+
+/// All texts of a JSON value.
+fn texts<'j>(value: &'j serde_json::Value, into: &mut BTreeSet<&'j str>) {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+        Json::String(text) => drop(into.insert(text)),
+        Json::Array(list) => list.iter().for_each(|value| texts(value, into)),
+        Json::Object(map) => map.values().for_each(|value| texts(value, into)),
+    }
 }
 
 /// Short secrets cannot be told from ordinary words in output (D9).

@@ -21,6 +21,8 @@ mod wrong;
 mod yaml;
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod oracle;
 
 use std::collections::BTreeMap;

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(of("-F /dev/null -o 'User ann'").unwrap().user.as_deref(), Some("ann"));
         for (text, says) in [
             ("-D 1080", "`-D`"),
-            ("-o LocalForward=1:2", "localforward"),
+            ("-o LocalForward=1:2", "LocalForward"),
             ("-o", "missing"),
             ("-o nothing", "NAME=VALUE"),
             ("-p 0", "TCP port"),

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use super::pattern;
 use super::python;
 use super::tree::{Tree, UNGROUPED};
-use super::value::{self, Value};
+use super::value::Value;
 use super::words;
 use super::wrong::{At, Wrong};
 
@@ -161,6 +161,6 @@ pub fn add_host<'v>(
     if let Some(port) = port.filter(|port| !known && *port != 0) {
         own.insert("ansible_port".to_owned(), Value::Int(port.into()));
     }
-    variables.for_each(|(name, value)| value::set(own, name.to_owned(), value));
+    own.extend(variables.map(|(name, value)| (name.to_owned(), value)));
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! The grammar is the one of <https://docs.python.org/3/library/ast.html#ast.literal_eval>.
 
+use store::Secret;
+
 use super::value::{Value, Variables};
 
 /// Brackets inside brackets; a deeper value stays a text.
@@ -113,11 +115,21 @@ impl<'t> Reader<'t> {
     /// Several beside each other are one.
     fn texts(&mut self) -> Option<Value> {
         let mut whole = String::new();
+        let mut of_bytes = None;
         while let Some((raw, bytes)) = self.text_prefix() {
+            // Texts and bytes do not join.
+            if of_bytes.is_some_and(|before| before != bytes) {
+                return None;
+            }
+            of_bytes = Some(bytes);
             self.one_text(raw, bytes, &mut whole)?;
             self.space();
         }
-        Some(Value::text(whole))
+        // Ansible resolves no templates in bytes.
+        match of_bytes? {
+            true => Some(Value::Raw(Secret::from(whole))),
+            false => Some(Value::text(whole)),
+        }
     }
 
     /// Whether a text begins here, and is raw, or of bytes.
@@ -308,9 +320,10 @@ mod tests {
 
     #[test]
     fn a_nest_of_brackets_is_a_text_and_no_overflow() {
-        for open in ["[", "(", "{1:", "-", "'a' "] {
+        for open in ["[", "(", "{1:", "-"] {
             let deep = open.repeat(200_000);
-            assert_eq!(value(&deep), Value::text(deep.clone()), "{}", &open);
+            assert_eq!(value(&deep), Value::text(deep.clone()), "{open}");
         }
+        assert_eq!(value(&"'a' ".repeat(1_000)), Value::text("a".repeat(1_000)));
     }
 }

@@ -51,8 +51,7 @@ pub fn read(path: &Path, tree: &mut Tree) -> Result<(), Wrong> {
             },
             None => one_host(path, &host, until)?,
         };
-        let own = tree.hosts.entry(host).or_default();
-        variables.into_iter().for_each(|(name, value)| super::value::set(own, name, value));
+        tree.hosts.entry(host).or_default().extend(variables);
     }
     Ok(())
 }

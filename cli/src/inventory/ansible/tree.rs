@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::value::{self, Value, Variables};
+use super::value::{Value, Variables};
 
 /// The most hosts of an inventory.
 pub const HOSTS: usize = 10_000;
@@ -101,7 +101,7 @@ impl Tree {
             };
             group.priority = number.ok_or("ansible_group_priority is no number")?;
         } else {
-            value::set(&mut group.variables, name, value);
+            group.variables.insert(name, value);
         }
         Ok(())
     }
@@ -238,7 +238,6 @@ impl<'t> Order<'t> {
             .chain(tree.beside.hosts.get(host));
         said.flatten().map(|(name, value)| (name.as_str(), value)).collect()
     }
-
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), String> {

@@ -51,12 +51,3 @@ impl Value {
         }
     }
 }
-
-/// Sets a variable: a map is merged with the map that was there, as Ansible does within one source.
-pub fn set(variables: &mut Variables, name: String, value: Value) {
-    match (variables.get_mut(&name), value) {
-        (Some(Value::Map(before)), Value::Map(new)) => before.extend(new),
-        (Some(before), value) => *before = value,
-        (None, value) => drop(variables.insert(name, value)),
-    }
-}
