@@ -1,5 +1,6 @@
 //! The command line.
 
+mod secret;
 mod store;
 mod tools;
 mod verbs;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub use secret::SecretCommand;
 pub use store::StoreCommand;
 pub use tools::{Copy, Diff, Exec, Explain, Graph, GraphFormat, ShowWorkflow, WorkflowCommand};
 pub use verbs::{Asked, Cancel, Gate, GateNo, Going, Insisted, Mark, MarkAs, Op, Resume, Skip};
@@ -90,6 +92,9 @@ pub enum Command {
     Replay(Replay),
     /// Write an operation to a file for a report of a fault: plan, journal and outputs, no secrets
     Export(Export),
+    /// Seal secrets in the store, for inventories and inputs to refer to
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Look after the store
     #[command(subcommand)]
     Store(StoreCommand),

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dsl::{FileValue, Given, GivenValue, Origin, RoleKind, Workflow};
+use dsl::{Given, GivenValue, Origin, RoleKind, Workflow};
 use engine::HostSpec;
 use engine::operation::ReachRecord;
 use zeroize::Zeroizing;
 
 use crate::args::With;
 use crate::draw;
-use crate::inputs_file;
 use crate::inventory::{Input, Inventory, SshConfig};
 use crate::limit::Limit;
 use crate::prompt;
@@ -34,7 +33,7 @@ pub struct Everything {
 pub fn gather(
     with: &With,
     inventory: &Inventory,
-    file: BTreeMap<String, FileValue>,
+    file: &BTreeMap<String, Input>,
     workflow: &Workflow,
 ) -> Result<Everything, Problem> {
     let mut gathering = Gathering::new(with.accept_new_host_keys);
@@ -178,32 +177,20 @@ impl Gathering {
         &mut self,
         flags: &[String],
         inventory: &Inventory,
-        file: BTreeMap<String, FileValue>,
+        file: &BTreeMap<String, Input>,
         workflow: &Workflow,
     ) -> Result<(), Problem> {
         let elsewhere = |text: String| GivenValue { text, origin: Origin::Elsewhere };
-        for (name, input) in &inventory.inputs {
-            let source = match input {
-                Input::Value(text) => {
-                    // As plain as on the command line: no place for a secret.
-                    let value = GivenValue { text: text.clone(), origin: Origin::CommandLine };
-                    self.everything.given.inputs.insert(name.clone(), value);
-                    continue;
-                }
-                Input::From(source) => source,
-            };
-            let text = source.resolve(&format!("input `{name}`")).map_err(Problem::usage)?;
-            self.everything.given.inputs.insert(name.clone(), elsewhere(text.to_string()));
-        }
-        for (name, value) in file {
-            let value = match value {
-                FileValue::Text(text) => GivenValue { text, origin: Origin::CommandLine },
-                FileValue::From(source) => {
-                    let source = inputs_file::source(source);
+        // What the file says counts more.
+        for (name, input) in inventory.inputs.iter().chain(file) {
+            let value = match input {
+                // As plain as on the command line: no place for a secret.
+                Input::Value(text) => GivenValue { text: text.clone(), origin: Origin::CommandLine },
+                Input::From(source) => {
                     elsewhere(source.resolve(&format!("input `{name}`")).map_err(Problem::usage)?.to_string())
                 }
             };
-            self.everything.given.inputs.insert(name, value);
+            self.everything.given.inputs.insert(name.clone(), value);
         }
         for flag in flags {
             let (name, value) = input(flag)?;

@@ -15,6 +15,7 @@ mod prompt;
 mod reach;
 mod report;
 mod scan;
+mod sealed;
 mod secret_source;
 mod session;
 mod show;

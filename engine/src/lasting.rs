@@ -58,10 +58,7 @@ pub fn set(store: &Store, name: &str, value: Secret, now_ms: u64) -> Result<bool
         let message = format!("there are {} secrets; the limit is {LASTING_SECRETS}", names.len());
         return Err(Error::new(Kind::Invalid, message).hint("remove some: `anneal secret remove NAME`"));
     }
-    let sealed = Secrets::from([
-        (VALUE.to_owned(), value),
-        (SET_AT_MS.to_owned(), Secret::from(now_ms.to_string())),
-    ]);
+    let sealed = Secrets::from([(VALUE.to_owned(), value), (SET_AT_MS.to_owned(), Secret::from(now_ms.to_string()))]);
     store.sealed().write_named(&record, &sealed)?;
     Ok(known)
 }
@@ -145,7 +142,9 @@ fn record(name: &str) -> Result<String, Error> {
         return Ok(format!("{PREFIX}{name}"));
     }
     // It may be the secret itself, in the wrong place: it is not repeated.
-    let message = format!("that is no name of a secret: it has `a-z`, `0-9`, `.`, `_`, `-`, begins with a letter or digit, and at most {most} bytes");
+    let message = format!(
+        "that is no name of a secret: it has `a-z`, `0-9`, `.`, `_`, `-`, begins with a letter or digit, and at most {most} bytes"
+    );
     Err(Error::new(Kind::Invalid, message))
 }
 
@@ -174,7 +173,8 @@ mod tests {
         assert!(!set(&store, "db.password", Secret::from("canary-4711"), 5).unwrap());
         assert!(set(&store, "db.password", Secret::from("canary-0815"), 6).unwrap(), "it was there");
         set(&store, "pin", Secret::from("1234"), 7).unwrap();
-        let listed: Vec<_> = list(&store).unwrap().into_iter().map(|one| (one.name, one.set_at_ms, one.length)).collect();
+        let listed: Vec<_> =
+            list(&store).unwrap().into_iter().map(|one| (one.name, one.set_at_ms, one.length)).collect();
         assert_eq!(listed, [("db.password".to_owned(), 6, Length::Usual), ("pin".to_owned(), 7, Length::Short)]);
         assert_eq!(get(&store, "db.password").unwrap(), Some(Secret::from("canary-0815")));
         assert_eq!(rename(&store, "db.password", "pin").unwrap_err().kind, Kind::Refused);

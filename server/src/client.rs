@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use crate::api::{
     About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, PruneRequest,
-    RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretSetAnswer, SecretValue, SecretValues, VerbRequest, VerifyAnswer, WatchLine,
+    RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretSetAnswer, SecretValue, SecretValues,
+    VerbRequest, VerifyAnswer, WatchLine,
 };
 use crate::socket;
 
@@ -190,7 +191,12 @@ impl Client {
         self.ask(Method::POST, path, body).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| gone(&error))?;
         let answer = self.send(method, path, Bytes::from(body)).await?;
         decode(answer).await

@@ -92,8 +92,12 @@ fn a_yaml_inventory_with_group_vars_runs_a_workflow() {
 fn a_script_is_run_where_it_is_named_itself() {
     let sshd = Sshd::start();
     let anneal = Anneal::new();
-    let vars: Vec<String> =
-        sshd.ansible().split_whitespace().filter_map(|word| word.split_once('=')).map(|(k, v)| format!("\"{k}\": \"{v}\"")).collect();
+    let vars: Vec<String> = sshd
+        .ansible()
+        .split_whitespace()
+        .filter_map(|word| word.split_once('='))
+        .map(|(k, v)| format!("\"{k}\": \"{v}\""))
+        .collect();
     let answer = format!(
         r#"{{"web_servers": {{"hosts": ["w1", "w2"], "vars": {{"zone": "s"}}}}, "db": ["w1"], "_meta": {{"hostvars": {{"w1": {{{0}}}, "w2": {{{0}}}}}}}}}"#,
         vars.join(", ")
@@ -116,20 +120,23 @@ fn a_host_that_cannot_be_reached_so_is_an_error_when_it_is_used_and_no_sooner() 
     let anneal = Anneal::new();
     folder(&anneal, &[("hosts.ini", "here ansible_connection=local\nwin ansible_connection=winrm\n".to_owned())]);
     anneal.expect(0, ["exec", "here", "--inventory", "hosts.ini", "--", "true"]);
-    anneal.expect(2, ["exec", "win", "--inventory", "hosts.ini", "--", "true"]).says(&["`win`", "ansible_connection is `winrm`"]);
+    anneal
+        .expect(2, ["exec", "win", "--inventory", "hosts.ini", "--", "true"])
+        .says(&["`win`", "ansible_connection is `winrm`"]);
     anneal.expect(2, ["exec", "all", "--inventory", "hosts.ini", "--", "true"]).says(&["`win`"]);
 }
 
 #[test]
 fn passwords_in_an_inventory_come_to_light_nowhere() {
     let anneal = Anneal::new();
-    let (login, become, label) = (Canary::new("a login password"), Canary::new("a sudo password"), Canary::new("a variable's secret"));
+    let (login, sudo, label) =
+        (Canary::new("a login password"), Canary::new("a sudo password"), Canary::new("a variable's secret"));
     let hosts = format!(
         "[web]\nw ansible_host=127.0.0.1 ansible_port=1 ansible_password='{}' ansible_become_password=\"{}\" api_token={} zone=a\n",
-        login.value, become.value, label.value
+        login.value, sudo.value, label.value
     );
     folder(&anneal, &[("hosts.ini", hosts.clone()), ("bad.ini", format!("{hosts}[x:vars]\n{}\n", login.value))]);
-    let canaries = [login, become, label];
+    let canaries = [login, sudo, label];
     // Nobody listens there: it is journalled, and fails.
     let ended = anneal.expect(1, ["exec", "web", "--inventory", "hosts.ini", "--timeout", "1s", "--", "true"]);
     ended.says(&["warning: hosts.ini: passwords stand in it as plain text"]);

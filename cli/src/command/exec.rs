@@ -16,7 +16,7 @@ use crate::inventory::{Inventory, Password};
 use crate::report::Problem;
 use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
-use crate::{given, inventory};
+use crate::{given, inventory, sealed};
 
 /// Name of the plan, and of its step.
 const NAME: &str = "exec";
@@ -24,9 +24,10 @@ const NAME: &str = "exec";
 const ABOUT_CHARS: usize = 200;
 
 pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let inventory = inventory::open(&exec.inventory, &Password::new(exec.vault_password_file.clone()))?;
+    let mut inventory = inventory::open(&exec.inventory, &Password::new(exec.vault_password_file.clone()))?;
     let slots = slots(&exec.target, &inventory)?;
     let plan = plan(exec, &slots)?;
+    sealed::fetch(&mut inventory, &mut BTreeMap::new(), session).await?;
     let mut everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
     // Nothing asks for them here.
     everything.hosts.values_mut().for_each(|host| host.labels.clear());

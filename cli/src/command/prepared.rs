@@ -7,7 +7,8 @@ use engine::HostSpec;
 use super::check;
 use crate::args::{Global, With};
 use crate::report::{Problem, say};
-use crate::{files, given, inputs_file, inventory};
+use crate::session::Session;
+use crate::{files, given, inputs_file, inventory, sealed};
 
 /// What an operation is created from.
 pub struct Prepared {
@@ -19,7 +20,7 @@ pub struct Prepared {
 }
 
 /// Compiles it, and says what is wrong with it; nothing where that keeps it from being run.
-pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem> {
+pub async fn prepare(with: &With, global: &Global, session: &mut Session<'_>) -> Result<Option<Prepared>, Problem> {
     let opened = files::open_or_bundled(&with.workflow)?;
     let checked = dsl::check(&opened.source, &*opened.files);
     let errors = checked.workflow.is_none();
@@ -27,7 +28,7 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
         check::show(&checked.diagnostics, &opened.source);
     }
     let Some(workflow) = checked.workflow else { return Ok(None) };
-    let inventory = match &with.inventory {
+    let mut inventory = match &with.inventory {
         Some(path) => inventory::open(path, &inventory::Password::new(with.vault_password_file.clone()))?,
         None => inventory::Inventory::default(),
     };
@@ -35,14 +36,15 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
     for path in &with.inputs_files {
         let source = inputs_file::open(path)?;
         match dsl::read_inputs(&source) {
-            Ok(values) => file.extend(values),
+            Ok(values) => file.extend(values.into_iter().map(|(name, value)| (name, inputs_file::input(value)))),
             Err(diagnostics) => {
                 check::show(&diagnostics, &inputs_file::blanked(&source));
                 return Ok(None);
             }
         }
     }
-    let everything = given::gather(with, &inventory, file, &workflow)?;
+    sealed::fetch(&mut inventory, &mut file, session).await?;
+    let everything = given::gather(with, &inventory, &file, &workflow)?;
     let mut compiled = match workflow.compile(&everything.given, &*opened.files) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {

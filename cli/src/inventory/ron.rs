@@ -181,6 +181,7 @@ enum Input {
     File(PathBuf),
     Command(Vec<String>),
     Prompt,
+    Sealed(String),
 }
 
 impl From<Input> for model::Input {
@@ -191,6 +192,7 @@ impl From<Input> for model::Input {
             Input::File(path) => SecretSource::File(path),
             Input::Command(argv) => SecretSource::Command(argv),
             Input::Prompt => SecretSource::Prompt,
+            Input::Sealed(name) => SecretSource::Sealed(name),
         })
     }
 }

@@ -164,7 +164,8 @@ impl Found<'_, '_> {
     fn source(&mut self, node: &Node) -> Option<ValueSource> {
         let reader = &mut self.reader;
         let inner = reader.single(node, "From(Env(\"NAME\"))")?;
-        let word = reader.variant(inner, "a place that values come from", &["Env", "File", "Command", "Prompt", "Sealed"])?;
+        let word =
+            reader.variant(inner, "a place that values come from", &["Env", "File", "Command", "Prompt", "Sealed"])?;
         match word {
             "Prompt" => reader.bare(inner).map(|()| ValueSource::Prompt),
             "Command" => {

@@ -125,8 +125,12 @@ fn option(text: &str, ssh: &mut Ssh, depth: usize) -> Result<(), String> {
             }
         }
         // What is named is tried, whatever these say.
-        "passwordauthentication" | "pubkeyauthentication" | "kbdinteractiveauthentication"
-        | "challengeresponseauthentication" | "gssapiauthentication" | "preferredauthentications" => {}
+        "passwordauthentication"
+        | "pubkeyauthentication"
+        | "kbdinteractiveauthentication"
+        | "challengeresponseauthentication"
+        | "gssapiauthentication"
+        | "preferredauthentications" => {}
         "identityagent" => {
             ssh.agent = match value {
                 "none" => Agent::No,
@@ -170,7 +174,9 @@ fn jumps(text: &str) -> Result<Vec<Via>, String> {
     }
     let jump = |text: &str| {
         let text = text.strip_prefix("ssh://").unwrap_or(text).trim_end_matches('/');
-        reach::target(text, &SshConfig::Usual).map(|ssh| Via::Ssh(Box::new(ssh))).map_err(|why| format!("`{text}`: {why}"))
+        reach::target(text, &SshConfig::Usual)
+            .map(|ssh| Via::Ssh(Box::new(ssh)))
+            .map_err(|why| format!("`{text}`: {why}"))
     };
     text.split(',').map(str::trim).map(jump).collect()
 }
@@ -249,7 +255,10 @@ mod tests {
 
     #[test]
     fn other_options_are_taken_or_named_in_an_error() {
-        let ssh = of("-o StrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -i ~/.ssh/k -p 23 -o ControlMaster=auto -vvC").unwrap();
+        let ssh = of(
+            "-o StrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -i ~/.ssh/k -p 23 -o ControlMaster=auto -vvC",
+        )
+        .unwrap();
         assert!(ssh.accept_new_host_key == Some(true) && ssh.port == Some(23));
         assert_eq!(ssh.known_hosts, Some(vec![]));
         assert_eq!(ssh.keys[0].path, PathBuf::from("~/.ssh/k"));

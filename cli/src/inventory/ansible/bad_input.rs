@@ -47,7 +47,14 @@ fn what_is_too_large_or_too_deep_is_refused() {
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 1_000].join(", "));
     assert!(folder.says("long.yml", long).contains("with its aliases written out"));
     assert!(folder.says("deep.yml", "[".repeat(200_000)).contains("deep.yml:1:"));
-    assert!(folder.says("deep2.yml", "a:\n".repeat(1).to_owned() + &(1..300).map(|n| " ".repeat(n) + "a:\n").collect::<String>()).contains("deep2.yml:"));
+    assert!(
+        folder
+            .says(
+                "deep2.yml",
+                "a:\n".repeat(1).to_owned() + &(1..300).map(|n| " ".repeat(n) + "a:\n").collect::<String>()
+            )
+            .contains("deep2.yml:")
+    );
     assert!(folder.says("self.yml", "all: &a\n  children: {g: *a}\n").contains("inside of what it stands for"));
     assert!(folder.says("large.ini", vec![b'a'; 50 << 20]).contains("52428800 bytes; 4194304 are the most"));
     assert!(folder.says("range.ini", "[g]\nh[1:999999999]\n").contains("range.ini:2"));
@@ -80,7 +87,9 @@ fn what_makes_no_sense_is_refused_with_its_place() {
         let found = folder.says(name, bytes);
         assert!(found.contains(says) && found.contains(name), "{name}: {found}");
     }
-    assert!(load(Path::new("/nowhere/hosts.ini"), &Password::default()).unwrap_err().message.contains("cannot be read"));
+    assert!(
+        load(Path::new("/nowhere/hosts.ini"), &Password::default()).unwrap_err().message.contains("cannot be read")
+    );
     assert!(load(Path::new("/dev/null"), &Password::default()).unwrap_err().message.contains("no file"));
 }
 

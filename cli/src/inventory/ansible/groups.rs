@@ -56,7 +56,9 @@ fn group(name: &str, entry: Entry, tree: &mut Tree) -> Result<(), Wrong> {
         for (key, entry) in entries(entry.node, &part)? {
             let at = entry.at;
             match part.as_str() {
-                "vars" => tree.group_variable(name, key, entry.node.into_value()).map_err(|what| Wrong::at(at, what))?,
+                "vars" => {
+                    tree.group_variable(name, key, entry.node.into_value()).map_err(|what| Wrong::at(at, what))?
+                }
                 "children" => {
                     // What is left out as no group is no child either.
                     let is_group = matches!(entry.node.data, Data::Map(_) | Data::Scalar(Value::None));

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use store::Secret;
+
 use super::arguments;
 use super::template::{self, Resolved, Scope};
 use super::tree::{Order, Tree};
@@ -59,9 +61,14 @@ impl Saying<'_, '_> {
     /// Nothing for this machine.
     fn host(&mut self) -> Result<Option<Ssh>, String> {
         match self.text(&["ansible_connection"])?.as_deref() {
-            None | Some("ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.builtin.ssh" | "ansible.builtin.paramiko_ssh") => {}
+            None
+            | Some(
+                "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "ansible.builtin.ssh" | "ansible.builtin.paramiko_ssh",
+            ) => {}
             Some("local" | "ansible.builtin.local") => return Ok(None),
-            Some(other) => return Err(format!("ansible_connection is `{}`, and hosts are reached by SSH here", shown(other))),
+            Some(other) => {
+                return Err(format!("ansible_connection is `{}`, and hosts are reached by SSH here", shown(other)));
+            }
         }
         if self.yes("ansible_become")? == Some(true)
             && let Some(method) = self.text(&["ansible_become_method"])?
@@ -117,7 +124,7 @@ impl Saying<'_, '_> {
     /// The first of these that is set: which, and to what.
     fn find<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &Value)> {
         let set = |name: &&'n str| Some((*name, *self.scope.variables.get(*name)?));
-        names.iter().find_map(set).filter(|(_, value)| **value != Value::None)
+        names.iter().filter_map(set).find(|(_, value)| **value != Value::None)
     }
 
     fn resolved(&self, names: &[&str]) -> Result<Option<(String, Resolved)>, String> {
@@ -129,6 +136,10 @@ impl Saying<'_, '_> {
     /// A value that is no secret, as text.
     fn text(&self, names: &[&str]) -> Result<Option<String>, String> {
         let Some((name, resolved)) = self.resolved(names)? else { return Ok(None) };
+        let resolved = match resolved {
+            Resolved::Value(Value::Hidden(value)) => Resolved::Value(*value),
+            resolved => resolved,
+        };
         match resolved {
             Resolved::Env(variable) => {
                 let text = (self.scope.env)(&variable);
@@ -142,7 +153,7 @@ impl Saying<'_, '_> {
             Resolved::Value(Value::Int(number)) => Ok(Some(number.to_string())),
             Resolved::Value(Value::Bool(yes)) => Ok(Some(yes.to_string())),
             Resolved::Value(Value::None) => Ok(None),
-            Resolved::Value(other @ (Value::Float(_) | Value::List(_) | Value::Map(_))) => {
+            Resolved::Value(other @ (Value::Float(_) | Value::List(_) | Value::Map(_) | Value::Hidden(_))) => {
                 Err(format!("{name} is {}, where a text is needed", other.kind()))
             }
         }
@@ -169,22 +180,22 @@ impl Saying<'_, '_> {
     /// Where a secret comes from: the file itself, what ansible-vault encrypted there, or the environment.
     fn secret(&mut self, names: &[&str]) -> Result<Option<SecretSource>, String> {
         let Some((name, resolved)) = self.resolved(names)? else { return Ok(None) };
-        match resolved {
-            Resolved::Env(variable) => Ok(Some(SecretSource::Env(variable))),
-            Resolved::Value(Value::Text(text) | Value::Raw(text)) => {
-                self.plain = true;
-                Ok(Some(SecretSource::Here(text)))
+        let (value, hidden) = match resolved {
+            Resolved::Env(variable) => return Ok(Some(SecretSource::Env(variable))),
+            Resolved::Value(Value::Hidden(value)) => (*value, true),
+            Resolved::Value(value) => (value, false),
+        };
+        let text = match value {
+            Value::Text(text) | Value::Raw(text) => text,
+            Value::Int(number) => Secret::from(number.to_string()),
+            Value::Vault(text) => return Ok(Some(SecretSource::Vault(text, self.password.clone()))),
+            Value::None => return Ok(None),
+            Value::Bool(_) | Value::Float(_) | Value::List(_) | Value::Map(_) | Value::Hidden(_) => {
+                return Err(format!("{name} is {}, where a text is needed", value.kind()));
             }
-            Resolved::Value(Value::Int(number)) => {
-                self.plain = true;
-                Ok(Some(SecretSource::Here(store::Secret::from(number.to_string()))))
-            }
-            Resolved::Value(Value::Vault(text)) => Ok(Some(SecretSource::Vault(text, self.password.clone()))),
-            Resolved::Value(Value::None) => Ok(None),
-            Resolved::Value(other @ (Value::Bool(_) | Value::Float(_) | Value::List(_) | Value::Map(_))) => {
-                Err(format!("{name} is {}, where a text is needed", other.kind()))
-            }
-        }
+        };
+        self.plain |= !hidden;
+        Ok(Some(SecretSource::Here(text)))
     }
 }
 
@@ -211,9 +222,10 @@ fn label(value: &Value) -> Option<String> {
         Value::Float(number) => format!("{number:?}"),
         Value::Text(text) if template::is_template(text.expose()) => return None,
         Value::Text(text) | Value::Raw(text) => text.expose().to_owned(),
-        Value::None | Value::Vault(_) | Value::List(_) | Value::Map(_) => return None,
+        Value::None | Value::Vault(_) | Value::Hidden(_) | Value::List(_) | Value::Map(_) => return None,
     };
-    let login = text.split_once("://").is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|host| host.contains('@')));
+    let login =
+        text.split_once("://").is_some_and(|(_, rest)| rest.split('/').next().is_some_and(|host| host.contains('@')));
     let fits = text.len() <= engine::limits::LABEL_BYTES && !text.contains(char::is_control) && !login;
     fits.then_some(text)
 }
@@ -221,4 +233,135 @@ fn label(value: &Value) -> Option<String> {
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["pass", "pwd", "secret", "token", "key", "cred", "private", "vault"].iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::inventory::Via;
+    use crate::inventory::ansible::load::load;
+    use crate::inventory::ansible::tree::Tree;
+    use crate::inventory::ansible::{ini, inventory};
+
+    /// What an INI inventory says of its host `h`.
+    fn host(text: &str) -> Host {
+        let mut tree = Tree::new();
+        ini::read(text, &mut tree).unwrap();
+        tree.settle();
+        let (mut inventory, _) =
+            inventory(&tree, &Password::default(), &|name| (name == "U").then(|| "ann".to_owned()));
+        inventory.hosts.remove("h").unwrap()
+    }
+
+    fn ssh(text: &str) -> Ssh {
+        match host(text) {
+            Host::Ssh(ssh) => *ssh,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn here(secret: Option<SecretSource>) -> String {
+        secret.map_or_else(
+            || "nothing".to_owned(),
+            |source| source.resolve("it").map_or_else(|why| why, |text| text.to_string()),
+        )
+    }
+
+    #[test]
+    fn variables_say_how_a_host_is_reached() {
+        let found = ssh(
+            "h ansible_host=192.0.2.1 ansible_port=2222 ansible_user={{lookup('env','U')}} ansible_private_key_file=~/k ansible_password=p1 ansible_become_pass='s 1'\n",
+        );
+        assert_eq!((found.address.as_str(), found.port, found.user.as_deref()), ("192.0.2.1", Some(2222), Some("ann")));
+        assert_eq!(found.keys[0].path, PathBuf::from("~/k"));
+        assert_eq!((here(found.password), here(found.sudo_password)), ("p1".to_owned(), "s 1".to_owned()));
+        let old = ssh(
+            "h:23 ansible_ssh_host=a ansible_host=b ansible_ssh_user=u ansible_user=v ansible_ssh_pass=p ansible_password=q\n",
+        );
+        assert_eq!(
+            (old.address.as_str(), old.port, old.user.as_deref()),
+            ("a", Some(23), Some("u")),
+            "the last of Ansible's list wins"
+        );
+        assert_eq!(here(old.password), "p");
+        let number = ssh("h ansible_password=12345678\n");
+        assert_eq!(here(number.password), "12345678");
+        let jump = ssh(
+            "h ansible_ssh_common_args='-J gate' ansible_ssh_extra_args='-p 7'\n[all:vars]\nansible_port=8\nansible_host_key_checking=False\n",
+        );
+        assert_eq!((jump.port, jump.accept_new_host_key), (Some(8), Some(true)));
+        assert!(matches!(&jump.via.unwrap()[..], [Via::Ssh(gate)] if gate.address == "gate"));
+        assert_eq!(host("h ansible_connection=local\n"), Host::Local);
+        assert_eq!(ssh("h ansible_become=yes ansible_become_method=sudo ansible_python_interpreter=/x\n").address, "h");
+    }
+
+    #[test]
+    fn what_cannot_be_done_makes_the_host_unusable_and_says_why() {
+        for (variables, says) in [
+            ("ansible_connection=winrm", "`winrm`"),
+            ("ansible_become=true ansible_become_method=su", "`su`"),
+            ("ansible_port=0", "TCP port"),
+            ("ansible_port=http", "TCP port"),
+            ("ansible_user=\"{{ x | upper }}\"", "ansible_user: only {{ NAME }}"),
+            ("ansible_user=\"{{ x }}\"", "does not have"),
+            ("ansible_password=\"['a']\"", "a list"),
+            ("ansible_ssh_common_args='-D 1080'", "ansible_ssh_common_args: `-D`"),
+            ("ansible_host_key_checking=perhaps", "truth value"),
+            ("ansible_private_key=x", "put it into a file"),
+        ] {
+            let Host::Unusable(why) = host(&format!("h {variables}\n")) else { panic!("{variables}") };
+            assert!(why.contains(says), "{variables}: {why}");
+        }
+    }
+
+    #[test]
+    fn labels_are_plain_values_that_speak_of_no_secret() {
+        let found = ssh(
+            "h zone=a weight=3 ratio=1.5 on=True none=None list=[1] empty= db_password=p API_TOKEN=t ssh_key=k url=https://u:p@h/ plain=https://h/u@v later={{zone}}\n",
+        );
+        let labels: Vec<String> = found.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(labels, ["empty=", "on=true", "plain=https://h/u@v", "ratio=1.5", "weight=3", "zone=a"]);
+    }
+
+    #[test]
+    fn groups_are_roles_by_their_own_names_and_by_legal_ones() {
+        let mut tree = Tree::new();
+        ini::read("[Web-Servers]\nw1\nw2\n[a-b]\nx\n[a_b]\ny\n[9]\nz\n[top:children]\na-b\nWeb-Servers\n", &mut tree)
+            .unwrap();
+        tree.settle();
+        let (inventory, notes) = inventory(&tree, &Password::default(), &|_| None);
+        let of = |role: &str| inventory.roles.get(role).map(|hosts| hosts.join(" ")).unwrap_or_default();
+        assert_eq!((of("web_servers"), of("Web-Servers")), ("w1 w2".to_owned(), "w1 w2".to_owned()));
+        assert_eq!((of("a_b"), of("a-b"), of("9")), ("y".to_owned(), "x".to_owned(), "z".to_owned()));
+        assert_eq!((of("top"), of("all")), ("x w1 w2".to_owned(), "w1 w2 x y z".to_owned()));
+        assert_eq!(notes, ["the role `a_b` is the group `a_b`, and not `a-b`"]);
+    }
+
+    /// The files were made by the real `ansible-vault`.
+    #[test]
+    fn what_ansible_vault_has_encrypted_is_opened_with_its_password_and_no_other() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ansible-vault");
+        let password = Password::new(Some(folder.join("password")));
+        let tree = load(&folder.join("hosts.yml"), &password).unwrap();
+        let (mut inventory, notes) = inventory(&tree, &password, &|_| None);
+        let mut of = |name: &str| match inventory.hosts.remove(name).unwrap() {
+            Host::Ssh(ssh) => *ssh,
+            other => panic!("{other:?}"),
+        };
+        let (one, two) = (of("w1"), of("w2"));
+        assert_eq!(one.user.as_deref(), Some("deploy"));
+        assert!(one.labels.is_empty(), "what is encrypted is no label: {:?}", one.labels);
+        assert_eq!(
+            (here(one.password), here(one.sudo_password)),
+            ("pässword of w1".to_owned(), "from the encrypted file".to_owned())
+        );
+        assert_eq!(here(two.password), "of a named vault");
+        assert!(notes.is_empty(), "nothing of it is plain text: {notes:?}");
+        let wrong = Password::new(Some(folder.join("hosts.yml")));
+        assert!(load(&folder.join("hosts.yml"), &wrong).unwrap_err().message.contains("does not fit"));
+        let none = Password::new(Some(folder.join("nothing")));
+        assert!(load(&folder.join("hosts.yml"), &none).unwrap_err().message.contains("the password of ansible-vault"));
+    }
 }

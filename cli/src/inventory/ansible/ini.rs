@@ -70,16 +70,20 @@ pub fn read(text: &str, tree: &mut Tree) -> Result<(), Wrong> {
         match kind {
             Kind::Hosts => hosts(line, &group, tree).map_err(within)?,
             Kind::Variables => {
-                let (name, value) = line.split_once('=').ok_or_else(|| within("a variable is NAME=VALUE".to_owned()))?;
+                let (name, value) =
+                    line.split_once('=').ok_or_else(|| within("a variable is NAME=VALUE".to_owned()))?;
                 let value = python::value(value.trim());
                 tree.group_variable(&group, name.trim().to_owned(), value).map_err(within)?;
             }
             Kind::Children => {
-                let child = name_alone(line).ok_or_else(|| within("the name of one group is expected here".to_owned()))?;
+                let child =
+                    name_alone(line).ok_or_else(|| within("the name of one group is expected here".to_owned()))?;
                 match pending.get_mut(child) {
                     Some(pending) => pending.parents.push(group.clone()),
                     None if tree.groups.contains_key(child) => tree.child(&group, child).map_err(within)?,
-                    None => drop(pending.insert(child.to_owned(), Pending { line: index + 1, parents: vec![group.clone()] })),
+                    None => drop(
+                        pending.insert(child.to_owned(), Pending { line: index + 1, parents: vec![group.clone()] }),
+                    ),
                 }
             }
         }
@@ -114,7 +118,8 @@ fn section(line: &str) -> Option<Result<(&str, Option<&str>), String>> {
         }
     }
     // What is no section may be a host: `[2001:db8::1]:22`, `[1:3].example`.
-    line.ends_with(']').then(|| Err("it is no section: spaces and other characters do not belong into the brackets".to_owned()))
+    line.ends_with(']')
+        .then(|| Err("it is no section: spaces and other characters do not belong into the brackets".to_owned()))
 }
 
 /// A name with nothing but a comment behind it.
@@ -155,12 +160,13 @@ pub fn add_host<'v>(
     group: &str,
     tree: &mut Tree,
 ) -> Result<(), String> {
-    let known = tree.hosts.contains_key(host);
+    let (known, hide) = (tree.hosts.contains_key(host), tree.hide);
+    let hidden = |value| if hide { Value::Hidden(Box::new(value)) } else { value };
     let own = tree.host(host, group)?;
     // Who is known already keeps his port.
     if let Some(port) = port.filter(|port| !known && *port != 0) {
         own.insert("ansible_port".to_owned(), Value::Int(port.into()));
     }
-    own.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+    own.extend(variables.map(|(name, value)| (name.to_owned(), hidden(value))));
     Ok(())
 }

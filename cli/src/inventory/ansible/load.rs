@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::tree::Tree;
-use super::value::Variables;
+use super::value::{Value, Variables};
 use super::vault::{self, Password};
 use super::wrong::Wrong;
 use super::{groups, ini, script, yaml};
@@ -75,24 +75,23 @@ impl Loading<'_> {
             }
             return script::read(path, tree).map_err(|error| wrong(path, error));
         }
-        let text = self.text(path)?;
+        let (text, encrypted) = self.text(path)?;
+        self.tree.hide = encrypted;
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let read = match extension {
-            "yml" | "yaml" | "json" => self.node(&text).and_then(|node| groups::read(node, &mut self.tree)),
-            "toml" => Err(Wrong::new("inventories in TOML are not read").hint("ansible-inventory -i FILE --list --yaml writes it as YAML")),
+            "yml" | "yaml" | "json" => yaml::read(&text).and_then(|node| groups::read(node, &mut self.tree)),
+            "toml" => Err(Wrong::new("inventories in TOML are not read")
+                .hint("ansible-inventory -i FILE --list --yaml writes it as YAML")),
             // Without an extension it may be either.
-            "" => match self.node(&text) {
+            "" => match yaml::read(&text) {
                 Ok(node) if matches!(node.data, yaml::Data::Map(_)) => groups::read(node, &mut self.tree),
                 Err(wrong) if text.starts_with("---") => Err(wrong),
                 Ok(_) | Err(_) => ini::read(&text, &mut self.tree),
             },
             _ => ini::read(&text, &mut self.tree),
         };
+        self.tree.hide = false;
         read.map_err(|error| wrong(path, error))
-    }
-
-    fn node(&self, text: &str) -> Result<yaml::Node, Wrong> {
-        yaml::read(text)
     }
 
     fn beside(&mut self, folder: &Path) -> Result<(), Problem> {
@@ -117,7 +116,10 @@ impl Loading<'_> {
         if name.contains('/') || name == "." || name == ".." || !folder.is_dir() {
             return Ok(None);
         }
-        let found = ["", ".yml", ".yaml", ".json"].iter().map(|end| folder.join(format!("{name}{end}"))).find(|path| path.exists());
+        let found = ["", ".yml", ".yaml", ".json"]
+            .iter()
+            .map(|end| folder.join(format!("{name}{end}")))
+            .find(|path| path.exists());
         let Some(path) = found else { return Ok(None) };
         let mut files = Vec::new();
         if path.is_dir() {
@@ -127,15 +129,17 @@ impl Loading<'_> {
         }
         let mut all = Variables::new();
         for path in files {
-            let text = self.text(&path)?;
-            let read = self.node(&text).and_then(yaml::Node::into_variables);
-            all.extend(read.map_err(|error| wrong(&path, error))?);
+            let (text, encrypted) = self.text(&path)?;
+            let read = yaml::read(&text).and_then(yaml::Node::into_variables);
+            let read = read.map_err(|error| wrong(&path, error))?;
+            let hidden = |value| if encrypted { Value::Hidden(Box::new(value)) } else { value };
+            all.extend(read.into_iter().map(|(name, value)| (name, hidden(value))));
         }
         Ok(Some(all))
     }
 
-    /// The text of a file, decrypted where ansible-vault has encrypted it as a whole.
-    fn text(&mut self, path: &Path) -> Result<Zeroizing<String>, Problem> {
+    /// The text of a file, decrypted where ansible-vault has encrypted it as a whole; whether it has.
+    fn text(&mut self, path: &Path) -> Result<(Zeroizing<String>, bool), Problem> {
         self.files += 1;
         if self.files > FILES {
             return Err(wrong(path, Wrong::new(format!("there are more than {FILES} files"))));
@@ -162,9 +166,9 @@ impl Loading<'_> {
             let plain = self.password.open(text).map_err(|why| {
                 wrong(path, Wrong::new(why).hint("name the file of its password: --vault-password-file FILE"))
             })?;
-            return Ok(Zeroizing::new(plain.expose().to_owned()));
+            return Ok((Zeroizing::new(plain.expose().to_owned()), true));
         }
-        Ok(Zeroizing::new(text.to_owned()))
+        Ok((Zeroizing::new(text.to_owned()), false))
     }
 }
 

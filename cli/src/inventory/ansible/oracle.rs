@@ -27,7 +27,8 @@ fn listed(tree: &Tree) -> Json {
     }
     let of_host = |host: &String| {
         let variables = order.variables(host);
-        let said: Map<String, Json> = variables.into_iter().map(|(name, value)| (name.to_owned(), of_value(value))).collect();
+        let said: Map<String, Json> =
+            variables.into_iter().map(|(name, value)| (name.to_owned(), of_value(value))).collect();
         (!said.is_empty()).then_some((host.clone(), Json::Object(said)))
     };
     let hosts: Map<String, Json> = tree.hosts.keys().filter_map(of_host).collect();
@@ -46,6 +47,7 @@ fn of_value(value: &Value) -> Json {
         Value::Text(text) => json!(text.expose()),
         Value::Raw(text) => json!({ "__ansible_unsafe": text.expose() }),
         Value::Vault(text) => json!({ "__ansible_vault": text.expose() }),
+        Value::Hidden(value) => of_value(value),
         Value::List(list) => list.iter().map(of_value).collect(),
         Value::Map(map) => Json::Object(map.iter().map(|(name, value)| (name.clone(), of_value(value))).collect()),
     }
@@ -84,7 +86,10 @@ fn every_inventory_means_what_ansible_says_it_means() {
         seen += 1;
         if found != expected {
             let show = |json: &Json| serde_json::to_string_pretty(json).unwrap();
-            wrong.push(format!("{name}\n{}", similar::TextDiff::from_lines(&show(&expected), &show(&found)).unified_diff()));
+            wrong.push(format!(
+                "{name}\n{}",
+                similar::TextDiff::from_lines(&show(&expected), &show(&found)).unified_diff()
+            ));
         }
     }
     assert!(seen > 45, "only {seen} fixtures were found");

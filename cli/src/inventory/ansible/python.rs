@@ -279,7 +279,7 @@ pub fn name(key: &Value) -> Option<String> {
         Value::Float(number) => Some(format!("{number:?}")),
         Value::Bool(yes) => Some(yes.to_string()),
         Value::None => Some("null".to_owned()),
-        Value::Vault(_) | Value::List(_) | Value::Map(_) => None,
+        Value::Vault(_) | Value::Hidden(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
 
@@ -292,7 +292,10 @@ fn number(word: &str) -> Option<Value> {
     for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         if word.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
             let text = word[2..].strip_prefix('_').unwrap_or(&word[2..]);
-            return i128::from_str_radix(&digits(text)?, radix).ok().filter(|_| !text.starts_with(['+', '-'])).map(Value::Int);
+            return i128::from_str_radix(&digits(text)?, radix)
+                .ok()
+                .filter(|_| !text.starts_with(['+', '-']))
+                .map(Value::Int);
         }
     }
     if let Some(imaginary) = word.strip_suffix(['j', 'J']) {

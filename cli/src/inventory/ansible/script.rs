@@ -72,9 +72,10 @@ fn group(name: &str, what: Value, hosts: &mut Vec<String>, tree: &mut Tree) -> R
     let mut parts = match what {
         Value::Map(parts) if ["hosts", "vars", "children"].iter().any(|part| parts.contains_key(*part)) => parts,
         // As it was said long ago: a host of its own, or a list of hosts.
-        Value::Map(parts) => {
-            Variables::from([("hosts".to_owned(), Value::List(vec![Value::text(name)])), ("vars".to_owned(), Value::Map(parts))])
-        }
+        Value::Map(parts) => Variables::from([
+            ("hosts".to_owned(), Value::List(vec![Value::text(name)])),
+            ("vars".to_owned(), Value::Map(parts)),
+        ]),
         list => Variables::from([("hosts".to_owned(), list)]),
     };
     for host in names(name, "hosts", parts.shift_remove("hosts"))? {
@@ -189,7 +190,8 @@ fn run(path: &Path, args: &[&str], until: Instant) -> Result<Zeroizing<String>, 
     if !status.success() {
         return Err(Wrong::new(format!("the program ({what}) failed with {status}")));
     }
-    let answer = answer.map_err(|error| Wrong::new(format!("what the program ({what}) writes cannot be read: {error}")))?;
+    let answer =
+        answer.map_err(|error| Wrong::new(format!("what the program ({what}) writes cannot be read: {error}")))?;
     std::str::from_utf8(&answer)
         .map(|text| Zeroizing::new(text.to_owned()))
         .map_err(|_| Wrong::new(format!("what the program ({what}) writes is not UTF-8 text")))

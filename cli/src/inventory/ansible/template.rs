@@ -44,7 +44,18 @@ pub fn resolve(value: &Value, scope: &Scope<'_, '_>) -> Result<Resolved, String>
 }
 
 fn resolve_in(value: &Value, scope: &Scope<'_, '_>, depth: usize) -> Result<Resolved, String> {
-    let Value::Text(text) = value else { return Ok(Resolved::Value(value.clone())) };
+    let text = match value {
+        Value::Text(text) => text,
+        // It stays one that is not to be seen.
+        Value::Hidden(inner) => {
+            return Ok(match resolve_in(inner, scope, depth)? {
+                Resolved::Value(value @ Value::Hidden(_)) => Resolved::Value(value),
+                Resolved::Value(value) => Resolved::Value(Value::Hidden(Box::new(value))),
+                env @ Resolved::Env(_) => env,
+            });
+        }
+        value => return Ok(Resolved::Value(value.clone())),
+    };
     let text = text.expose();
     if !is_template(text) {
         return Ok(Resolved::Value(value.clone()));
@@ -86,6 +97,7 @@ fn text_of(found: Resolved, scope: &Scope<'_, '_>) -> Result<Secret, String> {
         Resolved::Value(Value::Float(number)) => Ok(Secret::from(format!("{number:?}"))),
         Resolved::Value(Value::Bool(yes)) => Ok(Secret::from(if yes { "True" } else { "False" })),
         Resolved::Value(Value::Vault(_)) => Err("what ansible-vault has encrypted stands inside of a text".to_owned()),
+        Resolved::Value(Value::Hidden(value)) => text_of(Resolved::Value(*value), scope),
         Resolved::Value(other) => Err(format!("what it refers to is {}, where a text is needed", other.kind())),
     }
 }
@@ -166,11 +178,10 @@ fn primary(tokens: &mut Vec<Token>, scope: &Scope<'_, '_>, depth: usize) -> Resu
     };
     if matches!(name.as_str(), "lookup" | "query" | "q") {
         return match (take(tokens, 6).as_slice(), name.as_str()) {
-            ([Token::Sign('('), Token::Text(plugin), Token::Sign(','), Token::Text(name), Token::Sign(')')], "lookup")
-                if matches!(plugin.as_str(), "env" | "ansible.builtin.env") =>
-            {
-                Ok(Some(Resolved::Env(name.clone())))
-            }
+            (
+                [Token::Sign('('), Token::Text(plugin), Token::Sign(','), Token::Text(name), Token::Sign(')')],
+                "lookup",
+            ) if matches!(plugin.as_str(), "env" | "ansible.builtin.env") => Ok(Some(Resolved::Env(name.clone()))),
             _ => Err(unknown()),
         };
     }
@@ -201,14 +212,24 @@ fn primary(tokens: &mut Vec<Token>, scope: &Scope<'_, '_>, depth: usize) -> Resu
             },
         },
     };
-    let part = path.try_fold(found, |found, name| match found {
+    let hidden = matches!(found, Some(Value::Hidden(_)));
+    let part = path.try_fold(found.map(bare), |found, name| match found {
         Some(Value::Map(map)) => Some(map.get(name).cloned()),
         Some(Value::List(list)) => Some(name.parse::<usize>().ok().and_then(|at| list.get(at).cloned())),
         _ => None,
     });
     match part.flatten() {
         None => Ok(None),
+        Some(value) if hidden => resolve_in(&Value::Hidden(Box::new(value)), scope, depth).map(Some),
         Some(value) => resolve_in(&value, scope, depth).map(Some),
+    }
+}
+
+/// A value without the mark that it is not to be seen.
+fn bare(value: Value) -> Value {
+    match value {
+        Value::Hidden(value) => bare(*value),
+        value => value,
     }
 }
 
@@ -261,7 +282,8 @@ mod tests {
         let [a, b, round] = ["x-{{ b }}", "{{ c }}", "{{ round }}"].map(Value::text);
         let map = Value::Map([("k".to_owned(), Value::List(vec![Value::text("{{ port }}")]))].into_iter().collect());
         let c = Value::text("see");
-        let variables = BTreeMap::from([("a", &a), ("b", &b), ("c", &c), ("port", &port), ("m", &map), ("round", &round)]);
+        let variables =
+            BTreeMap::from([("a", &a), ("b", &b), ("c", &c), ("port", &port), ("m", &map), ("round", &round)]);
         let other = Value::text("{{ inventory_hostname }}!");
         let others = BTreeMap::from([("v", &other)]);
         let scope = Scope {

@@ -30,6 +30,8 @@ pub struct Tree {
     pub hosts: IndexMap<String, Variables>,
     /// What `group_vars` and `host_vars` say.
     pub beside: Beside,
+    /// Whether what is said now stands in an encrypted file.
+    pub hide: bool,
     /// What is to be told once.
     pub notes: BTreeSet<String>,
 }
@@ -92,6 +94,7 @@ impl Tree {
 
     /// Sets a variable of a group, which must be there.
     pub fn group_variable(&mut self, group: &str, name: String, value: Value) -> Result<(), String> {
+        let hide = self.hide;
         let group = self.groups.entry(group.to_owned()).or_default();
         if name == "ansible_group_priority" {
             let number = match &value {
@@ -101,7 +104,7 @@ impl Tree {
             };
             group.priority = number.ok_or("ansible_group_priority is no number")?;
         } else {
-            group.variables.insert(name, value);
+            group.variables.insert(name, if hide { Value::Hidden(Box::new(value)) } else { value });
         }
         Ok(())
     }
@@ -129,7 +132,8 @@ impl Tree {
     /// All groups that a group is in, near or far.
     fn upwards(&self, group: &str) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
-        let mut next: Vec<&str> = self.groups.get(group).into_iter().flat_map(|of| &of.parents).map(String::as_str).collect();
+        let mut next: Vec<&str> =
+            self.groups.get(group).into_iter().flat_map(|of| &of.parents).map(String::as_str).collect();
         while let Some(name) = next.pop() {
             if found.insert(name) {
                 next.extend(self.groups.get(name).into_iter().flat_map(|of| &of.parents).map(String::as_str));
@@ -140,7 +144,12 @@ impl Tree {
 
     /// What must hold when everything is read: each group is in `all`, and a host in `ungrouped` exactly when it is in no other.
     pub fn settle(&mut self) {
-        let tops: Vec<String> = self.groups.iter().filter(|(name, of)| *name != ALL && of.parents.is_empty()).map(|(name, _)| name.clone()).collect();
+        let tops: Vec<String> = self
+            .groups
+            .iter()
+            .filter(|(name, of)| *name != ALL && of.parents.is_empty())
+            .map(|(name, _)| name.clone())
+            .collect();
         tops.iter().for_each(|name| self.link(ALL, name));
         let grouped: BTreeSet<String> = self
             .groups
@@ -163,13 +172,15 @@ impl Tree {
             seen.extend(self.groups.get(name).into_iter().flat_map(|group| &group.children).map(String::as_str));
             at += 1;
         }
-        let hosts: IndexSet<&String> = seen.iter().filter_map(|name| self.groups.get(*name)).flat_map(|group| &group.hosts).collect();
+        let hosts: IndexSet<&String> =
+            seen.iter().filter_map(|name| self.groups.get(*name)).flat_map(|group| &group.hosts).collect();
         hosts.into_iter().cloned().collect()
     }
 
     /// How far each group is from `all`, by the longest way.
     fn depths(&self) -> BTreeMap<&str, usize> {
-        let mut waits: BTreeMap<&str, usize> = self.groups.iter().map(|(name, group)| (name.as_str(), group.parents.len())).collect();
+        let mut waits: BTreeMap<&str, usize> =
+            self.groups.iter().map(|(name, group)| (name.as_str(), group.parents.len())).collect();
         let mut depths: BTreeMap<&str, usize> = self.groups.keys().map(|name| (name.as_str(), 0)).collect();
         let mut ready: Vec<&str> = waits.iter().filter(|(_, waits)| **waits == 0).map(|(name, _)| *name).collect();
         while let Some(name) = ready.pop() {

@@ -23,6 +23,8 @@ pub enum Value {
     Raw(Secret),
     /// A text that `ansible-vault` has encrypted (`!vault`).
     Vault(Secret),
+    /// What stands in a file that `ansible-vault` has encrypted as a whole: never public, whatever it is.
+    Hidden(Box<Value>),
     /// Several.
     List(Vec<Value>),
     /// By name, in the order of the file.
@@ -46,6 +48,7 @@ impl Value {
             Value::Int(_) | Value::Float(_) => "a number",
             Value::Text(_) | Value::Raw(_) => "a text",
             Value::Vault(_) => "encrypted",
+            Value::Hidden(value) => value.kind(),
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
         }

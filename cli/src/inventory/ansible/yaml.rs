@@ -57,7 +57,9 @@ impl Node {
         match self.data {
             Data::Scalar(value) => value,
             Data::List(list) => Value::List(list.into_iter().map(Node::into_value).collect()),
-            Data::Map(map) => Value::Map(map.into_iter().map(|(name, entry)| (name, entry.node.into_value())).collect()),
+            Data::Map(map) => {
+                Value::Map(map.into_iter().map(|(name, entry)| (name, entry.node.into_value())).collect())
+            }
         }
     }
 
@@ -80,8 +82,9 @@ pub fn read(text: &str) -> Result<Node, Wrong> {
         let (event, span) = event.map_err(|error| {
             // The parser's own words may repeat what stands there.
             let at = At { line: error.marker().line(), column: error.marker().col() + 1 };
-            Wrong::at(at, "it is no YAML from here on")
-                .hint("a key is followed by a colon and a blank; tabs do not indent; a text with {{ at its begin is quoted")
+            Wrong::at(at, "it is no YAML from here on").hint(
+                "a key is followed by a colon and a blank; tabs do not indent; a text with {{ at its begin is quoted",
+            )
         })?;
         build.event(event, span)?;
     }
@@ -134,8 +137,11 @@ impl Build {
             }
             Event::UnresolvedAlias(_) => Err(Wrong::at(at, "there is no anchor of that name")),
             Event::Alias(id) => {
-                let (node, weight) =
-                    self.anchors.get(&id).cloned().ok_or_else(|| Wrong::at(at, "an alias stands inside of what it stands for"))?;
+                let (node, weight) = self
+                    .anchors
+                    .get(&id)
+                    .cloned()
+                    .ok_or_else(|| Wrong::at(at, "an alias stands inside of what it stands for"))?;
                 self.add(node, weight, None)
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -174,7 +180,10 @@ impl Build {
                 let data = match open.what {
                     Collection::List(list) => Data::List(list),
                     Collection::Map { entries, set: true, .. } => {
-                        let name = |(name, entry): (String, Entry)| Node { at: entry.at, data: Data::Scalar(Value::text(name)) };
+                        let name = |(name, entry): (String, Entry)| Node {
+                            at: entry.at,
+                            data: Data::Scalar(Value::text(name)),
+                        };
                         Data::List(entries.into_iter().map(name).collect())
                     }
                     Collection::Map { entries, merged, .. } => Data::Map(merge(entries, merged)),
@@ -374,7 +383,9 @@ fn float(text: &str) -> Option<f64> {
     let begins = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     let good = digits(before) && digits(after) && if before.is_empty() { begins(after) } else { begins(before) };
     let signed = exponent.is_none_or(|exponent| {
-        exponent.strip_prefix(['+', '-']).is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        exponent
+            .strip_prefix(['+', '-'])
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
     });
     (good && signed).then(|| text.replace('_', "").parse().ok()).flatten()
 }
