@@ -50,7 +50,7 @@ fn an_ini_inventory_runs_a_workflow_and_one_command() {
         two.ansible()
     );
     folder(&anneal, &[("hosts", hosts), ("say.ron", WORKFLOW.to_owned())]);
-    assert_eq!(told(&anneal, "hosts", &[]), r#"Text("w1 a 3, w2 b 3")"#);
+    assert_eq!(told(&anneal, "hosts", &[]), r#""w1 a 3, w2 b 3""#);
     let ended = anneal.expect(0, ["exec", "web-servers", "--inventory", "hosts", "--", "id", "-un"]);
     assert_eq!(ended.stdout.matches("root").count(), 2, "{}", ended.all());
     let ended = anneal.expect(0, ["exec", "w2", "--inventory", "hosts", "--", "id"]);
@@ -84,7 +84,7 @@ fn a_yaml_inventory_with_group_vars_runs_a_workflow() {
     );
     let anneal = anneal.with_env("WHO", "root");
     for inventory in ["inv/hosts.yml", "inv"] {
-        assert_eq!(told(&anneal, inventory, &["--accept-new-host-keys"]), r#"Text("w1 a 2, w2 b none")"#);
+        assert_eq!(told(&anneal, inventory, &["--accept-new-host-keys"]), r#""w1 a 2, w2 b none""#);
     }
 }
 
@@ -106,7 +106,7 @@ fn a_script_is_run_where_it_is_named_itself() {
     folder(&anneal, &[("inv/dynamic", script), ("say.ron", WORKFLOW.to_owned())]);
     let path = anneal.folder().join("work/inv/dynamic");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    assert_eq!(told(&anneal, "inv/dynamic", &["--accept-new-host-keys"]), r#"Text("w1 s none, w2 s none")"#);
+    assert_eq!(told(&anneal, "inv/dynamic", &["--accept-new-host-keys"]), r#""w1 s none, w2 s none""#);
     let refused = anneal.expect(2, ["exec", "db", "--inventory", "inv", "--", "true"]);
     refused.says(&["inv/dynamic", "those of a folder are not run", "--inventory inv/dynamic"]);
     std::fs::write(&path, "#!/bin/sh\necho '{'\n").expect("a script");
