@@ -24,6 +24,8 @@ const HOPS: usize = 8;
 /// How hosts are reached, as they are asked for; and the secrets that this takes.
 pub struct Reaching {
     accept_new_host_keys: bool,
+    /// Whether secrets are looked for, or only named.
+    resolves: bool,
     /// By name; one that two hosts need is asked for once.
     pub secrets: BTreeMap<String, Zeroizing<String>>,
     files: Disk,
@@ -45,7 +47,18 @@ struct Endpoint {
 
 impl Reaching {
     pub fn new(accept_new_host_keys: bool) -> Reaching {
-        Reaching { accept_new_host_keys, secrets: BTreeMap::new(), files: Disk::default(), said: BTreeSet::new() }
+        Reaching {
+            accept_new_host_keys,
+            resolves: true,
+            secrets: BTreeMap::new(),
+            files: Disk::default(),
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// To show how hosts are reached, and not to go there: no secret is looked for, nobody is asked.
+    pub fn without_secrets() -> Reaching {
+        Reaching { resolves: false, ..Reaching::new(false) }
     }
 
     /// A host of the inventory.
@@ -239,7 +252,7 @@ impl Reaching {
     fn resolve(&mut self, host: &str, what: &str, source: Option<&SecretSource>) -> Result<Option<SecretRef>, Problem> {
         let Some(source) = source else { return Ok(None) };
         let name = format!("hosts.{host}.{what}");
-        if !self.secrets.contains_key(&name) {
+        if self.resolves && !self.secrets.contains_key(&name) {
             let text = source.resolve(&format!("{what} of host `{host}`")).map_err(Problem::usage)?;
             self.secrets.insert(name.clone(), text);
         }

@@ -90,8 +90,8 @@ pub struct Exec {
     /// A role of the inventory, or one of its hosts
     #[arg(value_name = "ROLE|HOST", value_parser = NonEmptyStringValueParser::new())]
     pub target: String,
-    /// Hosts and roles, with secrets by reference
-    #[arg(long, short, value_name = "INV.ron")]
+    /// Hosts and roles, with secrets by reference; an ssh configuration too, such as ~/.ssh/config
+    #[arg(long, short, value_name = "INV")]
     pub inventory: PathBuf,
     /// The program and its arguments: each reaches it as it is, no shell reads them
     #[arg(last = true, required = true, value_name = "PROGRAM [ARG]")]
