@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::hosts::reach;
 use super::live::Board;
 use crate::error::{Error, Kind};
-use crate::host::{Host, KnownHosts, Reach};
+use crate::host::{Hops, Host, KnownHosts, Reach};
 use crate::limits::AT_HOST;
-use crate::operation::{Operation, ReachRecord};
+use crate::operation::{Operation, ReachRecord, ViaRecord};
 use crate::redact::Redactor;
 use crate::vault::Vault;
 
@@ -51,13 +51,14 @@ impl Context {
         operation: &Operation,
         vault: Vault,
         known: &Arc<KnownHosts>,
+        hops: &Hops,
         host_places: &HostPlaces,
     ) -> Result<Context, Error> {
         let (mut hosts, mut places) = (HashMap::new(), HashMap::new());
         for (slot, record) in &operation.hosts {
             let reach = reach(&record.reach, &vault)?;
             places.insert(slot.clone(), host_places.at(&record.reach));
-            hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)));
+            hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)).through(hops));
         }
         // Nothing is done there before something runs from here.
         places.insert(THIS_MACHINE.to_owned(), host_places.at(&ReachRecord::Local));
@@ -131,10 +132,7 @@ pub(crate) struct HostPlaces(Mutex<HashMap<String, Weak<Semaphore>>>);
 
 impl HostPlaces {
     pub(crate) fn at(&self, reach: &ReachRecord) -> Arc<Semaphore> {
-        let name = match reach {
-            ReachRecord::Local => String::new(),
-            ReachRecord::Ssh(ssh) => format!("{} {}", ssh.address, ssh.port),
-        };
+        let name = machine(reach);
         // The map is whole after every statement that changes it.
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(places) = hosts.get(&name).and_then(Weak::upgrade) {
@@ -145,6 +143,21 @@ impl HostPlaces {
         hosts.insert(name, Arc::downgrade(&places));
         places
     }
+}
+
+/// One text for one machine: an address behind another jump host is another machine.
+fn machine(reach: &ReachRecord) -> String {
+    let ReachRecord::Ssh(ssh) = reach else { return String::new() };
+    let mut way: Vec<String> = ssh
+        .via
+        .iter()
+        .map(|via| match via {
+            ViaRecord::Command(text) => format!("{text:?}"),
+            ViaRecord::Hop(hop) => format!("{} {}", hop.address, hop.port),
+        })
+        .collect();
+    way.push(format!("{} {}", ssh.address, ssh.port));
+    way.join("\n")
 }
 
 /// The texts that the plan shows anyway: a secret that equals one of them is no secret to a filter (D9).
@@ -168,8 +181,11 @@ pub(crate) fn public_values(plan: &Plan) -> Vec<String> {
     values
 }
 
-/// The file of host keys that we recorded ourselves, and the user's own.
+/// The file of host keys that we recorded ourselves, the user's own, and the machine's (ssh_config(5): `UserKnownHostsFile`,
+/// `GlobalKnownHostsFile`).
 pub(crate) fn known_hosts(data_dir: &Path, home: Option<&Path>) -> KnownHosts {
-    let also = home.map(|home| home.join(".ssh/known_hosts")).into_iter().collect();
-    KnownHosts::new(data_dir.join("known_hosts"), also)
+    let of_user = |home: &Path| [".ssh/known_hosts", ".ssh/known_hosts2"].map(|name| home.join(name)).to_vec();
+    let also = home.map(of_user).unwrap_or_default();
+    let system = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(Into::into).into();
+    KnownHosts::new(data_dir.join("known_hosts"), also).with_system(system)
 }
