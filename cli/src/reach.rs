@@ -24,13 +24,22 @@ const HOPS: usize = 8;
 /// How hosts are reached, as they are asked for; and the secrets that this takes.
 pub struct Reaching {
     accept_new_host_keys: bool,
-    /// Whether secrets are looked for, or only named.
-    resolves: bool,
+    resolves: Resolves,
+    /// Whether this is about a server that lies on the way to a host.
+    on_the_way: bool,
     /// By name; one that two hosts need is asked for once.
     pub secrets: BTreeMap<String, Zeroizing<String>>,
     files: Disk,
     /// Warnings that were said.
     said: BTreeSet<String>,
+}
+
+/// Which secrets are looked for; the others are only named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resolves {
+    All,
+    OfTheWay,
+    None,
 }
 
 /// A server, and the way there.
@@ -49,7 +58,8 @@ impl Reaching {
     pub fn new(accept_new_host_keys: bool) -> Reaching {
         Reaching {
             accept_new_host_keys,
-            resolves: true,
+            resolves: Resolves::All,
+            on_the_way: false,
             secrets: BTreeMap::new(),
             files: Disk::default(),
             said: BTreeSet::new(),
@@ -58,7 +68,12 @@ impl Reaching {
 
     /// To show how hosts are reached, and not to go there: no secret is looked for, nobody is asked.
     pub fn without_secrets() -> Reaching {
-        Reaching { resolves: false, ..Reaching::new(false) }
+        Reaching { resolves: Resolves::None, ..Reaching::new(false) }
+    }
+
+    /// To go there and not to log in: secrets are looked for that servers on the way want, and a host may have no way to log in.
+    pub fn for_the_way() -> Reaching {
+        Reaching { resolves: Resolves::OfTheWay, ..Reaching::new(false) }
     }
 
     /// A host of the inventory.
@@ -235,7 +250,10 @@ impl Reaching {
                 return Err(too_far(trail));
             }
             trail.push(hop_name.clone());
-            let mut endpoint = self.endpoint(&hop_name, hop, None, inventory, trail)?;
+            let before = std::mem::replace(&mut self.on_the_way, true);
+            let endpoint = self.endpoint(&hop_name, hop, None, inventory, trail);
+            self.on_the_way = before;
+            let mut endpoint = endpoint?;
             trail.pop();
             if index == 0 {
                 way.append(&mut endpoint.via);
@@ -252,7 +270,12 @@ impl Reaching {
     fn resolve(&mut self, host: &str, what: &str, source: Option<&SecretSource>) -> Result<Option<SecretRef>, Problem> {
         let Some(source) = source else { return Ok(None) };
         let name = format!("hosts.{host}.{what}");
-        if self.resolves && !self.secrets.contains_key(&name) {
+        let wanted = match self.resolves {
+            Resolves::All => true,
+            Resolves::OfTheWay => self.on_the_way,
+            Resolves::None => false,
+        };
+        if wanted && !self.secrets.contains_key(&name) {
             let text = source.resolve(&format!("{what} of host `{host}`")).map_err(Problem::usage)?;
             self.secrets.insert(name.clone(), text);
         }

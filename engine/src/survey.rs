@@ -7,6 +7,7 @@
 
 mod check;
 mod facts;
+mod keys;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,11 +21,12 @@ use uuid::Uuid;
 
 pub use check::{Checked, Sudo};
 pub use facts::Facts;
+pub use keys::{Key, Standing};
 
 use crate::action::failure;
 use crate::action::output::clean;
 use crate::error::{Error, Kind};
-use crate::host::{self, Host, JobId};
+use crate::host::{self, Host, JobId, ShownKey};
 use crate::limits::HOSTS;
 use crate::redact::Redactor;
 use crate::runner::{HostSpec, first_generation, known_hosts, reach};
@@ -73,11 +75,12 @@ impl Survey {
         }
         let vault = Vault::new(secrets);
         let known = Arc::new(known_hosts(&data_dir, home.as_deref()));
+        let hops = host::Hops::default();
         let hosts = first_generation(hosts)
             .iter()
             .map(|(name, record)| {
                 let reach = reach(&record.reach, &vault)?;
-                Ok(Host::new(name, record.generation, reach, Arc::clone(&known)))
+                Ok(Host::new(name, record.generation, reach, Arc::clone(&known)).through(&hops))
             })
             .collect::<Result<_, Error>>()?;
         Ok(Survey { hosts, at_once: at_once.max(1), redactor: Redactor::new(&vault, &[]) })

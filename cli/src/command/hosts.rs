@@ -3,6 +3,7 @@
 mod check;
 mod facts;
 mod list;
+mod trust;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub async fn run(command: &HostsCommand, global: &Global) -> Result<u8, Problem>
         HostsCommand::List(which) => list::run(which, global),
         HostsCommand::Check(check) => check::run(check, global).await,
         HostsCommand::Facts(facts) => facts::run(facts, global).await,
-        HostsCommand::Trust(_) => Ok(OK),
+        HostsCommand::Trust(trust) => trust::run(trust, global).await,
     }
 }
 

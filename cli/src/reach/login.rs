@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dsl::value::SecretRef;
 use engine::operation::{AnswerRecord, AuthRecord};
 
-use super::{Reaching, absolute, home};
+use super::{Reaching, Resolves, absolute, home};
 use crate::inventory::{Agent, Ssh};
 use crate::report::Problem;
 use crate::ssh_config::{AgentSetting, Expanded};
@@ -47,7 +47,8 @@ impl Reaching {
         if let Some(preferred) = found.and_then(|found| found.preferred.as_ref()) {
             auth.sort_by_key(|way| rank(way, preferred));
         }
-        if auth.is_empty() {
+        let logs_in = self.resolves != Resolves::OfTheWay || self.on_the_way;
+        if auth.is_empty() && logs_in {
             return Err(Problem::usage(format!(
                 "there is no way to log in to `{name}`: no agent, no key in ~/.ssh, no password"
             ))
