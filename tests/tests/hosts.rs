@@ -37,7 +37,7 @@ impl Lab {
         let told = |port: u16, name: &str| (format!(r":{port}\b"), format!(":<{name}>"));
         let [gate, inner] = [told(self.gate.port(), "GATE"), told(self.inner.port(), "INNER")];
         Normal::new()
-            .pattern(r"root, is root; .*", "root, is root; <OS>; login <MS>, answer <MS>")
+            .pattern(r"root, needs no sudo; .*", "root, needs no sudo; <OS>; login <MS>, answer <MS>")
             .text(self.gate.key().to_string_lossy(), "<GATE-KEY>")
             .text(self.inner.key().to_string_lossy(), "<INNER-KEY>")
             .text(self.anneal.folder().to_string_lossy(), "<FOLDER>")
@@ -86,7 +86,7 @@ fn a_key_that_has_changed_is_recorded_only_where_that_is_said() {
     lab.check("check-changed", 1, &["hosts", "check", CONFIG[0], CONFIG[1]]);
     lab.check("trust-changed", 1, &["hosts", "trust", CONFIG[0], CONFIG[1], "--yes"]);
     lab.check("trust-replace", 0, &["hosts", "trust", CONFIG[0], CONFIG[1], "--yes", "--replace"]);
-    lab.anneal.expect(0, ["hosts", "check", CONFIG[0], CONFIG[1]]).says(&["all 1 hosts can be used"]);
+    lab.anneal.expect(0, ["hosts", "check", CONFIG[0], CONFIG[1]]).says(&["1 of 1 hosts can be used"]);
     alias(&lab.gate);
     lab.anneal.expect(1, ["hosts", "check", CONFIG[0], CONFIG[1]]).says(&[&print]);
 }
@@ -104,7 +104,7 @@ fn a_run_reaches_its_host_through_the_one_that_ssh_config_names() {
         )"#,
     );
     let ended = lab.anneal.expect(1, ["run", "who.ron", "--host", "m=inner"]);
-    ended.says(&["anneal hosts trust"]);
+    ended.says(&["the host key of the jump host is not known"]);
     lab.anneal.expect(0, ["hosts", "trust", CONFIG[0], CONFIG[1], "--yes"]);
     // `--host`, an inventory that names it, and the configuration as an inventory.
     lab.anneal.file("inv.ron", r#"(hosts: { "m": Ssh(address: "inner") })"#);

@@ -41,10 +41,7 @@ pub async fn run(check: &Check, global: &Global) -> Result<u8, Problem> {
             }
         }
         let well = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
-        put(&match answers.len() - well {
-            0 => format!("all {well} hosts can be used"),
-            not => format!("{well} hosts can be used, {not} cannot"),
-        })?;
+        put(&format!("{well} of {} hosts can be used", answers.len()))?;
     }
     Ok(code(&answers))
 }
@@ -63,9 +60,9 @@ fn row<'a>(name: &'a str, answer: &'a Result<Checked, engine::survey::Trouble>, 
 fn about(checked: &Checked, as_user: &str) -> String {
     let Checked { user, os, sudo, login_ms, answer_ms } = checked;
     let sudo = match sudo {
-        Sudo::Root => "is root".to_owned(),
-        Sudo::Free => format!("sudo to {as_user} asks for nothing"),
-        Sudo::Password => format!("sudo to {as_user} takes the password"),
+        Sudo::Root => "needs no sudo".to_owned(),
+        Sudo::Free => format!("sudo to {as_user} without a password"),
+        Sudo::Password => format!("sudo to {as_user} with the password"),
         Sudo::No { why } => format!("no sudo to {as_user}: {why}"),
     };
     format!("{user}, {sudo}; {os}; login {login_ms} ms, answer {answer_ms} ms")
