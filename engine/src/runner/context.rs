@@ -189,3 +189,53 @@ pub(crate) fn known_hosts(data_dir: &Path, home: Option<&Path>) -> KnownHosts {
     let system = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(Into::into).into();
     KnownHosts::new(data_dir.join("known_hosts"), also).with_system(system)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{HopRecord, HostKeyRecord, SshRecord};
+
+    #[test]
+    fn the_same_address_behind_another_jump_host_is_another_machine() {
+        let hop = |address: &str| {
+            ViaRecord::Hop(HopRecord {
+                address: address.into(),
+                port: 22,
+                user: "ops".into(),
+                auth: Vec::new(),
+                host_key: HostKeyRecord::Strict,
+                known_as: None,
+                known_hosts: Vec::new(),
+            })
+        };
+        let ssh = |user: &str, via: Vec<ViaRecord>| {
+            ReachRecord::Ssh(SshRecord {
+                address: "10.0.0.5".into(),
+                port: 22,
+                user: user.into(),
+                auth: Vec::new(),
+                host_key: HostKeyRecord::Strict,
+                sudo_password: None,
+                known_as: None,
+                known_hosts: Vec::new(),
+                via,
+            })
+        };
+        let places = HostPlaces::default();
+        let kept: Vec<_> = [
+            ssh("a", vec![]),
+            ssh("a", vec![hop("b1")]),
+            ssh("a", vec![hop("b2")]),
+            ssh("a", vec![hop("b1"), hop("b2")]),
+            ssh("a", vec![ViaRecord::Command("nc b1 22".into())]),
+            ReachRecord::Local,
+        ]
+        .iter()
+        .map(|reach| places.at(reach))
+        .collect();
+        let same = |reach: &ReachRecord| kept.iter().position(|one| Arc::ptr_eq(one, &places.at(reach)));
+        assert_eq!(same(&ssh("another", vec![])), Some(0));
+        assert_eq!(same(&ssh("another", vec![hop("b2")])), Some(2));
+        assert!(kept.iter().enumerate().all(|(at, one)| !kept[..at].iter().any(|other| Arc::ptr_eq(one, other))));
+    }
+}
