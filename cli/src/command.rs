@@ -5,6 +5,7 @@ mod exec;
 mod explain;
 mod export;
 mod graph;
+mod hosts;
 mod logs;
 mod ops;
 mod plan;
@@ -37,6 +38,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
         Command::Test(test) => test::run(test, global),
         Command::Plan(plan) => plan::run(plan, global, &mut session).await,
         Command::Run(run) => run::run(run, global, &mut session).await,
+        Command::Hosts(command) => hosts::run(command, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,
         Command::Logs(logs) => logs::run(logs, global, &mut session).await,

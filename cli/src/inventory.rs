@@ -5,6 +5,7 @@
 mod ansible;
 mod model;
 mod ron;
+mod ssh_config;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -19,33 +20,36 @@ const INVENTORY_BYTES: u64 = 4 * 1024 * 1024;
 /// So many bytes tell in which format a file is.
 const START_BYTES: u64 = 4 * 1024;
 
-/// Reads an inventory of any format. `password` is what ansible-vault encrypted with.
+/// What an inventory is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// Anneal's own.
+    Ron,
+    /// ssh_config(5).
+    SshConfig,
+    /// Ansible's: INI, YAML, a folder, a script.
+    Ansible,
+}
+
+/// Reads an inventory. `password` is what ansible-vault has encrypted with.
 pub fn open(path: &Path, password: &Password) -> Result<Inventory, Problem> {
-    match is_ron(path) {
-        true => open_ron(path),
-        false => ansible::open(path, password),
+    let format = match path.is_dir() {
+        true => Format::Ansible,
+        false => format(path, &start(path)),
+    };
+    match format {
+        Format::Ron => open_ron(path),
+        Format::SshConfig => ssh_config::hosts(path),
+        Format::Ansible => ansible::open(path, password),
     }
 }
 
-/// Whether a file is one of our own: by its name, or by how it begins, after comments.
-fn is_ron(path: &Path) -> bool {
-    if path.extension().is_some_and(|extension| extension == "ron") || !path.exists() {
-        return true;
-    }
+/// How a file begins; nothing where it cannot be read, which is told when all of it is to be.
+fn start(path: &Path) -> String {
     let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(START_BYTES).read_to_end(&mut start));
-    if path.is_dir() || read.is_err() {
-        return false;
-    }
-    let text = String::from_utf8_lossy(&start);
-    let mut rest = text.trim_start();
-    loop {
-        rest = match (rest.strip_prefix("//"), rest.strip_prefix("/*")) {
-            (Some(line), _) => line.split_once('\n').map_or("", |(_, rest)| rest),
-            (None, Some(block)) => block.split_once("*/").map_or("", |(_, rest)| rest),
-            (None, None) => return rest.starts_with("Inventory") || rest.starts_with('(') || rest.starts_with("#!["),
-        }
-        .trim_start();
+    match std::fs::File::open(path).and_then(|file| file.take(START_BYTES).read_to_end(&mut start)) {
+        Ok(_) => String::from_utf8_lossy(&start).into_owned(),
+        Err(_) => String::new(),
     }
 }
 
@@ -56,7 +60,8 @@ fn open_ron(path: &Path) -> Result<Inventory, Problem> {
             std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
             _ => error.to_string(),
         };
-        Problem::usage(format!("the inventory `{name}` cannot be read: {why}")).hint("name an inventory file (.ron)")
+        Problem::usage(format!("the inventory `{name}` cannot be read: {why}"))
+            .hint("name an inventory file (.ron), one of Ansible's, or an ssh configuration such as ~/.ssh/config")
     };
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     if meta.len() > INVENTORY_BYTES {
@@ -67,4 +72,53 @@ fn open_ron(path: &Path) -> Result<Inventory, Problem> {
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     ron::parse(&name, &text)
+}
+
+/// By the file's name, else by how it begins.
+fn format(path: &Path, start: &str) -> Format {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("ron") => return Format::Ron,
+        Some("ini" | "yml" | "yaml" | "json") => return Format::Ansible,
+        Some(_) | None => {}
+    }
+    let start = start.trim_start_matches('\u{feff}').trim_start();
+    if start.starts_with("#!") && !start.starts_with("#![") {
+        return Format::Ansible;
+    }
+    let first =
+        start.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let word = first.split([' ', '\t', '=', '"']).next().unwrap_or_default();
+    // A host of Ansible's may be called `host`.
+    if crate::ssh_config::is_known(word) && !first.contains("ansible_") {
+        return Format::SshConfig;
+    }
+    match first.is_empty() || ["//", "/*", "(", "Inventory", "#!["].iter().any(|begin| start.starts_with(begin)) {
+        true => Format::Ron,
+        false => Format::Ansible,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_told_by_name_and_first_word() {
+        let of = |name: &str, text: &str| format(Path::new(name), text);
+        assert_eq!(of("inv.ron", "Host a"), Format::Ron);
+        assert_eq!(of("inv", "// hosts\nInventory(hosts: {})"), Format::Ron);
+        assert_eq!(of("inv", "(\n hosts: {})"), Format::Ron);
+        assert_eq!(of("inv", ""), Format::Ron);
+        assert_eq!(of("inv", "/* hosts */ (hosts: {})"), Format::Ron);
+        assert_eq!(of("hosts", "# mine\n[web]\na\n"), Format::Ansible);
+        assert_eq!(of("hosts", "web1 ansible_host=192.0.2.1\n"), Format::Ansible);
+        assert_eq!(of("hosts", "host ansible_host=192.0.2.1\n"), Format::Ansible);
+        assert_eq!(of("hosts", "all:\n  hosts:\n"), Format::Ansible);
+        assert_eq!(of("hosts.ini", "Host a"), Format::Ansible);
+        assert_eq!(of("dynamic", "#!/bin/sh\nhost a"), Format::Ansible);
+        assert_eq!(of("vaulted", "$ANSIBLE_VAULT;1.1;AES256\n00"), Format::Ansible);
+        assert_eq!(of("config", "# mine\n\n  host=a\nPort 1"), Format::SshConfig);
+        assert_eq!(of("config", "Include conf.d/*\n"), Format::SshConfig);
+        assert_eq!(of("lab.conf", "StrictHostKeyChecking no\nHost a"), Format::SshConfig);
+    }
 }

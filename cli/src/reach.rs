@@ -1,17 +1,22 @@
-//! From what an inventory or a flag says of a host to the record of how it is reached: where it is, what lies between, how to
-//! log in. What the inventory says wins; secrets are gathered by name.
+//! From what an inventory or a flag says of a host to the record of how it is reached: where it is and what lies between
+//! (how to log in: `login`). What the inventory says wins, then what `ssh_config` says; secrets are gathered by name.
 
-use std::collections::BTreeMap;
+mod login;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use dsl::value::SecretRef;
 use engine::HostSpec;
-use engine::operation::{AnswerRecord, AuthRecord, HopRecord, HostKeyRecord, ReachRecord, SshRecord, ViaRecord};
+use engine::operation::{AuthRecord, HopRecord, HostKeyRecord, ReachRecord, SshRecord, ViaRecord};
 use zeroize::Zeroizing;
 
-use crate::inventory::{Agent, Host, Inventory, Ssh, SshConfig, Via};
-use crate::report::Problem;
+use crate::inventory::{Host, Inventory, Ssh, SshConfig, Via};
+use crate::report::{Problem, say};
 use crate::secret_source::SecretSource;
+use crate::ssh_config::{self, Asked, Disk, Expanded, Jump, Local, Proxy, Root, Strict};
 
 /// The most servers on the way to a host.
 const HOPS: usize = 8;
@@ -19,8 +24,22 @@ const HOPS: usize = 8;
 /// How hosts are reached, as they are asked for; and the secrets that this takes.
 pub struct Reaching {
     accept_new_host_keys: bool,
+    resolves: Resolves,
+    /// Whether this is about a server that lies on the way to a host.
+    on_the_way: bool,
     /// By name; one that two hosts need is asked for once.
     pub secrets: BTreeMap<String, Zeroizing<String>>,
+    files: Disk,
+    /// Warnings that were said.
+    said: BTreeSet<String>,
+}
+
+/// Which secrets are looked for; the others are only named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resolves {
+    All,
+    OfTheWay,
+    None,
 }
 
 /// A server, and the way there.
@@ -37,7 +56,24 @@ struct Endpoint {
 
 impl Reaching {
     pub fn new(accept_new_host_keys: bool) -> Reaching {
-        Reaching { accept_new_host_keys, secrets: BTreeMap::new() }
+        Reaching {
+            accept_new_host_keys,
+            resolves: Resolves::All,
+            on_the_way: false,
+            secrets: BTreeMap::new(),
+            files: Disk::default(),
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// To show how hosts are reached, and not to go there: no secret is looked for, nobody is asked.
+    pub fn without_secrets() -> Reaching {
+        Reaching { resolves: Resolves::None, ..Reaching::new(false) }
+    }
+
+    /// To go there and not to log in: secrets are looked for that servers on the way want, and a host may have no way to log in.
+    pub fn for_the_way() -> Reaching {
+        Reaching { resolves: Resolves::OfTheWay, ..Reaching::new(false) }
     }
 
     /// A host of the inventory.
@@ -85,30 +121,74 @@ impl Reaching {
         inventory: &Inventory,
         trail: &mut Vec<String>,
     ) -> Result<Endpoint, Problem> {
-        let user = ssh.user.clone().or_else(|| std::env::var("USER").ok()).ok_or_else(|| {
+        let found = self.configured(ssh)?;
+        let user = ssh.user.clone().or(found.as_ref().map(|found| found.user.clone())).or_else(user_name);
+        let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
             Problem::usage(format!("nobody says as which user to log in to `{name}`")).hint("write user@address")
         })?;
-        let host_key = match (&ssh.host_key, self.accept_new_host_keys || ssh.accept_new_host_key == Some(true)) {
-            (Some(fingerprint), _) => HostKeyRecord::Pinned(fingerprint.clone()),
-            (None, true) => HostKeyRecord::AcceptNew,
-            (None, false) => HostKeyRecord::Strict,
-        };
-        let address = ssh.address.clone();
-        let port = ssh.port.unwrap_or(22);
-        let via = match &ssh.via {
-            Some(via) => self.way(name, via, &ssh.ssh_config, (&address, port, &user), inventory, trail)?,
-            None => Vec::new(),
+        let address = found.as_ref().map_or(&ssh.address, |found| &found.address).clone();
+        let port = ssh.port.or(found.as_ref().map(|found| found.port)).unwrap_or(22);
+        let jumps;
+        let via = match (&ssh.via, found.as_ref().map(|found| &found.proxy)) {
+            (Some(via), _) => self.way(name, via, &ssh.ssh_config, (&address, port, &user), inventory, trail)?,
+            (None, Some(Proxy::Jumps(all))) => {
+                jumps = all.iter().map(|jump| hop(jump, &ssh.ssh_config)).collect::<Vec<_>>();
+                // What the configuration calls a host is not what the inventory calls one.
+                self.way(name, &jumps, &ssh.ssh_config, (&address, port, &user), &Inventory::default(), trail)?
+            }
+            (None, Some(Proxy::Command(text))) => vec![ViaRecord::Command(text.clone())],
+            (None, Some(Proxy::None | Proxy::NoJump) | None) => Vec::new(),
         };
         Ok(Endpoint {
-            auth: self.auth(name, ssh, asked)?,
-            host_key,
-            known_as: ssh.known_as.clone(),
-            known_hosts: ssh.known_hosts.iter().flatten().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+            auth: self.auth(name, ssh, found.as_ref(), asked)?,
+            host_key: self.host_key(ssh, found.as_ref()),
+            known_as: ssh.known_as.clone().or(found.as_ref().and_then(|found| found.known_as.clone())),
+            known_hosts: known_hosts(ssh, found.as_ref())?,
             via,
             address,
             port,
             user,
         })
+    }
+
+    /// What `ssh_config` says, where it is to be asked.
+    fn configured(&mut self, ssh: &Ssh) -> Result<Option<Expanded>, Problem> {
+        let root = match &ssh.ssh_config {
+            SshConfig::No => return Ok(None),
+            SshConfig::Usual => Root::Usual,
+            SshConfig::File(path) => Root::File(absolute(path)?.into()),
+        };
+        let local = local();
+        let asked = Asked { host: &ssh.address, user: ssh.user.as_deref(), port: ssh.port };
+        let found = ssh_config::read(asked, &root, &self.files, &local)?;
+        let expanded = ssh_config::expand(&found, asked, &local)?;
+        let mut warnings: Vec<String> =
+            found.warnings.iter().map(|warning| format!("ssh_config of `{}`: {warning}", ssh.address)).collect();
+        if expanded.strict == Strict::No && ssh.host_key.is_none() {
+            warnings.push(format!(
+                "ssh_config of `{}`: StrictHostKeyChecking is off; a key that is not known is accepted and recorded, one that has \
+                 changed is not",
+                ssh.address
+            ));
+        }
+        for warning in warnings {
+            if self.said.insert(warning.clone()) {
+                say(&format!("warning: {warning}"));
+            }
+        }
+        Ok(Some(expanded))
+    }
+
+    fn host_key(&self, ssh: &Ssh, found: Option<&Expanded>) -> HostKeyRecord {
+        let accepts = ssh.accept_new_host_key.unwrap_or(found.is_some_and(|found| match found.strict {
+            Strict::Yes => false,
+            Strict::AcceptNew | Strict::No => true,
+        }));
+        match &ssh.host_key {
+            Some(fingerprint) => HostKeyRecord::Pinned(fingerprint.clone()),
+            None if self.accept_new_host_keys || accepts => HostKeyRecord::AcceptNew,
+            None => HostKeyRecord::Strict,
+        }
     }
 
     /// The way there: each of `via` in turn, before the first what lies on the way to it.
@@ -126,7 +206,7 @@ impl Reaching {
             let (hop_name, found);
             let hop = match via {
                 Via::Command(text) if index == 0 => {
-                    way.push(ViaRecord::Command(with_tokens(text, address, port, user)?));
+                    way.push(ViaRecord::Command(ssh_config::command(text, address, port, user)?));
                     continue;
                 }
                 Via::Command(_) => {
@@ -135,7 +215,10 @@ impl Reaching {
                     )));
                 }
                 Via::Ssh(ssh) => {
-                    hop_name = format!("{name}.via.{}", index + 1);
+                    hop_name = match &ssh.user {
+                        Some(user) => format!("{user}@{}", ssh.address),
+                        None => ssh.address.clone(),
+                    };
                     &**ssh
                 }
                 Via::Name(text) => {
@@ -159,6 +242,7 @@ impl Reaching {
                     }
                 }
             };
+            // Hosts that lead to each other, in the inventory or in ssh_config.
             if trail.contains(&hop_name) {
                 return Err(Problem::usage(format!(
                     "the way to `{}` goes round in a circle: {} -> {hop_name}",
@@ -166,8 +250,14 @@ impl Reaching {
                     trail.join(" -> ")
                 )));
             }
+            if trail.len() > HOPS {
+                return Err(too_far(trail));
+            }
             trail.push(hop_name.clone());
-            let mut endpoint = self.endpoint(&hop_name, hop, None, inventory, trail)?;
+            let before = std::mem::replace(&mut self.on_the_way, true);
+            let endpoint = self.endpoint(&hop_name, hop, None, inventory, trail);
+            self.on_the_way = before;
+            let mut endpoint = endpoint?;
             trail.pop();
             if index == 0 {
                 way.append(&mut endpoint.via);
@@ -176,60 +266,20 @@ impl Reaching {
             way.push(ViaRecord::Hop(HopRecord { address, port, user, auth, host_key, known_as, known_hosts }));
         }
         if way.len() > HOPS {
-            return Err(Problem::usage(format!(
-                "the way to `{name}` has {} stretches; {HOPS} are the most",
-                way.len()
-            )));
+            return Err(too_far(trail));
         }
         Ok(way)
-    }
-
-    fn auth(&mut self, name: &str, ssh: &Ssh, asked: Option<&SecretRef>) -> Result<Vec<AuthRecord>, Problem> {
-        let mut auth = Vec::new();
-        if let Agent::Yes { socket, only } = &ssh.agent {
-            let socket = socket.as_deref().map(absolute).transpose()?;
-            let only = only.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
-            auth.push(AuthRecord::Agent { socket, only });
-        }
-        for (index, key) in ssh.keys.iter().enumerate() {
-            let what = if index == 0 { "passphrase".to_owned() } else { format!("passphrase.{}", index + 1) };
-            let passphrase = self.resolve(name, &what, key.passphrase.as_ref())?;
-            let certificate = key.certificate.as_deref().map(absolute).transpose()?;
-            auth.push(AuthRecord::Key { path: absolute(&key.path)?, passphrase, certificate });
-        }
-        let password = self.resolve(name, "password", ssh.password.as_ref())?;
-        if auth.is_empty() && password.is_none() {
-            auth.extend(usual_keys().into_iter().map(|path| AuthRecord::Key {
-                path,
-                passphrase: None,
-                certificate: None,
-            }));
-        }
-        auth.extend(password.or(asked.cloned()).map(AuthRecord::Password));
-        let mut answers = Vec::new();
-        for (index, one) in ssh.interactive.iter().enumerate() {
-            let what = format!("answer.{}", index + 1);
-            let question = one.question.clone();
-            if let Some(answer) = self.resolve(name, &what, Some(&one.answer))? {
-                answers.push(AnswerRecord { question, answer });
-            }
-        }
-        if !answers.is_empty() {
-            auth.push(AuthRecord::Interactive(answers));
-        }
-        if auth.is_empty() {
-            return Err(Problem::usage(format!(
-                "there is no way to log in to `{name}`: no key in ~/.ssh, no password"
-            ))
-            .hint("use --ask-password, or an inventory with `password: Env(\"NAME\")` or `key: \"~/.ssh/…\"`"));
-        }
-        Ok(auth)
     }
 
     fn resolve(&mut self, host: &str, what: &str, source: Option<&SecretSource>) -> Result<Option<SecretRef>, Problem> {
         let Some(source) = source else { return Ok(None) };
         let name = format!("hosts.{host}.{what}");
-        if !self.secrets.contains_key(&name) {
+        let wanted = match self.resolves {
+            Resolves::All => true,
+            Resolves::OfTheWay => self.on_the_way,
+            Resolves::None => false,
+        };
+        if wanted && !self.secrets.contains_key(&name) {
             let text = source.resolve(&format!("{what} of host `{host}`")).map_err(Problem::usage)?;
             self.secrets.insert(name.clone(), text);
         }
@@ -270,40 +320,66 @@ fn split_port(text: &str) -> Result<(String, Option<u16>), String> {
     }
 }
 
-/// The text of a proxy command with `%h`, `%p`, `%r` and `%%` filled in.
-fn with_tokens(text: &str, address: &str, port: u16, user: &str) -> Result<String, Problem> {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, if c == '%' { chars.next() } else { None }) {
-            ('%', Some('%')) => out.push('%'),
-            ('%', Some('h')) => out.push_str(address),
-            ('%', Some('p')) => out.push_str(&port.to_string()),
-            ('%', Some('r')) => out.push_str(user),
-            ('%', other) => {
-                let token = other.map_or_else(String::new, String::from);
-                return Err(Problem::usage(format!("`{text}`: `%{token}` means nothing here"))
-                    .hint("%h is the host, %p its port, %r the user, %% a percent sign"));
+fn too_far(trail: &[String]) -> Problem {
+    Problem::usage(format!("the way to `{}` has more than {HOPS} stretches", trail[0]))
+}
+
+/// A server that `ProxyJump` names.
+fn hop(jump: &Jump, config: &SshConfig) -> Via {
+    let Jump { user, host, port } = jump.clone();
+    Via::Ssh(Box::new(Ssh { address: host, port, user, ssh_config: config.clone(), ..Ssh::default() }))
+}
+
+/// The files of known hosts that are named; nothing for the usual ones.
+fn known_hosts(ssh: &Ssh, found: Option<&Expanded>) -> Result<Vec<String>, Problem> {
+    let null = || vec![PathBuf::from("/dev/null")];
+    let files = match (&ssh.known_hosts, found) {
+        (Some(files), _) if files.is_empty() => null(),
+        (Some(files), _) => files.clone(),
+        (None, None) => Vec::new(),
+        (None, Some(found)) => {
+            let mut files = match &found.user_known_hosts {
+                Some(files) if files.is_empty() => null(),
+                Some(files) => files.clone(),
+                None => Vec::new(),
+            };
+            // The system's own files are read for every host.
+            if let Some(global) = found.global_known_hosts.as_ref().filter(|global| !global.is_empty()) {
+                if files.is_empty() {
+                    files.extend(home().map(|home| home.join(".ssh/known_hosts")));
+                }
+                files.extend(global.iter().cloned());
             }
-            (c, _) => out.push(c),
+            files
         }
+    };
+    files.iter().map(|path| absolute(path)).collect()
+}
+
+/// Who we are, as ssh_config(5) asks it.
+pub fn local() -> Local {
+    Local {
+        home: home().unwrap_or_else(|| "/".into()),
+        user: user_name().unwrap_or_default(),
+        uid: rustix::process::getuid().as_raw(),
+        machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        env: |name| std::env::var(name).ok(),
     }
-    Ok(out)
+}
+
+/// Who runs the command: as the environment says, else as `/etc/passwd` does.
+fn user_name() -> Option<String> {
+    let said = |name: &&str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    ["USER", "LOGNAME"].iter().find_map(said).or_else(|| {
+        let uid = rustix::process::getuid().as_raw().to_string();
+        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+        let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        lines.find(|fields| fields.get(2) == Some(&uid.as_str())).map(|fields| fields[0].to_owned())
+    })
 }
 
 fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
-}
-
-/// The private keys that ssh would try, in its order (ssh(1), `-i`), as far as they are there.
-fn usual_keys() -> Vec<String> {
-    let Some(home) = home() else { return Vec::new() };
-    ["id_ed25519", "id_ecdsa", "id_rsa"]
-        .iter()
-        .map(|name| home.join(".ssh").join(name))
-        .filter(|path| path.is_file())
-        .filter_map(|path| path.to_str().map(str::to_owned))
-        .collect()
 }
 
 fn absolute(path: &Path) -> Result<String, Problem> {
@@ -315,25 +391,4 @@ fn absolute(path: &Path) -> Result<String, Problem> {
     let absolute =
         std::path::absolute(&path).map_err(|error| Problem::usage(format!("{}: {error}", path.display())))?;
     absolute.to_str().map(str::to_owned).ok_or_else(|| Problem::usage(format!("{} is not UTF-8", absolute.display())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_and_ports_are_told_apart() {
-        let of = |text: &str| {
-            let Ssh { address, port, user, .. } = target(text, &SshConfig::No)?;
-            Ok::<_, String>(format!("{} {address} {}", user.as_deref().unwrap_or("-"), port.map_or(0, u32::from)))
-        };
-        assert_eq!(of("192.0.2.1"), Ok("- 192.0.2.1 0".to_owned()));
-        assert_eq!(of("reg.example:2222"), Ok("- reg.example 2222".to_owned()));
-        assert_eq!(of("ann@reg.example:2222"), Ok("ann reg.example 2222".to_owned()));
-        assert_eq!(of("[2001:db8::1]:2222"), Ok("- 2001:db8::1 2222".to_owned()));
-        assert_eq!(of("2001:db8::1"), Ok("- 2001:db8::1 0".to_owned()));
-        for wrong in ["", ":22", "a:0", "a:x", "[::1", "[::1]x", "@a", "ann@"] {
-            assert!(of(wrong).is_err(), "{wrong}");
-        }
-    }
 }

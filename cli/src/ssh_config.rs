@@ -28,9 +28,10 @@ use line::Line;
 
 pub use expand::{AgentSetting, Expanded, command, expand};
 pub use files::Disk;
-pub use jump::{Jump, parse as parse_jump};
+pub use jump::Jump;
+pub use keywords::is_known;
 pub use names::literal;
-pub use read::{Asked, Root, Settings, read};
+pub use read::{Asked, Root, read};
 pub use values::{Proxy, Strict};
 
 /// What reading asks of the file system.
@@ -44,7 +45,7 @@ pub trait Files {
 }
 
 /// Who reads, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Local {
     /// The home folder.
     pub home: PathBuf,

@@ -15,6 +15,7 @@ mod plans;
 pub mod preview;
 mod redact;
 pub mod runner;
+pub mod survey;
 pub mod trial;
 mod vault;
 pub mod view;

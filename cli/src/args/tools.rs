@@ -90,7 +90,7 @@ pub struct Exec {
     /// A role of the inventory, or one of its hosts
     #[arg(value_name = "ROLE|HOST", value_parser = NonEmptyStringValueParser::new())]
     pub target: String,
-    /// Hosts and roles, with secrets by reference; or an inventory of Ansible's, a file or a folder, as it is
+    /// Hosts and roles, with secrets by reference; an inventory of Ansible's as it is, or an ssh configuration such as ~/.ssh/config
     #[arg(long, short, value_name = "INV")]
     pub inventory: PathBuf,
     /// The password of what ansible-vault has encrypted in the inventory, or a program that writes it

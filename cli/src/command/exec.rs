@@ -12,7 +12,7 @@ use server::CreateRequest;
 
 use super::by;
 use crate::args::{Exec, Global};
-use crate::inventory::{Inventory, Password};
+use crate::inventory::Password;
 use crate::report::Problem;
 use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
@@ -25,7 +25,7 @@ const ABOUT_CHARS: usize = 200;
 
 pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let mut inventory = inventory::open(&exec.inventory, &Password::new(exec.vault_password_file.clone()))?;
-    let slots = slots(&exec.target, &inventory)?;
+    let slots = inventory.slots(&exec.target)?;
     let plan = plan(exec, &slots)?;
     sealed::fetch(&mut inventory, &mut BTreeMap::new(), session).await?;
     let mut everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
@@ -45,26 +45,6 @@ pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Res
     session.ask(async |client| client.create(&request).await).await?;
     drop(request);
     watch::by_host(Watched { id, after: 0, by: by(), goal: Goal::Completes }, global, session).await
-}
-
-/// The hosts of a role, or the one host.
-fn slots(target: &str, inventory: &Inventory) -> Result<Vec<String>, Problem> {
-    let slots = match (inventory.roles.get(target), inventory.hosts.contains_key(target)) {
-        (Some(slots), _) => slots.clone(),
-        (None, true) => vec![target.to_owned()],
-        (None, false) => {
-            let known: Vec<&str> = inventory.roles.keys().chain(inventory.hosts.keys()).map(String::as_str).collect();
-            let problem = Problem::usage(format!("the inventory has no role and no host `{target}`"));
-            return Err(problem.hint(match dsl::nearest(target, known.iter().copied()) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("it has {}", known.join(", ")),
-            }));
-        }
-    };
-    if slots.is_empty() {
-        return Err(Problem::usage(format!("the role `{target}` has no hosts")).hint("name some in the inventory"));
-    }
-    Ok(slots)
 }
 
 /// A plan of one step.

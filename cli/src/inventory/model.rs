@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::report::Problem;
 use crate::secret_source::SecretSource;
 
 /// An inventory.
@@ -129,4 +130,30 @@ pub enum Input {
     Value(String),
     /// From elsewhere.
     From(SecretSource),
+}
+
+impl Inventory {
+    /// The hosts of a role, or the one host of this name.
+    pub fn slots(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let slots = match (self.roles.get(name), self.hosts.contains_key(name)) {
+            (Some(slots), _) => slots.clone(),
+            (None, true) => vec![name.to_owned()],
+            (None, false) => return Err(self.unknown(name)),
+        };
+        if slots.is_empty() {
+            return Err(Problem::usage(format!("the role `{name}` has no hosts")).hint("name some in the inventory"));
+        }
+        Ok(slots)
+    }
+
+    /// It has no role and no host of this name.
+    pub fn unknown(&self, name: &str) -> Problem {
+        let known: Vec<&str> = self.roles.keys().chain(self.hosts.keys()).map(String::as_str).collect();
+        Problem::usage(format!("the inventory has no role and no host `{name}`")).hint(
+            match dsl::nearest(name, known.iter().copied()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("it has {}", known.join(", ")),
+            },
+        )
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Asked, Jump, Local, Proxy, Settings, Strict};
+use super::read::Settings;
+use super::{Asked, Jump, Local, Proxy, Strict};
 use crate::report::Problem;
 
 /// Settings with everything filled in.

@@ -158,3 +158,8 @@ pub fn of(keyword: &str) -> Keyword {
         _ => K::Unknown,
     }
 }
+
+/// Whether a line that begins like this can be one of `ssh_config`.
+pub fn is_known(keyword: &str) -> bool {
+    of(&keyword.to_lowercase()) != Keyword::Unknown
+}
