@@ -89,8 +89,10 @@ pub async fn reattach(
 
 /// Whether asking again later may be answered.
 fn may_pass(error: &host::Error) -> bool {
-    match error.kind {
+    match error.kind.cause() {
         ErrorKind::Unreachable { .. }
+        // Never a cause.
+        | ErrorKind::Hop { .. }
         | ErrorKind::Timeout { .. }
         | ErrorKind::Lost { .. }
         | ErrorKind::Sudo { .. }
@@ -101,6 +103,8 @@ fn may_pass(error: &host::Error) -> bool {
         | ErrorKind::HostKeyUnknown { .. }
         | ErrorKind::HostKeyChanged { .. }
         | ErrorKind::HostKeyRevoked { .. }
+        | ErrorKind::HostCertificate { .. }
+        | ErrorKind::NoForward { .. }
         | ErrorKind::NoSuchUser { .. }
         | ErrorKind::NoShell { .. }
         | ErrorKind::TimedOut { .. }
