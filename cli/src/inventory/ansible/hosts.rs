@@ -249,7 +249,7 @@ mod tests {
     fn host(text: &str) -> Host {
         let mut tree = Tree::new();
         ini::read(text, &mut tree).unwrap();
-        tree.settle();
+        tree.settle().unwrap();
         let (mut inventory, _) =
             inventory(&tree, &Password::default(), &|name| (name == "U").then(|| "ann".to_owned()));
         inventory.hosts.remove("h").unwrap()
@@ -330,7 +330,7 @@ mod tests {
         let mut tree = Tree::new();
         ini::read("[Web-Servers]\nw1\nw2\n[a-b]\nx\n[a_b]\ny\n[9]\nz\n[top:children]\na-b\nWeb-Servers\n", &mut tree)
             .unwrap();
-        tree.settle();
+        tree.settle().unwrap();
         let (inventory, notes) = inventory(&tree, &Password::default(), &|_| None);
         let of = |role: &str| inventory.roles.get(role).map(|hosts| hosts.join(" ")).unwrap_or_default();
         assert_eq!((of("web_servers"), of("Web-Servers")), ("w1 w2".to_owned(), "w1 w2".to_owned()));

@@ -33,7 +33,7 @@ pub fn load(path: &Path, password: &Password) -> Result<Tree, Problem> {
     } else {
         loading.source(path, true)?;
     }
-    loading.tree.settle();
+    loading.tree.settle().map_err(|what| wrong(path, Wrong::new(what)))?;
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     loading.beside(folder)?;
     Ok(loading.tree)
