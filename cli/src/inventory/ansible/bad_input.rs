@@ -56,6 +56,9 @@ fn what_is_too_large_or_too_deep_is_refused() {
     assert!(folder.says("large.ini", vec![b'a'; 50 << 20]).contains("52428800 bytes; 4194304 are the most"));
     assert!(folder.says("range.ini", "[g]\nh[1:999999999]\n").contains("range.ini:2"));
     assert!(folder.says("range.yml", "all: {hosts: {'h[1:999999999]': }}\n").contains("more than 10000 hosts"));
+    assert!(folder.says("places.ini", "h[1:10000]\n".repeat(300_000)).contains("more than 200000 times"));
+    let said = format!("h[1:10000] v={}\n", "x".repeat(1 << 20));
+    assert!(folder.says("said.ini", said).contains("take more than 67108864 bytes"));
     let many: String = (0..10_001).map(|n| format!("h{n}\n")).collect();
     assert!(folder.says("hosts.ini", many).contains("more than 10000 hosts"));
     let many: String = (0..5_001).map(|n| format!("[g{n}]\n")).collect();

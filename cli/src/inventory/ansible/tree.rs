@@ -14,7 +14,11 @@ pub const HOSTS: usize = 10_000;
 /// The most groups of an inventory.
 pub const GROUPS: usize = 5_000;
 /// How often a group may stand in another.
-pub const LINKS: usize = 10_000;
+const LINKS: usize = 10_000;
+/// How often hosts may be named, a host of a range by itself.
+const PLACES: usize = 200_000;
+/// What all variables take in memory, those of a range once for each of its hosts; bytes.
+const SAID_BYTES: usize = 64 << 20;
 /// The longest name of a host or group, bytes.
 const NAME_BYTES: usize = 255;
 
@@ -37,6 +41,8 @@ pub struct Tree {
     /// What is to be told once.
     pub notes: BTreeSet<String>,
     links: usize,
+    places: usize,
+    said: usize,
 }
 
 /// Variables that lie beside the inventory, by the name of the group or the host.
@@ -91,12 +97,26 @@ impl Tree {
         if !self.hosts.contains_key(name) && self.hosts.len() >= HOSTS {
             return Err(format!("there are more than {HOSTS} hosts"));
         }
+        self.places += 1;
+        if self.places > PLACES {
+            return Err(format!("hosts are named more than {PLACES} times"));
+        }
         self.groups.entry(group.to_owned()).or_default().hosts.insert(name.to_owned());
         Ok(self.hosts.entry(name.to_owned()).or_default())
     }
 
+    /// Counts what is said.
+    pub fn weigh(&mut self, value: &Value) -> Result<(), String> {
+        self.said += value.weight();
+        match self.said > SAID_BYTES {
+            true => Err(format!("all variables together take more than {SAID_BYTES} bytes")),
+            false => Ok(()),
+        }
+    }
+
     /// Sets a variable of a group, which must be there.
     pub fn group_variable(&mut self, group: &str, name: String, value: Value) -> Result<(), String> {
+        self.weigh(&value)?;
         let hide = self.hide;
         let group = self.groups.entry(group.to_owned()).or_default();
         if name == "ansible_group_priority" {
