@@ -26,7 +26,7 @@ pub enum SecretSource {
     Prompt,
     /// Sealed in the store, under this name ([`crate::sealed`] fetches it).
     Sealed(String),
-    /// It stands in an inventory of Ansible's itself; nothing that is written for Anneal can say so.
+    /// The secret itself: from the store, or from an inventory of Ansible's. Nothing that is written for Anneal can say so.
     #[serde(skip)]
     Here(store::Secret),
     /// `ansible-vault` has encrypted it in an inventory of Ansible's.

@@ -78,12 +78,14 @@ impl Sshd {
 
     /// How a host line of an inventory of Ansible's names it.
     pub fn ansible(&self) -> String {
-        let key = self.folder.path().join("user");
-        format!(
-            "ansible_host=127.0.0.1 ansible_port={} ansible_user=root ansible_ssh_private_key_file={}",
-            self.port,
-            key.display()
-        )
+        let key = self.key();
+        let login = format!("ansible_user=root ansible_ssh_private_key_file={}", key.display());
+        format!("ansible_host=127.0.0.1 ansible_port={} {login}", self.port)
+    }
+
+    /// What it has logged: who logged in, and how.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// Where jobs of its login user have their files.

@@ -61,12 +61,7 @@ fn an_ini_inventory_runs_a_workflow_and_one_command() {
 fn a_yaml_inventory_with_group_vars_runs_a_workflow() {
     let sshd = Sshd::start();
     let anneal = Anneal::new();
-    let of = |name: &str| {
-        let line = sshd.ansible();
-        let found = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        found.expect("a variable").to_owned()
-    };
-    let (port, key) = (of("ansible_port"), of("ansible_ssh_private_key_file"));
+    let (port, key) = (sshd.port(), sshd.key().display().to_string());
     let hosts = "all:\n  children:\n    web_servers:\n      hosts:\n        \"w[1:2]\":\n        w2: {zone: b}\n    db: {hosts: {w1: }}\n";
     let all = format!(
         "address: 127.0.0.1\nansible_host: \"{{{{ address }}}}\"\nansible_port: {port}\nansible_user: \"{{{{ lookup('env', 'WHO') }}}}\"\n\
@@ -85,6 +80,24 @@ fn a_yaml_inventory_with_group_vars_runs_a_workflow() {
     let anneal = anneal.with_env("WHO", "root");
     for inventory in ["inv/hosts.yml", "inv"] {
         assert_eq!(told(&anneal, inventory, &["--accept-new-host-keys"]), r#""w1 a 2, w2 b none""#);
+    }
+}
+
+#[test]
+fn a_jump_of_the_arguments_of_ssh_is_gone_through() {
+    let (jump, target) = (Sshd::start(), Sshd::start());
+    let anneal = Anneal::new();
+    let (port, key) = (jump.port(), jump.key().display().to_string());
+    let proxy = format!("ssh -o StrictHostKeyChecking=no -i {key} -p {port} -W %h:%p -q root@127.0.0.1");
+    let hosts = format!(
+        "w {}\n[all:vars]\nansible_ssh_common_args=-o ProxyCommand=\"{proxy}\" -o StrictHostKeyChecking=accept-new\n",
+        target.ansible()
+    );
+    folder(&anneal, &[("hosts", hosts)]);
+    let ended = anneal.expect(0, ["exec", "w", "--inventory", "hosts", "--", "id", "-un"]);
+    ended.says(&["root"]);
+    for (what, sshd) in [("the jump", &jump), ("the target", &target)] {
+        assert!(sshd.log().contains("Accepted publickey for root"), "nobody logged in to {what}: {}", sshd.log());
     }
 }
 

@@ -20,7 +20,7 @@ fn values_are_given_as_on_the_command_line() {
             "port": 5_001, "share": 0.5, "flag": true, "name": "a \"b\"", "absent": None, "users": ["ann", 2], "none": {},
             "labels": { "env": "prod", "a.b": From(File("/run/x")) },
             "proxy": (http: From(Env("PROXY_URL")), none: "localhost"),
-            "token": From(Command(["pass", "token"])), "pin": From(Prompt),
+            "token": From(Command(["pass", "token"])), "pin": From(Prompt), "sealed": From(Sealed("a.b")),
         }"#,
     );
     let text = |text: &str| FileValue::Text(text.to_owned());
@@ -34,6 +34,7 @@ fn values_are_given_as_on_the_command_line() {
         ("port", text("5001")),
         ("proxy.http", FileValue::From(ValueSource::Env("PROXY_URL".to_owned()))),
         ("proxy.none", text("localhost")),
+        ("sealed", FileValue::From(ValueSource::Sealed("a.b".to_owned()))),
         ("share", text("0.5")),
         ("token", FileValue::From(ValueSource::Command(vec!["pass".to_owned(), "token".to_owned()]))),
         ("users", text("[\"ann\", \"2\"]")),

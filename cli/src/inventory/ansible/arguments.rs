@@ -186,6 +186,10 @@ fn proxy(text: &str, depth: usize) -> Result<Vec<Via>, String> {
     if text.eq_ignore_ascii_case("none") {
         return Ok(Vec::new());
     }
+    // A command is journalled as it is (I8).
+    if text.contains("sshpass") {
+        return Err("a ProxyCommand with a password is not taken: give the jump a key or an agent".to_owned());
+    }
     let command = || Ok(vec![Via::Command(text.to_owned())]);
     let words = words::split(text, false)?;
     let is_ssh = words.first().is_some_and(|word| word == "ssh" || word.ends_with("/ssh"));
@@ -266,6 +270,7 @@ mod tests {
         assert_eq!(of("-F /dev/null -o 'User ann'").unwrap().user.as_deref(), Some("ann"));
         for (text, says) in [
             ("-D 1080", "`-D`"),
+            ("-o ProxyCommand='sshpass -p x ssh -W %h:%p gate'", "a key or an agent"),
             ("-o LocalForward=1:2", "LocalForward"),
             ("-o", "missing"),
             ("-o nothing", "NAME=VALUE"),

@@ -49,20 +49,31 @@ fn what_is_too_large_or_too_deep_is_refused() {
     assert!(folder.says("deep.yml", "[".repeat(200_000)).contains("deep.yml:1:"));
     assert!(
         folder
-            .says(
-                "deep2.yml",
-                "a:\n".repeat(1).to_owned() + &(1..300).map(|n| " ".repeat(n) + "a:\n").collect::<String>()
-            )
+            .says("deep2.yml", "a:\n".to_owned() + &(1..300).map(|n| " ".repeat(n) + "a:\n").collect::<String>())
             .contains("deep2.yml:")
     );
     assert!(folder.says("self.yml", "all: &a\n  children: {g: *a}\n").contains("inside of what it stands for"));
     assert!(folder.says("large.ini", vec![b'a'; 50 << 20]).contains("52428800 bytes; 4194304 are the most"));
     assert!(folder.says("range.ini", "[g]\nh[1:999999999]\n").contains("range.ini:2"));
     assert!(folder.says("range.yml", "all: {hosts: {'h[1:999999999]': }}\n").contains("more than 10000 hosts"));
+    assert!(folder.says("places.ini", "h[1:10000]\n".repeat(300_000)).contains("more than 200000 times"));
+    let said = format!("h[1:10000] v={}\n", "x".repeat(1 << 20));
+    assert!(folder.says("said.ini", said).contains("take more than 67108864 bytes"));
     let many: String = (0..10_001).map(|n| format!("h{n}\n")).collect();
     assert!(folder.says("hosts.ini", many).contains("more than 10000 hosts"));
-    let many: String = (0..10_001).map(|n| format!("[g{n}]\n")).collect();
-    assert!(folder.says("groups.ini", many).contains("more than 10000 groups"));
+    let many: String = (0..5_001).map(|n| format!("[g{n}]\n")).collect();
+    assert!(folder.says("groups.ini", many).contains("more than 5000 groups"));
+    // Every group in every other: as many ways as there can be.
+    let links = |most: usize| -> String {
+        let groups: String = (0..most).map(|n| format!("[g{n}]\nh{n}\n")).collect();
+        let inside = |n: usize| (n + 1..most).map(|m| format!("g{m}\n")).collect::<String>();
+        groups + &(0..most).map(|n| format!("[g{n}:children]\n{}", inside(n))).collect::<String>()
+    };
+    assert!(folder.says("links.ini", links(200)).contains("more than 10000 times"));
+    assert_eq!(folder.load("dense.ini", links(140)).unwrap().hosts_of("g0").len(), 140);
+    let chain: String = (0..4_000).map(|n| format!("[g{n}]\nh{n}\n[g{n}:children]\ng{}\n", n + 1)).collect();
+    assert_eq!(folder.load("chain.ini", chain + "[g4000]\n").unwrap().hosts_of("g0").len(), 4_000);
+    assert!(folder.says("all.ini", "[x]\n[x:children]\nall\n").contains("is in itself"));
 }
 
 #[test]

@@ -162,11 +162,13 @@ pub fn add_host<'v>(
 ) -> Result<(), String> {
     let (known, hide) = (tree.hosts.contains_key(host), tree.hide);
     let hidden = |value| if hide { Value::Hidden(Box::new(value)) } else { value };
+    let variables: Vec<(&str, Value)> = variables.collect();
+    variables.iter().try_for_each(|(_, value)| tree.weigh(value))?;
     let own = tree.host(host, group)?;
     // Who is known already keeps his port.
     if let Some(port) = port.filter(|port| !known && *port != 0) {
         own.insert("ansible_port".to_owned(), Value::Int(port.into()));
     }
-    own.extend(variables.map(|(name, value)| (name.to_owned(), hidden(value))));
+    own.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), hidden(value))));
     Ok(())
 }

@@ -33,7 +33,7 @@ pub fn load(path: &Path, password: &Password) -> Result<Tree, Problem> {
     } else {
         loading.source(path, true)?;
     }
-    loading.tree.settle();
+    loading.tree.settle().map_err(|what| wrong(path, Wrong::new(what)))?;
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     loading.beside(folder)?;
     Ok(loading.tree)
@@ -132,6 +132,9 @@ impl Loading<'_> {
             let (text, encrypted) = self.text(&path)?;
             let read = yaml::read(&text).and_then(yaml::Node::into_variables);
             let read = read.map_err(|error| wrong(&path, error))?;
+            read.values()
+                .try_for_each(|value| self.tree.weigh(value))
+                .map_err(|what| wrong(&path, Wrong::new(what)))?;
             let hidden = |value| if encrypted { Value::Hidden(Box::new(value)) } else { value };
             all.extend(read.into_iter().map(|(name, value)| (name, hidden(value))));
         }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexSet;
 use store::Secret;
 use zeroize::Zeroizing;
 
@@ -38,7 +39,7 @@ pub fn read(path: &Path, tree: &mut Tree) -> Result<(), Wrong> {
         Some(_) => return Err(Wrong::new("`_meta` is no JSON object")),
         None => None,
     };
-    let mut hosts = Vec::new();
+    let mut hosts = IndexSet::new();
     for (name, what) in groups {
         group(&name, what, &mut hosts, tree).map_err(Wrong::new)?;
     }
@@ -51,6 +52,7 @@ pub fn read(path: &Path, tree: &mut Tree) -> Result<(), Wrong> {
             },
             None => one_host(path, &host, until)?,
         };
+        variables.values().try_for_each(|value| tree.weigh(value)).map_err(Wrong::new)?;
         tree.hosts.entry(host).or_default().extend(variables);
     }
     Ok(())
@@ -67,7 +69,7 @@ fn one_host(path: &Path, host: &str, until: Instant) -> Result<Variables, Wrong>
     }
 }
 
-fn group(name: &str, what: Value, hosts: &mut Vec<String>, tree: &mut Tree) -> Result<(), String> {
+fn group(name: &str, what: Value, hosts: &mut IndexSet<String>, tree: &mut Tree) -> Result<(), String> {
     tree.group(name)?;
     let mut parts = match what {
         Value::Map(parts) if ["hosts", "vars", "children"].iter().any(|part| parts.contains_key(*part)) => parts,
@@ -80,7 +82,7 @@ fn group(name: &str, what: Value, hosts: &mut Vec<String>, tree: &mut Tree) -> R
     };
     for host in names(name, "hosts", parts.shift_remove("hosts"))? {
         add_host(&host, None, std::iter::empty(), name, tree)?;
-        hosts.push(host);
+        hosts.insert(host);
     }
     match parts.shift_remove("vars") {
         Some(Value::Map(variables)) => {

@@ -12,7 +12,13 @@ use super::value::{Value, Variables};
 /// The most hosts of an inventory.
 pub const HOSTS: usize = 10_000;
 /// The most groups of an inventory.
-pub const GROUPS: usize = 10_000;
+pub const GROUPS: usize = 5_000;
+/// How often a group may stand in another.
+const LINKS: usize = 10_000;
+/// How often hosts may be named, a host of a range by itself.
+const PLACES: usize = 200_000;
+/// What all variables take in memory, those of a range once for each of its hosts; bytes.
+const SAID_BYTES: usize = 64 << 20;
 /// The longest name of a host or group, bytes.
 const NAME_BYTES: usize = 255;
 
@@ -34,6 +40,9 @@ pub struct Tree {
     pub hide: bool,
     /// What is to be told once.
     pub notes: BTreeSet<String>,
+    links: usize,
+    places: usize,
+    said: usize,
 }
 
 /// Variables that lie beside the inventory, by the name of the group or the host.
@@ -88,12 +97,26 @@ impl Tree {
         if !self.hosts.contains_key(name) && self.hosts.len() >= HOSTS {
             return Err(format!("there are more than {HOSTS} hosts"));
         }
+        self.places += 1;
+        if self.places > PLACES {
+            return Err(format!("hosts are named more than {PLACES} times"));
+        }
         self.groups.entry(group.to_owned()).or_default().hosts.insert(name.to_owned());
         Ok(self.hosts.entry(name.to_owned()).or_default())
     }
 
+    /// Counts what is said.
+    pub fn weigh(&mut self, value: &Value) -> Result<(), String> {
+        self.said += value.weight();
+        match self.said > SAID_BYTES {
+            true => Err(format!("all variables together take more than {SAID_BYTES} bytes")),
+            false => Ok(()),
+        }
+    }
+
     /// Sets a variable of a group, which must be there.
     pub fn group_variable(&mut self, group: &str, name: String, value: Value) -> Result<(), String> {
+        self.weigh(&value)?;
         let hide = self.hide;
         let group = self.groups.entry(group.to_owned()).or_default();
         if name == "ansible_group_priority" {
@@ -109,48 +132,37 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts a group into a group; both must be there.
+    /// Puts a group into a group; both must be there. Whether they go round in a circle is seen when all is read.
     pub fn child(&mut self, group: &str, child: &str) -> Result<(), String> {
         if group == child {
             return Err(format!("the group `{group}` cannot be in itself"));
         }
-        if self.groups.get(group).is_some_and(|known| known.children.contains(child)) {
-            return Ok(());
+        if self.link(group, child) {
+            self.links += 1;
         }
-        if self.upwards(group).contains(child) {
-            return Err(format!("the group `{child}` cannot be in `{group}`, for that is in `{child}`"));
+        match self.links > LINKS {
+            true => Err(format!("groups stand in others more than {LINKS} times")),
+            false => Ok(()),
         }
-        self.link(group, child);
-        Ok(())
     }
 
-    fn link(&mut self, group: &str, child: &str) {
-        self.groups.entry(group.to_owned()).or_default().children.insert(child.to_owned());
+    fn link(&mut self, group: &str, child: &str) -> bool {
         self.groups.entry(child.to_owned()).or_default().parents.insert(group.to_owned());
+        self.groups.entry(group.to_owned()).or_default().children.insert(child.to_owned())
     }
 
-    /// All groups that a group is in, near or far.
-    fn upwards(&self, group: &str) -> BTreeSet<&str> {
-        let mut found = BTreeSet::new();
-        let mut next: Vec<&str> =
-            self.groups.get(group).into_iter().flat_map(|of| &of.parents).map(String::as_str).collect();
-        while let Some(name) = next.pop() {
-            if found.insert(name) {
-                next.extend(self.groups.get(name).into_iter().flat_map(|of| &of.parents).map(String::as_str));
-            }
+    /// What must hold when everything is read: each group is in `all`, none in itself, and a host in `ungrouped` exactly when it is
+    /// in no other.
+    pub fn settle(&mut self) -> Result<(), String> {
+        let is_top = |(name, group): &(&String, &Group)| *name != ALL && group.parents.is_empty();
+        let tops: Vec<String> = self.groups.iter().filter(is_top).map(|(name, _)| name.clone()).collect();
+        for name in tops {
+            self.link(ALL, &name);
         }
-        found
-    }
-
-    /// What must hold when everything is read: each group is in `all`, and a host in `ungrouped` exactly when it is in no other.
-    pub fn settle(&mut self) {
-        let tops: Vec<String> = self
-            .groups
-            .iter()
-            .filter(|(name, of)| *name != ALL && of.parents.is_empty())
-            .map(|(name, _)| name.clone())
-            .collect();
-        tops.iter().for_each(|name| self.link(ALL, name));
+        let depths = self.depths();
+        if let Some(name) = self.groups.keys().find(|name| !depths.contains_key(name.as_str())) {
+            return Err(format!("the group `{name}` is in itself, by the groups in it"));
+        }
         let grouped: BTreeSet<String> = self
             .groups
             .iter()
@@ -162,6 +174,7 @@ impl Tree {
             ungrouped.hosts.retain(|host| !grouped.contains(host));
             ungrouped.hosts.extend(alone);
         }
+        Ok(())
     }
 
     /// The hosts of a group and of the groups in it, nearer ones first.
@@ -177,16 +190,19 @@ impl Tree {
         hosts.into_iter().cloned().collect()
     }
 
-    /// How far each group is from `all`, by the longest way.
+    /// How far each group is from `all`, by the longest way; nothing of those that go round in a circle.
     fn depths(&self) -> BTreeMap<&str, usize> {
         let mut waits: BTreeMap<&str, usize> =
             self.groups.iter().map(|(name, group)| (name.as_str(), group.parents.len())).collect();
-        let mut depths: BTreeMap<&str, usize> = self.groups.keys().map(|name| (name.as_str(), 0)).collect();
+        let mut least: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut depths = BTreeMap::new();
         let mut ready: Vec<&str> = waits.iter().filter(|(_, waits)| **waits == 0).map(|(name, _)| *name).collect();
         while let Some(name) = ready.pop() {
-            let depth = depths.get(name).map_or(0, |depth| depth + 1);
+            let depth = least.get(name).copied().unwrap_or(0);
+            depths.insert(name, depth);
             for child in self.groups.get(name).into_iter().flat_map(|group| &group.children) {
-                depths.entry(child).and_modify(|known| *known = depth.max(*known));
+                let known = least.entry(child).or_default();
+                *known = (depth + 1).max(*known);
                 if let Some(waits) = waits.get_mut(child.as_str()) {
                     *waits -= 1;
                     if *waits == 0 {
@@ -200,21 +216,9 @@ impl Tree {
 
     /// Who is in what, and in which order it counts: made once, for all hosts.
     pub fn order(&self) -> Order<'_> {
-        let mut groups_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        let upwards: BTreeMap<&str, BTreeSet<&str>> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| !group.hosts.is_empty())
-            .map(|(name, _)| {
-                let mut all = self.upwards(name);
-                all.insert(name);
-                (name.as_str(), all)
-            })
-            .collect();
+        let mut groups_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, group) in &self.groups {
-            for host in &group.hosts {
-                groups_of.entry(host).or_default().extend(upwards.get(name.as_str()).into_iter().flatten());
-            }
+            group.hosts.iter().for_each(|host| groups_of.entry(host).or_default().push(name));
         }
         let depths = self.depths();
         let mut sorted: Vec<(&str, &Group)> =
@@ -228,18 +232,31 @@ impl Tree {
 /// In which order what is said of a host counts.
 pub struct Order<'t> {
     tree: &'t Tree,
-    groups_of: BTreeMap<&'t str, BTreeSet<&'t str>>,
+    /// The groups that name a host themselves.
+    groups_of: BTreeMap<&'t str, Vec<&'t str>>,
     rank: BTreeMap<&'t str, usize>,
 }
 
 impl<'t> Order<'t> {
+    /// The groups that a host is in, near or far, but `all`; those that count more come later.
+    fn groups(&self, host: &str) -> Vec<&'t str> {
+        let mut found: BTreeMap<usize, &'t str> = BTreeMap::new();
+        let mut next: Vec<&'t str> = self.groups_of.get(host).cloned().unwrap_or_default();
+        while let Some(name) = next.pop() {
+            // `all` has no rank, and nothing is above it.
+            let Some(rank) = self.rank.get(name) else { continue };
+            if found.insert(*rank, name).is_none() {
+                next.extend(self.tree.groups.get(name).into_iter().flat_map(|of| &of.parents).map(String::as_str));
+            }
+        }
+        found.into_values().collect()
+    }
+
     /// The variables of a host: what counts most of all that is said.
     pub fn variables(&self, host: &str) -> BTreeMap<&'t str, &'t Value> {
         let tree = self.tree;
         let of_group = |name: &str| tree.groups.get(name).map(|group| &group.variables);
-        let mut groups: Vec<&str> =
-            self.groups_of.get(host).into_iter().flatten().copied().filter(|name| *name != ALL).collect();
-        groups.sort_by_key(|name| self.rank.get(name));
+        let groups = self.groups(host);
         let said = of_group(ALL)
             .into_iter()
             .chain(groups.iter().filter_map(|name| of_group(name)))

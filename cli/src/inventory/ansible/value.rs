@@ -40,6 +40,19 @@ impl Value {
         Value::Text(Secret::from(text.into()))
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        const ITSELF: usize = 64;
+        ITSELF
+            + match self {
+                Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+                Value::Text(text) | Value::Raw(text) | Value::Vault(text) => text.expose().len(),
+                Value::Hidden(value) => value.weight(),
+                Value::List(list) => list.iter().map(Value::weight).sum(),
+                Value::Map(map) => map.iter().map(|(name, value)| ITSELF + name.len() + value.weight()).sum(),
+            }
+    }
+
     /// What kind of value it is, for messages that must not show it.
     pub fn kind(&self) -> &'static str {
         match self {
