@@ -18,8 +18,8 @@ use crate::report::{Problem, say};
 use crate::secret_source::SecretSource;
 use crate::ssh_config::{self, Asked, Disk, Expanded, Jump, Local, Proxy, Root, Strict};
 
-/// The most servers on the way to a host.
-const HOPS: usize = 8;
+/// The most stretches of the way to a host.
+const HOPS: usize = engine::host::limits::VIA;
 
 /// How hosts are reached, as they are asked for; and the secrets that this takes.
 pub struct Reaching {

@@ -1,8 +1,13 @@
 //! `anneal hosts`, and hosts that are reached as an ssh configuration says: real servers, one of them behind another.
 
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
 use anneal_tests::anneal::Anneal;
 use anneal_tests::snapshot::{self, Normal};
 use anneal_tests::sshd::Sshd;
+use anneal_tests::until::{SOON, until};
 
 /// A server in front and one behind it, as an ssh configuration names them.
 struct Lab {
@@ -145,6 +150,54 @@ fn facts_and_json_have_the_documented_fields() {
     assert!(facts[0]["facts"]["memory"].is_u64() && facts[0]["facts"]["addresses"].is_array(), "{facts}");
     let words = lab.anneal.expect(0, ["hosts", "facts", "here", "-i", "inv.ron"]).stdout;
     assert!(words.starts_with("here (local)\n") && words.contains("  kernel"), "{words}");
+}
+
+#[test]
+fn where_no_key_is_named_those_of_the_agent_and_the_usual_files_are_tried() {
+    let lab = Lab::new();
+    lab.config("Host *\n User root\n StrictHostKeyChecking accept-new\n");
+    let to = |port: u16| format!(r#"(hosts: {{ "gate": Ssh(address: "127.0.0.1", port: {port}) }})"#);
+    lab.anneal.file("inv.ron", to(lab.gate.port()));
+    let check = ["hosts", "check", "-i", "inv.ron"];
+    lab.anneal.expect(1, check).says(&["there is no way to log in to `gate`"]);
+    let agent = Agent::start(&lab.anneal.folder().join("agent"), &lab.gate.key());
+    let with_agent = |code: i32, args: &[&str]| {
+        let ended = lab.anneal.command(args).env("SSH_AUTH_SOCK", &agent.socket).output().expect("the binary starts");
+        assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+        String::from_utf8_lossy(&ended.stdout).into_owned()
+    };
+    assert!(with_agent(0, &["hosts", "list", "-i", "inv.ron"]).contains("login     agent\n"));
+    assert!(with_agent(0, &check).contains("1 of 1 hosts can be used"));
+    // The other server knows another key, which is one of the usual files.
+    lab.anneal.file("inv.ron", to(lab.inner.port()));
+    with_agent(1, &check);
+    std::fs::copy(lab.inner.key(), lab.anneal.folder().join("home/.ssh/id_ed25519")).expect("a key");
+    assert!(with_agent(0, &["hosts", "list", "-i", "inv.ron"]).contains("login     agent, key"));
+    assert!(with_agent(0, &check).contains("1 of 1 hosts can be used"));
+}
+
+/// An agent with one key; it ends when it is dropped.
+struct Agent {
+    socket: std::path::PathBuf,
+    child: Child,
+}
+
+impl Agent {
+    fn start(socket: &Path, key: &Path) -> Agent {
+        let child = Command::new("ssh-agent").arg("-D").arg("-a").arg(socket).stdout(Stdio::null()).spawn();
+        let agent = Agent { socket: socket.to_owned(), child: child.expect("ssh-agent: install openssh-client") };
+        until("the agent to listen", SOON, || UnixStream::connect(socket).ok());
+        let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", socket).status();
+        assert!(added.expect("ssh-add starts").success());
+        agent
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]
