@@ -30,6 +30,7 @@ pub struct Reaching {
     /// By name; one that two hosts need is asked for once.
     pub secrets: BTreeMap<String, Zeroizing<String>>,
     files: Disk,
+    local: Local,
     /// Warnings that were said.
     said: BTreeSet<String>,
 }
@@ -62,6 +63,7 @@ impl Reaching {
             on_the_way: false,
             secrets: BTreeMap::new(),
             files: Disk::default(),
+            local: local(),
             said: BTreeSet::new(),
         }
     }
@@ -121,10 +123,12 @@ impl Reaching {
         trail: &mut Vec<String>,
     ) -> Result<Endpoint, Problem> {
         let found = self.configured(ssh)?;
-        let user = ssh.user.clone().or(found.as_ref().map(|found| found.user.clone())).or_else(user_name);
-        let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
-            Problem::usage(format!("nobody says as which user to log in to `{name}`")).hint("write user@address")
-        })?;
+        let user = ssh.user.as_ref().or(found.as_ref().map(|found| &found.user)).unwrap_or(&self.local.user).clone();
+        if user.is_empty() {
+            return Err(
+                Problem::usage(format!("nobody says as which user to log in to `{name}`")).hint("write user@address")
+            );
+        }
         let address = found.as_ref().map_or(&ssh.address, |found| &found.address).clone();
         let port = ssh.port.or(found.as_ref().map(|found| found.port)).unwrap_or(22);
         let jumps;
@@ -157,10 +161,10 @@ impl Reaching {
             SshConfig::Usual => Root::Usual,
             SshConfig::File(path) => Root::File(absolute(path)?.into()),
         };
-        let local = local();
+        let local = &self.local;
         let asked = Asked { host: &ssh.address, user: ssh.user.as_deref(), port: ssh.port };
-        let found = ssh_config::read(asked, &root, &self.files, &local)?;
-        let expanded = ssh_config::expand(&found, asked, &local)?;
+        let found = ssh_config::read(asked, &root, &self.files, local)?;
+        let expanded = ssh_config::expand(&found, asked, local)?;
         let mut warnings: Vec<String> =
             found.warnings.iter().map(|warning| format!("ssh_config of `{}`: {warning}", ssh.address)).collect();
         if expanded.strict == Strict::No && ssh.host_key.is_none() {

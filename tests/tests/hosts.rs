@@ -1,5 +1,6 @@
 //! `anneal hosts`, and hosts that are reached as an ssh configuration says: real servers, one of them behind another.
 
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -94,6 +95,31 @@ fn a_key_that_has_changed_is_recorded_only_where_that_is_said() {
     lab.anneal.expect(0, ["hosts", "check", CONFIG[0], CONFIG[1]]).says(&["1 of 1 hosts can be used"]);
     alias(&lab.gate);
     lab.anneal.expect(1, ["hosts", "check", CONFIG[0], CONFIG[1]]).says(&[&print]);
+}
+
+#[test]
+fn a_person_is_asked_and_only_yes_records() {
+    let lab = Lab::new();
+    let answered = |answer: &str| {
+        let anneal = lab.anneal.command(["hosts", "trust", "gate", "-i", "../home/.ssh/config"]);
+        let line = std::iter::once(anneal.get_program()).chain(anneal.get_args());
+        let line = line.map(|word| word.to_str().expect("text")).collect::<Vec<_>>().join(" ");
+        // A terminal of its own.
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &line, "/dev/null"]).current_dir(lab.anneal.folder().join("work")).env_clear();
+        terminal.envs(anneal.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child =
+            terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts: install bsdutils");
+        child.stdin.take().expect("a pipe").write_all(answer.as_bytes()).expect("it reads");
+        let ended = child.wait_with_output().expect("it ends");
+        (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned())
+    };
+    let (code, said) = answered("n\n");
+    assert!(code == Some(1) && said.contains("Did you compare them?") && said.contains("are not recorded"), "{said}");
+    let (code, said) = answered("yes\n");
+    assert!(code == Some(0) && said.contains("gate: 1 key is recorded"), "{said}");
+    let (code, said) = answered("");
+    assert!(code == Some(0) && !said.contains("Did you"), "{said}");
 }
 
 #[test]
