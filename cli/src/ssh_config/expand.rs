@@ -187,7 +187,7 @@ fn in_shell(name: &str) -> Result<(), Problem> {
 /// A command stands in the journal as it is (I8), and in lists of processes.
 fn no_password(text: &str) -> Result<(), Problem> {
     let mut words = text.split_whitespace().skip_while(|word| !word.ends_with("sshpass"));
-    match words.next().is_some() && words.any(|word| word.starts_with("-p")) {
+    match words.next().is_some() && words.take_while(|word| word.starts_with('-')).any(|word| word.starts_with("-p")) {
         true => {
             Err(Problem::usage("a proxy command with a password in it is not taken: it would stand in the journal")
                 .hint("name the server in `via`, with `password: Env(\"NAME\")`, or give it a key"))
