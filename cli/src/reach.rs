@@ -6,6 +6,7 @@ mod login;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dsl::value::SecretRef;
@@ -18,8 +19,8 @@ use crate::report::{Problem, say};
 use crate::secret_source::SecretSource;
 use crate::ssh_config::{self, Asked, Disk, Expanded, Jump, Local, Proxy, Root, Strict};
 
-/// The most servers on the way to a host.
-const HOPS: usize = 8;
+/// The most stretches of the way to a host.
+const HOPS: usize = engine::host::limits::VIA;
 
 /// How hosts are reached, as they are asked for; and the secrets that this takes.
 pub struct Reaching {
@@ -29,7 +30,10 @@ pub struct Reaching {
     on_the_way: bool,
     /// By name; one that two hosts need is asked for once.
     pub secrets: BTreeMap<String, Zeroizing<String>>,
+    /// Where each of them comes from.
+    sources: BTreeMap<String, SecretSource>,
     files: Disk,
+    local: Local,
     /// Warnings that were said.
     said: BTreeSet<String>,
 }
@@ -40,6 +44,21 @@ enum Resolves {
     All,
     OfTheWay,
     None,
+}
+
+/// Whose way is looked for: what the inventory calls a host is not what `ssh_config` calls one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    Host(String),
+    Address(String),
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stage::Host(name) | Stage::Address(name) => f.write_str(name),
+        }
+    }
 }
 
 /// A server, and the way there.
@@ -61,7 +80,9 @@ impl Reaching {
             resolves: Resolves::All,
             on_the_way: false,
             secrets: BTreeMap::new(),
+            sources: BTreeMap::new(),
             files: Disk::default(),
+            local: local(),
             said: BTreeSet::new(),
         }
     }
@@ -88,7 +109,7 @@ impl Reaching {
     /// A host that a flag gives, with the password that was asked for.
     pub fn flag(&mut self, name: &str, ssh: &Ssh, password: Option<&Zeroizing<String>>) -> Result<HostSpec, Problem> {
         let asked = password.map(|password| {
-            let secret = SecretRef(format!("hosts.{name}.password"));
+            let secret = SecretRef(format!("hosts.{name}.asked_password"));
             self.secrets.insert(secret.0.clone(), password.clone());
             secret
         });
@@ -103,7 +124,7 @@ impl Reaching {
         inventory: &Inventory,
     ) -> Result<HostSpec, Problem> {
         let Endpoint { address, port, user, auth, host_key, known_as, known_hosts, via } =
-            self.endpoint(name, ssh, asked, inventory, &mut vec![name.to_owned()])?;
+            self.endpoint(name, ssh, asked, inventory, &mut vec![Stage::Host(name.to_owned())])?;
         let sudo_password = match self.resolve(name, "sudo_password", ssh.sudo_password.as_ref())? {
             Some(name) => Some(name),
             None => self.resolve(name, "password", ssh.password.as_ref())?.or(asked.cloned()),
@@ -112,20 +133,23 @@ impl Reaching {
         Ok(HostSpec { reach: ReachRecord::Ssh(reach), labels: ssh.labels.clone() })
     }
 
-    /// `asked` is a password that was asked for; `trail` has the names of those that are on the way already.
+    /// `name` is what its secrets are called after, `asked` a password that was asked for; `trail` has those whose way is looked for
+    /// already.
     fn endpoint(
         &mut self,
         name: &str,
         ssh: &Ssh,
         asked: Option<&SecretRef>,
         inventory: &Inventory,
-        trail: &mut Vec<String>,
+        trail: &mut Vec<Stage>,
     ) -> Result<Endpoint, Problem> {
         let found = self.configured(ssh)?;
-        let user = ssh.user.clone().or(found.as_ref().map(|found| found.user.clone())).or_else(user_name);
-        let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
-            Problem::usage(format!("nobody says as which user to log in to `{name}`")).hint("write user@address")
-        })?;
+        let user = ssh.user.as_ref().or(found.as_ref().map(|found| &found.user)).unwrap_or(&self.local.user).clone();
+        if user.is_empty() {
+            return Err(
+                Problem::usage(format!("nobody says as which user to log in to `{name}`")).hint("write user@address")
+            );
+        }
         let address = found.as_ref().map_or(&ssh.address, |found| &found.address).clone();
         let port = ssh.port.or(found.as_ref().map(|found| found.port)).unwrap_or(22);
         let jumps;
@@ -133,7 +157,6 @@ impl Reaching {
             (Some(via), _) => self.way(name, via, &ssh.ssh_config, (&address, port, &user), inventory, trail)?,
             (None, Some(Proxy::Jumps(all))) => {
                 jumps = all.iter().map(|jump| hop(jump, &ssh.ssh_config)).collect::<Vec<_>>();
-                // What the configuration calls a host is not what the inventory calls one.
                 self.way(name, &jumps, &ssh.ssh_config, (&address, port, &user), &Inventory::default(), trail)?
             }
             (None, Some(Proxy::Command(text))) => vec![ViaRecord::Command(text.clone())],
@@ -158,10 +181,10 @@ impl Reaching {
             SshConfig::Usual => Root::Usual,
             SshConfig::File(path) => Root::File(absolute(path)?.into()),
         };
-        let local = local();
+        let local = &self.local;
         let asked = Asked { host: &ssh.address, user: ssh.user.as_deref(), port: ssh.port };
-        let found = ssh_config::read(asked, &root, &self.files, &local)?;
-        let expanded = ssh_config::expand(&found, asked, &local)?;
+        let found = ssh_config::read(asked, &root, &self.files, local)?;
+        let expanded = ssh_config::expand(&found, asked, local)?;
         let mut warnings: Vec<String> =
             found.warnings.iter().map(|warning| format!("ssh_config of `{}`: {warning}", ssh.address)).collect();
         if expanded.strict == Strict::No && ssh.host_key.is_none() {
@@ -199,11 +222,11 @@ impl Reaching {
         config: &SshConfig,
         (address, port, user): (&str, u16, &str),
         inventory: &Inventory,
-        trail: &mut Vec<String>,
+        trail: &mut Vec<Stage>,
     ) -> Result<Vec<ViaRecord>, Problem> {
         let mut way = Vec::new();
         for (index, via) in via.iter().enumerate() {
-            let (hop_name, found);
+            let (hop_name, stage, found);
             let hop = match via {
                 Via::Command(text) if index == 0 => {
                     way.push(ViaRecord::Command(ssh_config::command(text, address, port, user)?));
@@ -215,14 +238,13 @@ impl Reaching {
                     )));
                 }
                 Via::Ssh(ssh) => {
-                    hop_name = match &ssh.user {
-                        Some(user) => format!("{user}@{}", ssh.address),
-                        None => ssh.address.clone(),
-                    };
+                    hop_name = format!("{name}.via.{}", index + 1);
+                    stage = Stage::Address(ssh.address.clone());
                     &**ssh
                 }
                 Via::Name(text) => {
                     hop_name = text.clone();
+                    stage = Stage::Host(text.clone());
                     match inventory.hosts.get(text) {
                         Some(Host::Ssh(ssh)) => &**ssh,
                         Some(Host::Local) => {
@@ -242,26 +264,10 @@ impl Reaching {
                     }
                 }
             };
-            // Hosts that lead to each other, in the inventory or in ssh_config.
-            if trail.contains(&hop_name) {
-                return Err(Problem::usage(format!(
-                    "the way to `{}` goes round in a circle: {} -> {hop_name}",
-                    trail[0],
-                    trail.join(" -> ")
-                )));
-            }
-            if trail.len() > HOPS {
-                return Err(too_far(trail));
-            }
-            trail.push(hop_name.clone());
-            let before = std::mem::replace(&mut self.on_the_way, true);
-            let endpoint = self.endpoint(&hop_name, hop, None, inventory, trail);
-            self.on_the_way = before;
-            let mut endpoint = endpoint?;
-            trail.pop();
-            if index == 0 {
-                way.append(&mut endpoint.via);
-            }
+            // Only the first has a way of its own: that to the others is what stands before them.
+            let direct = if index == 0 { None } else { Some(Vec::new()) };
+            let mut endpoint = self.stage(&hop_name, hop, stage, direct, inventory, trail)?;
+            way.append(&mut endpoint.via);
             let Endpoint { address, port, user, auth, host_key, known_as, known_hosts, via: _ } = endpoint;
             way.push(ViaRecord::Hop(HopRecord { address, port, user, auth, host_key, known_as, known_hosts }));
         }
@@ -271,9 +277,49 @@ impl Reaching {
         Ok(way)
     }
 
+    /// A server on the way; `via` is the way to it where that is known.
+    fn stage(
+        &mut self,
+        name: &str,
+        ssh: &Ssh,
+        stage: Stage,
+        via: Option<Vec<Via>>,
+        inventory: &Inventory,
+        trail: &mut Vec<Stage>,
+    ) -> Result<Endpoint, Problem> {
+        let reached;
+        let ssh = match via {
+            None => ssh,
+            Some(via) => {
+                reached = Ssh { via: Some(via), ..ssh.clone() };
+                &reached
+            }
+        };
+        // Hosts that lead to each other, in the inventory or in ssh_config.
+        if trail.contains(&stage) {
+            let names: Vec<String> = trail.iter().map(Stage::to_string).collect();
+            let way = names.join(" -> ");
+            return Err(Problem::usage(format!("the way to `{}` goes round in a circle: {way} -> {stage}", trail[0])));
+        }
+        if trail.len() > HOPS {
+            return Err(too_far(trail));
+        }
+        trail.push(stage);
+        let before = std::mem::replace(&mut self.on_the_way, true);
+        let endpoint = self.endpoint(name, ssh, None, inventory, trail);
+        self.on_the_way = before;
+        trail.pop();
+        endpoint
+    }
+
     fn resolve(&mut self, host: &str, what: &str, source: Option<&SecretSource>) -> Result<Option<SecretRef>, Problem> {
         let Some(source) = source else { return Ok(None) };
-        let name = format!("hosts.{host}.{what}");
+        let mut name = format!("hosts.{host}.{what}");
+        // Names of hosts may come to the same; a secret goes to its own host and to no other.
+        while self.sources.get(&name).is_some_and(|known| known != source) {
+            name.push('\'');
+        }
+        self.sources.insert(name.clone(), source.clone());
         let wanted = match self.resolves {
             Resolves::All => true,
             Resolves::OfTheWay => self.on_the_way,
@@ -320,7 +366,7 @@ fn split_port(text: &str) -> Result<(String, Option<u16>), String> {
     }
 }
 
-fn too_far(trail: &[String]) -> Problem {
+fn too_far(trail: &[Stage]) -> Problem {
     Problem::usage(format!("the way to `{}` has more than {HOPS} stretches", trail[0]))
 }
 

@@ -54,7 +54,7 @@ mod upload;
 pub use content::{Content, OnHost};
 pub use copy::Copy;
 pub use download::Download;
-pub use error::{Error, ErrorKind};
+pub use error::{Advice, Error, ErrorKind};
 pub use handle::Host;
 pub use hops::Hops;
 pub use inspect::{Inspected, There};

@@ -12,6 +12,7 @@ mod keys;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dsl::value::SecretRef;
 use futures::StreamExt as _;
@@ -31,6 +32,9 @@ use crate::limits::HOSTS;
 use crate::redact::Redactor;
 use crate::runner::{HostSpec, first_generation, known_hosts, reach};
 use crate::vault::Vault;
+
+/// How long programs on hosts have to end when we are stopped.
+const STOPPING: Duration = Duration::from_secs(2);
 
 /// The hosts that are asked.
 #[derive(Debug)]
@@ -102,10 +106,13 @@ impl Survey {
             })
             .buffer_unordered(self.at_once)
             .collect::<Vec<_>>();
+        let mut asking = std::pin::pin!(asking);
         let mut answers = tokio::select! {
-            answers = asking => answers,
+            answers = &mut asking => answers,
             () = stop => {
                 self.hosts.iter().for_each(Host::end_questions);
+                // What is at work on hosts is ended; one that does not answer keeps nobody who wants to stop.
+                drop(tokio::time::timeout(STOPPING, asking).await);
                 return None;
             }
         };

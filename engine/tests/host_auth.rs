@@ -132,6 +132,11 @@ async fn keys_in_every_form_are_understood() {
             authorize(&sshd, &[&path]);
             let given = (!passphrase.is_empty()).then(|| secret(passphrase));
             let way = Auth::Key { path: path.clone(), passphrase: given, certificate: None };
+            if name == "ecdsa 256 PEM \"open sesame\"" {
+                let (tried, ..) = refusal(&login(&sshd, "root", vec![way])).await;
+                assert!(tried[0].ends_with("not understood: `ssh-keygen -p -f` writes it anew)"), "{tried:?}");
+                continue;
+            }
             let checked = login(&sshd, "root", vec![way]).check().await;
             checked.unwrap_or_else(|error| panic!("{name}: {error}"));
             if !passphrase.is_empty() {

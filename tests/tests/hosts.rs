@@ -1,8 +1,14 @@
 //! `anneal hosts`, and hosts that are reached as an ssh configuration says: real servers, one of them behind another.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
 use anneal_tests::anneal::Anneal;
 use anneal_tests::snapshot::{self, Normal};
 use anneal_tests::sshd::Sshd;
+use anneal_tests::until::{SOON, until};
 
 /// A server in front and one behind it, as an ssh configuration names them.
 struct Lab {
@@ -92,6 +98,31 @@ fn a_key_that_has_changed_is_recorded_only_where_that_is_said() {
 }
 
 #[test]
+fn a_person_is_asked_and_only_yes_records() {
+    let lab = Lab::new();
+    let answered = |answer: &str| {
+        let anneal = lab.anneal.command(["hosts", "trust", "gate", "-i", "../home/.ssh/config"]);
+        let line = std::iter::once(anneal.get_program()).chain(anneal.get_args());
+        let line = line.map(|word| word.to_str().expect("text")).collect::<Vec<_>>().join(" ");
+        // A terminal of its own.
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &line, "/dev/null"]).current_dir(lab.anneal.folder().join("work")).env_clear();
+        terminal.envs(anneal.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child =
+            terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts: install bsdutils");
+        child.stdin.take().expect("a pipe").write_all(answer.as_bytes()).expect("it reads");
+        let ended = child.wait_with_output().expect("it ends");
+        (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned())
+    };
+    let (code, said) = answered("n\n");
+    assert!(code == Some(1) && said.contains("Did you compare them?") && said.contains("are not recorded"), "{said}");
+    let (code, said) = answered("yes\n");
+    assert!(code == Some(0) && said.contains("gate: 1 key is recorded"), "{said}");
+    let (code, said) = answered("");
+    assert!(code == Some(0) && !said.contains("Did you"), "{said}");
+}
+
+#[test]
 fn a_run_reaches_its_host_through_the_one_that_ssh_config_names() {
     let lab = Lab::new();
     lab.anneal.file(
@@ -145,6 +176,54 @@ fn facts_and_json_have_the_documented_fields() {
     assert!(facts[0]["facts"]["memory"].is_u64() && facts[0]["facts"]["addresses"].is_array(), "{facts}");
     let words = lab.anneal.expect(0, ["hosts", "facts", "here", "-i", "inv.ron"]).stdout;
     assert!(words.starts_with("here (local)\n") && words.contains("  kernel"), "{words}");
+}
+
+#[test]
+fn where_no_key_is_named_those_of_the_agent_and_the_usual_files_are_tried() {
+    let lab = Lab::new();
+    lab.config("Host *\n User root\n StrictHostKeyChecking accept-new\n");
+    let to = |port: u16| format!(r#"(hosts: {{ "gate": Ssh(address: "127.0.0.1", port: {port}) }})"#);
+    lab.anneal.file("inv.ron", to(lab.gate.port()));
+    let check = ["hosts", "check", "-i", "inv.ron"];
+    lab.anneal.expect(1, check).says(&["there is no way to log in to `gate`"]);
+    let agent = Agent::start(&lab.anneal.folder().join("agent"), &lab.gate.key());
+    let with_agent = |code: i32, args: &[&str]| {
+        let ended = lab.anneal.command(args).env("SSH_AUTH_SOCK", &agent.socket).output().expect("the binary starts");
+        assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+        String::from_utf8_lossy(&ended.stdout).into_owned()
+    };
+    assert!(with_agent(0, &["hosts", "list", "-i", "inv.ron"]).contains("login     agent\n"));
+    assert!(with_agent(0, &check).contains("1 of 1 hosts can be used"));
+    // The other server knows another key, which is one of the usual files.
+    lab.anneal.file("inv.ron", to(lab.inner.port()));
+    with_agent(1, &check);
+    std::fs::copy(lab.inner.key(), lab.anneal.folder().join("home/.ssh/id_ed25519")).expect("a key");
+    assert!(with_agent(0, &["hosts", "list", "-i", "inv.ron"]).contains("login     agent, key"));
+    assert!(with_agent(0, &check).contains("1 of 1 hosts can be used"));
+}
+
+/// An agent with one key; it ends when it is dropped.
+struct Agent {
+    socket: std::path::PathBuf,
+    child: Child,
+}
+
+impl Agent {
+    fn start(socket: &Path, key: &Path) -> Agent {
+        let child = Command::new("ssh-agent").arg("-D").arg("-a").arg(socket).stdout(Stdio::null()).spawn();
+        let agent = Agent { socket: socket.to_owned(), child: child.expect("ssh-agent: install openssh-client") };
+        until("the agent to listen", SOON, || UnixStream::connect(socket).ok());
+        let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", socket).status();
+        assert!(added.expect("ssh-add starts").success());
+        agent
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub enum Host {
 }
 
 /// How a host is reached over SSH. What is absent is looked up in `ssh_config`, as ssh does.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ssh {
     /// Host name or address, or what `ssh_config` calls it.
     pub address: String,
@@ -64,7 +64,7 @@ pub struct Ssh {
 }
 
 /// A private key.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Key {
     /// Its file; `~/` is the home folder.
     pub path: PathBuf,
@@ -75,7 +75,7 @@ pub struct Key {
 }
 
 /// Whether an agent's keys are tried.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Agent {
     /// As ssh does: that of `SSH_AUTH_SOCK`, if there is one and no key is named.
     #[default]
@@ -92,7 +92,7 @@ pub enum Agent {
 }
 
 /// What one question of keyboard-interactive is answered.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// Part of the question; empty for any.
     pub question: String,
@@ -101,7 +101,7 @@ pub struct Answer {
 }
 
 /// One stretch of the way to a host.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Via {
     /// Another host of the inventory, or `[USER@]HOST[:PORT]` as `ProxyJump` of ssh_config(5) takes it.
     Name(String),

@@ -79,12 +79,13 @@ fn as_ssh_would(found: Option<&Expanded>, agent: bool, only_named: bool) -> Resu
         None if only_named => return Ok(Vec::new()),
         None => usual_keys(),
     };
+    let certificates = found.map(|found| found.certificate_files.as_slice()).unwrap_or_default();
     let mut auth = Vec::new();
     if agent {
-        let held: Vec<&PathBuf> = files.iter().filter(|file| has_public_half(file)).collect();
+        let certificates = certificates.iter().filter(|file| file.is_file());
+        let held: Vec<&PathBuf> = certificates.chain(files.iter().filter(|file| has_public_half(file))).collect();
         auth.extend(agents(found, named.is_some(), &held)?);
     }
-    let certificates = found.map(|found| found.certificate_files.as_slice()).unwrap_or_default();
     for file in files.iter().filter(|file| file.extension().is_none_or(|extension| extension != "pub")) {
         let path = absolute(file)?;
         let key = |certificate| AuthRecord::Key { path: path.clone(), passphrase: None, certificate };

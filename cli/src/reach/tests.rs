@@ -239,6 +239,53 @@ fn a_secret_that_two_hosts_need_is_asked_for_once() {
 }
 
 #[test]
+fn a_secret_goes_to_its_own_host_and_to_no_other() {
+    let folder = Folder::new("own-secrets");
+    let secret = |text: &str| format!("ssh_config: false, password: Command([\"echo\", \"{text}\"])");
+    let hosts = format!(
+        "\"a\": Ssh(address: \"a\", user: \"u\", {}, via: [Ssh(address: \"g\", user: \"u\", {})]),
+         \"a.via.1\": Ssh(address: \"b\", user: \"u\", {}), \"g\": Ssh(address: \"g\", user: \"u\", {})",
+        secret("of-a"),
+        secret("of-the-hop"),
+        secret("of-a.via.1"),
+        secret("of-g")
+    );
+    let inventory = inventory::open(&folder.write("inv.ron", &format!("(hosts: {{ {hosts} }})"))).unwrap();
+    let mut reaching = Reaching::new(false);
+    for (host, expected) in [("a", "of-a"), ("a.via.1", "of-a.via.1"), ("g", "of-g")] {
+        let reached = reaching.host(host, &inventory.hosts[host], &inventory).unwrap().reach;
+        let ReachRecord::Ssh(SshRecord { auth, sudo_password, via, .. }) = reached else { panic!("SSH") };
+        let text = |auth: &[AuthRecord]| match auth {
+            [AuthRecord::Password(name)] => reaching.secrets[&name.0].to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text(&auth), expected);
+        assert_eq!(reaching.secrets[&sudo_password.unwrap().0].as_str(), expected);
+        if let [ViaRecord::Hop(hop)] = via.as_slice() {
+            assert_eq!(text(&hop.auth), "of-the-hop");
+        }
+    }
+    // A password that is asked for belongs to the flag's host.
+    let flag = Ssh { address: "g".into(), user: Some("u".into()), ssh_config: SshConfig::No, ..Ssh::default() };
+    let asked = Zeroizing::new("asked".to_owned());
+    reaching.flag("g", &flag, Some(&asked)).unwrap();
+    assert_eq!(reaching.secrets["hosts.g.password"].as_str(), "of-g");
+    assert_eq!(reaching.secrets["hosts.g.asked_password"].as_str(), "asked");
+}
+
+#[test]
+fn what_the_inventory_calls_a_host_is_not_what_ssh_config_calls_one() {
+    let folder = Folder::new("names");
+    let config = "Host web\n ProxyJump gate\nHost gate\n HostName g.example\nHost two\n ProxyJump gate,web\nHost *\n User u\n IdentityAgent none\n IdentityFile /k";
+    let of = |host: &str| {
+        folder.of(host, "\"gate\": Ssh(address: \"web\", ssh_config: \"FOLDER/config\"), \"b\": Ssh(address: \"two\", ssh_config: \"FOLDER/config\")", config)
+    };
+    assert_eq!(of("gate").unwrap(), "u@g.example:22 key(/k)\nu@web:22 key(/k)");
+    // The second jump host is reached through the first, whatever its own way would be.
+    assert_eq!(of("b").unwrap(), "u@g.example:22 key(/k)\nu@web:22 key(/k)\nu@two:22 key(/k)");
+}
+
+#[test]
 fn addresses_and_ports_are_told_apart() {
     let of = |text: &str| {
         let Ssh { address, port, user, .. } = target(text, &SshConfig::No)?;

@@ -149,6 +149,7 @@ impl Tokens<'_> {
             None | Some(Proxy::None | Proxy::NoJump) => Proxy::None,
             Some(Proxy::Command(text)) => {
                 harmless.iter().try_for_each(|text| in_shell(text))?;
+                no_password(text)?;
                 Proxy::Command(percent(text, of_proxies)?)
             }
             Some(Proxy::Jumps(jumps)) => {
@@ -165,6 +166,7 @@ impl Tokens<'_> {
 /// A proxy command of an inventory, with what it stands for filled in.
 pub fn command(text: &str, host: &str, port: u16, user: &str) -> Result<String, Problem> {
     [host, user].iter().try_for_each(|text| in_shell(text))?;
+    no_password(text)?;
     percent(text, |token| match token {
         'h' => Some(host.to_owned()),
         'p' => Some(port.to_string()),
@@ -178,6 +180,18 @@ fn in_shell(name: &str) -> Result<(), Problem> {
     let harmful = |c: char| c.is_whitespace() || c.is_control() || "'`\"$\\;&<>|(){}".contains(c);
     match name.starts_with('-') || name.chars().any(harmful) {
         true => Err(Problem::usage(format!("{name:?} has no place in the text of a proxy command"))),
+        false => Ok(()),
+    }
+}
+
+/// A command stands in the journal as it is (I8), and in lists of processes.
+fn no_password(text: &str) -> Result<(), Problem> {
+    let mut words = text.split_whitespace().skip_while(|word| !word.ends_with("sshpass"));
+    match words.next().is_some() && words.take_while(|word| word.starts_with('-')).any(|word| word.starts_with("-p")) {
+        true => {
+            Err(Problem::usage("a proxy command with a password in it is not taken: it would stand in the journal")
+                .hint("name the server in `via`, with `password: Env(\"NAME\")`, or give it a key"))
+        }
         false => Ok(()),
     }
 }

@@ -15,16 +15,16 @@ const FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Files that one pattern may name.
 const MATCHES: usize = 1_000;
 
-type Read1 = Result<Option<Rc<Vec<Line>>>, String>;
+type Lines = Result<Option<Rc<Vec<Line>>>, String>;
 
 /// The file system.
 #[derive(Default)]
 pub struct Disk {
-    read: RefCell<HashMap<(PathBuf, bool), Read1>>,
+    read: RefCell<HashMap<(PathBuf, bool), Lines>>,
 }
 
 impl Files for Disk {
-    fn lines(&self, path: &Path, checked: bool) -> Read1 {
+    fn lines(&self, path: &Path, checked: bool) -> Lines {
         let key = (path.to_owned(), checked);
         if let Some(read) = self.read.borrow().get(&key) {
             return read.clone();
@@ -52,7 +52,7 @@ impl Files for Disk {
     }
 }
 
-fn read(path: &Path, checked: bool) -> Read1 {
+fn read(path: &Path, checked: bool) -> Lines {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -73,4 +73,28 @@ fn read(path: &Path, checked: bool) -> Read1 {
         return Err(format!("it has more than {FILE_BYTES} bytes"));
     }
     line::lines(&text).map(|lines| Some(Rc::new(lines)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_others_may_write_is_refused_as_by_ssh() {
+        let path = std::env::temp_dir().join(format!("anneal-ssh-files-{}", std::process::id()));
+        std::fs::write(&path, "Host a\n").unwrap();
+        let of = |mode: u32, checked: bool| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            Disk::default().lines(&path, checked).map(|lines| lines.map_or(0, |lines| lines.len()))
+        };
+        assert_eq!(of(0o644, true), Ok(1));
+        assert!(of(0o664, true).unwrap_err().starts_with("others than its user may write it"));
+        assert!(of(0o602, true).is_err());
+        assert_eq!(of(0o666, false), Ok(1), "as `ssh -F`");
+        assert!(Disk::default().lines(path.parent().unwrap(), false).unwrap_err().contains("no file"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Disk::default().lines(&path, true), Ok(None));
+    }
 }

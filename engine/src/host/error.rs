@@ -26,6 +26,39 @@ impl ErrorKind {
     }
 }
 
+/// What a person can do about a login that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// No way to log in is given.
+    GiveOne,
+    /// The server hung up after too many tries.
+    GiveFewer,
+    /// The server accepted one and wants another one too.
+    GiveOneMore,
+    /// The server takes none of these.
+    GiveAnother,
+    /// One of them is wrong.
+    Check,
+}
+
+impl Advice {
+    fn text(self, offered: &[String]) -> String {
+        let offered = offered.join(" or ");
+        match self {
+            Self::GiveOne => "give the host a key, an agent or a password".into(),
+            Self::GiveFewer => {
+                "servers hang up after too many tries (MaxAuthTries): give fewer ways, or name the keys of the agent"
+                    .into()
+            }
+            Self::GiveOneMore => {
+                format!("the server wants several ways in a row; give the host one more, for {offered}")
+            }
+            Self::GiveAnother => format!("the server takes none of these ways; give the host one for {offered}"),
+            Self::Check => "check the user, and the key or the password, in the inventory".into(),
+        }
+    }
+}
+
 /// A host could not do what was asked. A program's exit code is never one of these: that is data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -61,7 +94,7 @@ pub enum ErrorKind {
         /// What the server would accept.
         offered: Vec<String>,
         /// What can be done about it.
-        advice: String,
+        advice: Advice,
     },
     /// The host key is not known and may not be accepted.
     HostKeyUnknown {
@@ -246,7 +279,7 @@ impl Error {
                 "the address does not answer: check that the machine runs and that the network leads there".into()
             }
             K::Timeout { .. } => "the machine accepts connections but its SSH server hangs or is overloaded".into(),
-            K::Auth { advice, .. } => advice.clone(),
+            K::Auth { advice, offered, .. } => advice.text(offered),
             K::HostKeyUnknown { fingerprint, .. } => format!(
                 "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
                  there); then run again with --accept-new-host-keys, pin `{fingerprint}` as `host_key` in the inventory, or add the key to known_hosts and resume"
@@ -433,7 +466,7 @@ mod tests {
             ErrorKind::Auth {
                 tried: vec!["password (refused)".into()],
                 offered: vec!["publickey".into()],
-                advice: "check the user".into(),
+                advice: Advice::Check,
             },
             ErrorKind::Hop {
                 hop: "ops@[::1]:22".into(),
@@ -457,7 +490,8 @@ mod tests {
              that a firewall lets SSH through",
             "web (u@h:22) did not answer while logging in, for 30 s; the machine accepts connections but its SSH server \
              hangs or is overloaded",
-            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user",
+            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user, and \
+             the key or the password, in the inventory",
             "web (u@h:22) cannot be reached by the jump host ops@[::1]:22: the jump host cannot be reached: connection \
              refused; check that the machine runs, its address and port, and that a firewall lets SSH through",
             "web (u@h:22) cannot be reached by the jump host root@bastion:22: the jump host does not let us through to \

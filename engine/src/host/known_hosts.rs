@@ -75,6 +75,8 @@ pub(super) struct Expected {
 struct Found {
     revoked: Option<String>,
     known: Option<String>,
+    /// The same key under its name without the port: it counts where no other is known by the whole name, as for ssh(1).
+    known_bare: Option<String>,
     /// Another key: its algorithm, its fingerprint and where.
     others: Vec<(Algorithm, String)>,
     /// The line of the authority that signed its certificate.
@@ -158,7 +160,10 @@ impl KnownHosts {
                             found.authority.get_or_insert_with(at);
                         }
                     }
-                    None if key.key_data() == shown.key.key_data() => _ = found.known.get_or_insert_with(at),
+                    None if key.key_data() == shown.key.key_data() => match about {
+                        About::Name => _ = found.known.get_or_insert_with(at),
+                        About::Bare => _ = found.known_bare.get_or_insert_with(at),
+                    },
                     None if about == About::Bare || is_superseded(&line, asker) => {}
                     None => found.others.push((key.algorithm(), format!("{} ({})", fingerprint(&key), at()))),
                 }
@@ -261,8 +266,9 @@ impl Found {
             })?;
             host_certificate::check(certificate, name.principal(), now_s).map(|()| authority)
         });
+        let known = self.known.or(self.known_bare.filter(|_| self.others.is_empty()));
         let other = self.others.into_iter().find(|(algorithm, _)| is_other(algorithm));
-        match (self.revoked, certificate, self.known, other) {
+        match (self.revoked, certificate, known, other) {
             (Some(by), ..) => KeyStanding::Revoked(by),
             (None, Some(Ok(at)), ..) => KeyStanding::Vouched(at),
             (None, _, Some(at), _) => KeyStanding::Known(at),
@@ -386,6 +392,7 @@ mod tests {
             ("h.example KEY_B", "h.example", 2222, "unknown"),
             // But the same key on another port is known, and a withdrawn one withdrawn, as for ssh(1).
             ("h.example KEY_A", "h.example", 2222, "known"),
+            ("h.example KEY_A\n[h.example]:2222 KEY_B", "h.example", 2222, "changed own:2"),
             ("@revoked h.example KEY_A", "h.example", 2222, "revoked own:1"),
             ("[h.example]:2222 KEY_A", "h.example", 2222, "known"),
             ("[h.example]:2222 KEY_B", "h.example", 22, "unknown"),

@@ -77,7 +77,8 @@ async fn attend(
     let reading = tokio::spawn(last_line(child.stderr.take()));
     tokio::select! {
         _ = let_go => {}
-        _ = stopping.wait_for(|stop| *stop) => {}
+        // Nobody who could ask for it may be left: then only the stream counts.
+        Ok(_) = stopping.wait_for(|stop| *stop) => {}
     }
     let ended_itself = match &group {
         Some(group) => group.end().await,

@@ -130,7 +130,14 @@ impl Host {
         let error = match timeout(limits::HANDSHAKE, connecting).await {
             Ok(Ok(_)) => return Err(ErrorKind::Protocol { said: "a key that was refused was taken".into() }),
             Ok(Err(error)) => error,
-            Err(_) => return Err(ErrorKind::Timeout { stage: "exchanging keys", after: limits::HANDSHAKE }),
+            Err(_) => {
+                if let Some(program) = program {
+                    let after = limits::HANDSHAKE.as_secs();
+                    let said = format!("{}; nothing came for {after} s by it", program.said().await);
+                    return Err(ErrorKind::Unreachable { said });
+                }
+                return Err(ErrorKind::Timeout { stage: "exchanging keys", after: limits::HANDSHAKE });
+            }
         };
         if let Some(shown) = seen.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Ok(Look::Shown(shown));

@@ -38,8 +38,14 @@ pub(super) async fn private(path: &Path, passphrase: Option<&Secret>) -> Result<
         decode_secret_key(&text, given).map_err(|error| match error {
             russh::keys::Error::KeyIsEncrypted => "is encrypted, and no passphrase is given".into(),
             _ if public_in(&text).is_some() => "is a public key, not a private one".into(),
+            // russh opens the old encrypted form of RSA keys only.
+            _ if text.contains("BEGIN EC PRIVATE KEY") && text.contains("DEK-Info") => {
+                "is in an old encrypted form that is not understood: `ssh-keygen -p -f` writes it anew".into()
+            }
+            _ if given.is_none() && text.contains("-BEGIN ENCRYPTED ") => {
+                "is encrypted, and no passphrase is given".into()
+            }
             _ if given.is_some() => "cannot be opened: wrong passphrase or unknown format".into(),
-            _ if text.contains("ENCRYPTED") => "is encrypted, and no passphrase is given".into(),
             error => format!("is not understood: {error}"),
         })
     })
