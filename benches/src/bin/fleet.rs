@@ -7,6 +7,8 @@
 //! Usage: `fleet ANNEAL FOLDER PROGRAMS PEERS [--sizes 1,10,50,100] [--rounds R] [--only NAME,…] [--all] [--svg FILE]`. `--all` lets pyinfra,
 //! OpenSSH's masters and Ansible run each round at each size; else the slow ones run once, and Ansible with up to 10 hosts.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what it is for")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,7 +116,11 @@ fn rounds(arena: &Arena<'_>, asked: &Asked, size: usize, payload: &Path, results
             let work = Work { hosts: size, commands: COMMANDS, payload: Some(payload) };
             let runs = results.entry((size, contestant)).or_default();
             match run(arena, contestant, work) {
-                Ok((cost, servers)) => runs.note(cost, servers),
+                Ok((cost, servers)) => {
+                    let (name, wall) = (contestant.name(), cost.wall.as_secs_f64());
+                    eprintln!("({name} on {size} hosts: {wall:.2} s, {:.2} s of CPU)", cost.cpu.as_secs_f64());
+                    runs.note(cost, servers);
+                }
                 Err(error) => {
                     eprintln!("{} on {size} hosts: {error}", contestant.name());
                     runs.note_failure();
@@ -166,7 +172,6 @@ impl Runs {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 fn table(results: &Results) {
     println!(
         "{:>5} {:<20} {:>4} {:>22} {:>8} {:>12} {:>10} {:>8}",

@@ -7,6 +7,8 @@
 //!
 //! Usage: `upload ANNEAL FOLDER [--megabytes 1000] [--slow-megabytes 200] [--rounds 3]`
 
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -124,9 +126,9 @@ impl Arena<'_> {
         };
         let fastest = if sftp < scp { row(sftp, "sftp") } else { row(scp, "scp") };
         let kept = [fastest.print(), row(checked, "sftp-checked").print()];
-        note(&format!(
+        println!(
             "(wall: anneal {anneal:.2} s, sftp {sftp:.2} s, scp {scp:.2} s; client CPU: {anneal_cpu:.2}, {sftp_cpu:.2}, {scp_cpu:.2} s)"
-        ));
+        );
         Ok(kept == [true, true])
     }
 
@@ -209,9 +211,4 @@ impl Arena<'_> {
         command.env("HOME", self.folder.join("home")).env("ANNEAL_DATA_DIR", self.folder.join("data"));
         Ok(command)
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
-fn note(text: &str) {
-    println!("{text}");
 }
