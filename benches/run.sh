@@ -13,6 +13,8 @@ target/release/chain "$folder" || code=1
 target/release/compile || code=1
 peers=$(benches/peers/setup.sh)
 target/release/durable "$folder" benches/peers "$peers" || code=1
+target/release/fleet target/release/anneal "$folder" benches/peers "$peers" --svg target/fleet.svg || code=1
+target/release/upload target/release/anneal "$folder" || code=1
 target/release/recovery "$folder" || code=1
 target/release/space "$folder" || code=1
 exit $code

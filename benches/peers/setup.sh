@@ -35,6 +35,11 @@ dbos() {
   python3 -m venv venv && venv/bin/pip install --quiet --require-virtualenv -r "$here/requirements.txt"
 }
 
+ssh() {
+  python3 -m venv venv && venv/bin/pip install --quiet --require-virtualenv -r "$here/requirements-ssh.txt"
+}
+
 peer restate package-lock.json restate
 peer dbos requirements.txt dbos
+peer ssh requirements-ssh.txt ssh
 echo "$cache"

@@ -5,7 +5,12 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's table is what it is for")]
 
+pub mod contestants;
+pub mod group;
 pub mod host;
+pub mod hosts;
+pub mod plot;
+pub mod proxy;
 pub mod work;
 
 use std::time::{Duration, Instant};

@@ -97,8 +97,8 @@ pub fn error(problem: &Problem, json: bool) {
 
 /// Talk: a line on stderr.
 pub fn say(line: &str) {
-    // Nobody reads it: then nobody misses it.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    // In one piece, for stderr writes each as it comes. Nobody reads it: then nobody misses it.
+    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Data: a line on stdout.

@@ -264,6 +264,8 @@ pub(crate) struct StepDecl {
     pub(crate) idle_timeout: Option<Scalar<u64>>,
     /// Its probe is not asked before `do`.
     pub(crate) always: bool,
+    /// Its program only reads.
+    pub(crate) reads: bool,
     /// It has a `when` or a `probe` that is asked first, even one that could not be read, so it may be skipped.
     pub(crate) may_be_skipped: bool,
     /// Its group has a `when`: it may be skipped, and every other step of the group with it.
@@ -310,6 +312,7 @@ impl StepDecl {
             ok_exit: Vec::new(),
             idle_timeout: None,
             always: false,
+            reads: false,
             may_be_skipped: false,
             group_may_be_skipped: false,
             broken: false,

@@ -159,8 +159,10 @@ impl Lower<'_> {
                 Some(action) => Some(Probe { action: action?, always: step.always }),
                 None => None,
             },
+            reads: step.reads,
             interrupted: match &step.interrupted {
                 Some(interrupted) => interrupted.value,
+                None if step.reads => Interrupted::Rerun,
                 None => action.as_ref()?.as_ref()?.default_interrupted(),
             },
             action: action??,

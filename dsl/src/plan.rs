@@ -144,6 +144,9 @@ pub struct Step {
     pub action: Action,
     /// What compensates it.
     pub undo: Option<Action>,
+    /// Its program only reads: it lives and dies with its connection, leaves nothing on the host, and is harmless to repeat.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads: bool,
     /// What an unknown outcome means.
     pub interrupted: Interrupted,
     /// When to try again.
@@ -581,6 +584,7 @@ impl Step {
             probe: None,
             action,
             undo: None,
+            reads: false,
             interrupted: Interrupted::Reattach,
             retry: Retry { times: 1, wait_ms: 0, factor: 1.0, cap_ms: 0, on: Vec::new(), jitter: JITTER },
             timeout_ms: 3_600_000,
@@ -612,6 +616,11 @@ impl Step {
             }
         }
         codes
+    }
+
+    /// Whether what it does ends with the engine, and is harmless to repeat.
+    pub fn is_in_engine(&self) -> bool {
+        self.reads || self.action.is_in_engine()
     }
 
     /// Whether it puts out a secret: then nothing of what its program writes is shown or kept.

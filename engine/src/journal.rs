@@ -241,9 +241,9 @@ pub(crate) fn decode_row(id: Uuid, bytes: &[u8]) -> Result<Vec<Entry>, Error> {
 
 /// Entries of a journal after `seq`, at most `limit`.
 pub fn entries(store: &Store, id: Uuid, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
-    // Whoever read whole commits goes on where a row begins. Else it may lie within one that began earlier, but not much.
+    // Whoever read whole commits goes on where a row begins. Else nothing follows yet, or it lies within the row that began last.
     let begins = after == 0 || has(store, id, after + 1)?;
-    let mut from = entry_key(id, if begins { after } else { after.saturating_sub(ROW_ENTRIES as u64) });
+    let mut from = if begins { entry_key(id, after) } else { before_row_of(store, id, after)? };
     let mut found = Vec::new();
     while found.is_empty() {
         let rows = store.scan(&journal_prefix(id), Some(&from), limit)?;
@@ -258,6 +258,15 @@ pub fn entries(store: &Store, id: Uuid, after: u64, limit: usize) -> Result<Vec<
     }
     found.truncate(limit);
     Ok(found)
+}
+
+/// What to scan behind, to find the row that entry `seq` lies in. It reads keys only: whoever watches asks this after each commit.
+fn before_row_of(store: &Store, id: Uuid, seq: u64) -> Result<Vec<u8>, Error> {
+    let early = entry_key(id, seq.saturating_sub(ROW_ENTRIES as u64));
+    let mut keys = store.keys(&journal_prefix(id), Some(&early), ROW_ENTRIES)?;
+    keys.retain(|key| *key <= entry_key(id, seq));
+    let row = keys.len().checked_sub(2).map(|before| keys.swap_remove(before));
+    Ok(row.unwrap_or(early))
 }
 
 /// Whether an entry with this sequence begins a row: whether anything was committed after the one in front of it.

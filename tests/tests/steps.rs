@@ -208,3 +208,41 @@ fn a_group_waits_only_for_the_facts_that_it_asks_for() {
     anneal.file("asks.ron", ASKS);
     anneal.expect(0, ["run", &file, "--host", "node=local"]).says(&["completed"]);
 }
+
+#[test]
+fn a_program_that_only_reads_leaves_nothing_on_its_host_and_is_run_again_where_the_engine_died() {
+    let anneal = Anneal::new();
+    let file = anneal.file(
+        "look.ron",
+        r#"Workflow(
+            name: "look",
+            inputs: { "here": Text() },
+            roles: { "web": One },
+            defaults: (env: { "HERE": "${{ inputs.here }}" }),
+            steps: [
+                Step(id: "done", on: "web", do: Run(["true"])),
+                Step(id: "look", on: "web", needs: ["done"], reads: true,
+                    do: Shell("echo began >>\"$HERE/began\"; while [ ! -e \"$HERE/go\" ]; do sleep 0.05; done; echo seen"),
+                    out: { "seen": Stdout(type: Text) }),
+            ],
+            outputs: { "seen": "${{ steps.look.out.seen }}" },
+        )"#,
+    );
+    let began = || std::fs::read_to_string(anneal.folder().join("work/began")).unwrap_or_default().lines().count();
+    let here = format!("here={}", anneal.folder().join("work").display());
+    let file = file.display().to_string();
+    let killed = anneal.start(["run", &file, "--host", "web=local", "--input", &here]);
+    anneal_tests::until::until("the program to begin", SOON, || (began() == 1).then_some(()));
+    killed.kill();
+    let id = anneal.operations().pop().expect("an operation");
+    let files: Vec<String> = std::fs::read_dir(anneal.local_jobs().join(&id))
+        .expect("its job folder")
+        .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(files.iter().any(|name| name.starts_with("done.")), "{files:?}");
+    assert!(!files.iter().any(|name| name.starts_with("look.")), "{files:?}");
+    anneal.file("go", "");
+    let ended = anneal.expect(0, ["resume", &id]);
+    assert!(ended.shown().contains("seen = seen"), "{}", ended.shown());
+    assert_eq!(began(), 2, "it was run again, and nobody was asked");
+}

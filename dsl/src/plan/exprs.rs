@@ -60,6 +60,7 @@ impl Step {
             probe,
             action,
             undo,
+            reads: _,
             interrupted: _,
             retry: _,
             timeout_ms: _,

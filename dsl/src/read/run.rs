@@ -1,4 +1,4 @@
-//! What a step's program is given, and when it counts as well: `env`, `cwd`, `ok_exit`, `idle_timeout`.
+//! What a step's program is given, and when it counts as well: `env`, `cwd`, `ok_exit`, `idle_timeout`, `reads`.
 
 use super::fields::Fields;
 use super::policies::some;
@@ -31,6 +31,36 @@ pub(super) fn fields(step: &mut StepDecl, fields: &mut Fields, reader: &mut Read
             never_retried(step, node, reader);
         }
     }
+}
+
+/// Beside a `do` that only reads, these have no effect.
+const NOT_BESIDE_READS: [(&str, &str); 5] = [
+    ("probe", "a step that only reads has no effect to ask for"),
+    ("always", "a step that only reads has no effect to ask for"),
+    ("undo", "a step that only reads has done nothing to undo"),
+    ("interrupted", "what only reads is simply run again"),
+    ("idle_timeout", "what only reads is ended by `timeout`"),
+];
+
+/// Reads `reads`, when the rest of the step is read.
+pub(super) fn reads(step: &mut StepDecl, fields: &mut Fields, reader: &mut Reader) {
+    let Some(node) = fields.optional("reads") else { return };
+    step.reads = reader.boolean(node, "reads").unwrap_or(false);
+    let Some(action) = step.action.as_ref().filter(|_| step.reads && !step.is_gate()) else { return };
+    let title = step.title();
+    let mut no_effect = |field: &str, why: &str| {
+        let message = format!("`{field}` has no effect in {title}");
+        reader.sink.push(Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), why));
+    };
+    if !action.is_command() || action.is_from_here() {
+        no_effect("reads", "it is for a `Run`, `Shell` or `Script` on a host");
+        return;
+    }
+    for (field, why) in NOT_BESIDE_READS.into_iter().filter(|(field, _)| fields.has(field)) {
+        no_effect(field, why);
+    }
+    // One of the defaults does nothing here.
+    step.idle_timeout = None;
 }
 
 /// A list of exit codes.

@@ -25,6 +25,7 @@ const STEP: Shape = Shape {
         "when",
         "probe",
         "always",
+        "reads",
         "do",
         "undo",
         "interrupted",
@@ -48,11 +49,12 @@ const STEP: Shape = Shape {
     positional: None,
 };
 /// What has no effect in a gate, and why.
-const NOT_IN_A_GATE: [(&str, &str); 12] = [
+const NOT_IN_A_GATE: [(&str, &str); 13] = [
     ("on", "a gate runs on no host"),
     ("run_at", "a gate runs on no host"),
     ("batch", "a gate runs on no host"),
     ("probe", "there is nothing to ask a host"),
+    ("reads", "no program runs in this step"),
     ("undo", "there is nothing to undo"),
     ("interrupted", "a person's answer is known or it is not"),
     ("retry", "a person is asked once"),
@@ -242,6 +244,7 @@ fn step<'t>(
     step.allow_secret_args = here::allow_secret_args(&mut fields, reader);
     run::fields(&mut step, &mut fields, reader);
     always(&mut step, &mut fields, reader);
+    run::reads(&mut step, &mut fields, reader);
     actions::settle_role(&mut step, &fields, reader);
     without_effect(&mut step, &fields, reader);
     actions::check_reboot(&step, reader);

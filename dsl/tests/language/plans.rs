@@ -167,7 +167,8 @@ fn summary(plan: &Plan) -> Result<String, std::fmt::Error> {
             let always = if probe.always { ", not asked first" } else { "" };
             writeln!(text, "  probe {}{always}", action(&probe.action))?;
         }
-        writeln!(text, "  do {}", action(&step.action))?;
+        let reads = if step.reads { ", which only reads" } else { "" };
+        writeln!(text, "  do {}{reads}", action(&step.action))?;
         if let Some(undo) = &step.undo {
             writeln!(text, "  undo {}", action(undo))?;
         }

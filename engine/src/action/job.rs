@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::out::{self, Missing};
 use super::{failure, output};
-use crate::host::{self, ErrorKind, FileContent, Found, Host, Job, JobEnd, Live};
+use crate::host::{self, ErrorKind, FileContent, Found, Host, Job, JobEnd, Live, Supervise};
 use crate::limits::OUT_BYTES;
 use crate::operation::{Failure, FailureClass, NodeOutcome, OutputRef, Unknown};
 use crate::runner::{Call, Context, Reporter};
@@ -33,6 +33,10 @@ pub async fn run(
     match host.run(job, live).await {
         Ok(end) => judge(context, host, call, end).await,
         Err(error) if error.ended_it() || error.nothing_began() => {
+            NodeOutcome::Failed { failure: failure::of(&error), output: None }
+        }
+        // What only reads does no harm where it is still running; `retry` says whether it is asked again.
+        Err(error) if job.supervise == Supervise::Never => {
             NodeOutcome::Failed { failure: failure::of(&error), output: None }
         }
         // It may be running: only the host can say.

@@ -127,9 +127,9 @@ fn answer_by(operation: &Operation, index: usize) -> Option<(u64, Otherwise)> {
 fn pick_up(operation: &Operation, in_flight: &dyn Fn(usize) -> bool, commands: &mut Vec<Command>) {
     for &index in operation.derived.running.iter().filter(|&&index| !in_flight(index)) {
         let node = &operation.nodes[index];
-        let action = &operation.step_of(node).action;
+        let step = operation.step_of(node);
         match &node.state {
-            NodeState::Running { .. } if action.is_in_engine() || action.is_untraceable() => {
+            NodeState::Running { .. } if step.is_in_engine() || step.action.is_untraceable() => {
                 commands.push(Command::LostWithEngine(index))
             }
             NodeState::Running { .. } | NodeState::Undoing { .. } => commands.push(Command::Reattach(index)),

@@ -425,7 +425,9 @@ impl Renderer<'_> {
             | Action::Shell { .. }
             | Action::Script { .. }
             | Action::Local { .. }
-            | Action::Restore => Work::Job(self.job(action, Supervise::Always)?),
+            | Action::Restore => {
+                Work::Job(self.job(action, if self.step.reads { Supervise::Never } else { Supervise::Always })?)
+            }
             Action::Upload { from, to, mode } => {
                 Work::Upload { from: self.upload(from)?, to: self.absolute("`to`", to)?, mode: *mode }
             }

@@ -263,5 +263,5 @@ impl<'a> Judge<'a> {
 
 /// Whether the step says, or its kind says, that running it over its own effect does no harm.
 fn repeats_without_harm(step: &Step) -> bool {
-    step.interrupted == Interrupted::Rerun || step.action.is_in_engine()
+    step.interrupted == Interrupted::Rerun || step.is_in_engine()
 }

@@ -22,7 +22,7 @@ impl World<'_> {
             return self.learn(node, attempt, NodeOutcome::AlreadySo);
         }
         let life = self.life;
-        let in_engine = !undo && (step.action.is_in_engine() || step.action.is_untraceable());
+        let in_engine = !undo && (step.is_in_engine() || step.action.is_untraceable());
         if in_engine {
             self.hosts.note(&node, false);
             self.after(1, Happening::Works { node: node.clone(), attempt, life });
@@ -54,7 +54,7 @@ impl World<'_> {
         let without_effect = self.step(&node).is_some_and(|step| match &step.action {
             Action::Wait { .. } | Action::Assert { .. } | Action::Facts => true,
             Action::Http(request) => request.method.only_reads(),
-            _ => false,
+            _ => step.reads,
         });
         if without_effect || matches!(disturbs, Some(Injection::Error { effect: false, .. })) {
             return Ok(());

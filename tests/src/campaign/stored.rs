@@ -116,8 +116,9 @@ impl Default for Stored {
 
 fn job_ended(anneal: &Anneal, id: &str) -> bool {
     let folder = anneal.local_jobs().join(id);
-    let text = std::fs::read_to_string(folder.join("two.m.1.exit")).unwrap_or_default();
-    text.trim_end().ends_with('.')
+    // Its claim, and behind that its end.
+    let text = std::fs::read_to_string(folder.join("two.m.1.pid")).unwrap_or_default();
+    text.lines().nth(1).is_some_and(|end| end.ends_with('.'))
 }
 
 fn know(anneal: &Anneal, id: &str) -> Known {

@@ -1,6 +1,6 @@
 # a_sum FILE SHA256: whether that is its sum; $a_x is what it is.
 a_sum() {
-    a_x=$(sha256sum <"$1" || openssl dgst -sha256 -r <"$1" || shasum -a 256 <"$1")
+    a_x=$(sha256sum <"$1") || a_x=$(openssl dgst -sha256 -r <"$1") || a_x=$(shasum -a 256 <"$1")
     a_x=${a_x%% *}
     [ "$a_x" ] || a_end error - 'sha256sum, openssl and shasum are all missing'
     [ "$a_x" = "$2" ]

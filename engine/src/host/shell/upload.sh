@@ -3,6 +3,15 @@
 exec 3>&2 2>/dev/null
 a_space() { df -Pk "$a_dir" | { read -r a_x; read -r a_x a_x a_x a_y a_x; echo "$a_y"; }; }
 a_gone() { rm -f "$a_tmp"; a_end "$@"; }
+# All bytes have come; else nothing follows.
+a_whole() {
+    a_bytes "$a_tmp"
+    [ "$a_z" = "$a_size" ] && return
+    a_k=$(a_space)
+    [ "$a_k" = 0 ] && a_gone full 0
+    [ "$a_resume" ] && a_end error - 'the file was cut off on the way'
+    a_gone error - 'the file was cut off on the way'
+}
 # What is there is what is wanted: as many bytes, the mode, whose it is, and then the content.
 a_so() {
     [ -f "$a_to" ] && [ ! -h "$a_to" ] && [ "$(stat -c '%s %a' "$a_to")" = "$a_size $a_mode" ] || return 1
@@ -67,12 +76,19 @@ if [ "$a_resume" ]; then
         [ "$a_x" = yes ] || a_have=0
     fi
 fi
-[ "$a_have" = 0 ] && rm -f "$a_dir/$a_part."*
-a_k=$(a_space)
-case $a_k in
-''|*[!0-9]*) ;;
-    *) [ $((a_k * 1024)) -lt $((a_size - a_have * 1048576)) ] && a_end full "$a_k" ;;
-esac
+# Each program that is started costs a small file more than its bytes do: none is that is not needed.
+if [ "$a_have" = 0 ]; then
+    for a_x in "$a_dir/$a_part."*; do
+        if [ -e "$a_x" ] || [ -h "$a_x" ]; then rm -f "$a_x"; fi
+    done
+fi
+if [ "$a_size" -gt 1048576 ]; then
+    a_k=$(a_space)
+    case $a_k in
+        ''|*[!0-9]*) ;;
+        *) [ $((a_k * 1024)) -lt $((a_size - a_have * 1048576)) ] && a_end full "$a_k" ;;
+    esac
+fi
 if [ "$a_have" = 0 ]; then
     a_e=$( { set -C; : >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
 else
@@ -81,21 +97,19 @@ fi
 printf 'go %s\n' "$a_tmp"
 if [ "$a_via" = stdin ]; then
     if [ "$a_have" = 0 ]; then
-        a_e=$( { cat >"$a_tmp"; } 2>&1 ) || a_gone error - "$a_e"
+        a_e=$(cat 2>&1 >"$a_tmp") || a_gone error - "$a_e"
     else
         a_e=$(dd bs=1048576 seek="$a_have" of="$a_tmp" 2>&1) || a_gone error - "$a_e"
     fi
 else
     read -r a_x
 fi
-a_bytes "$a_tmp"
-if [ "$a_z" != "$a_size" ]; then
-    a_k=$(a_space)
-    [ "$a_k" = 0 ] && a_gone full 0
-    [ "$a_resume" ] && a_end error - 'the file was cut off on the way'
-    a_gone error - 'the file was cut off on the way'
+[ "$a_size" -gt 1048576 ] && a_whole
+if ! a_sum "$a_tmp" "$a_sha"; then
+    a_y=$a_x
+    a_whole
+    a_gone differs "$a_y"
 fi
-a_sum "$a_tmp" "$a_sha" || a_gone differs "$a_x"
 if [ "$a_owner$a_group" ]; then
     a_e=$(chown "$a_owner${a_group:+:$a_group}" "$a_tmp" 2>&1) || a_gone error - "$a_e"
 fi
