@@ -81,6 +81,7 @@ impl Workflow {
             instances: self.whole.instances.clone(),
             deadline_ms,
             left_out: BTreeMap::new(),
+            seen: BTreeMap::new(),
         };
         debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
         Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })
@@ -95,7 +96,7 @@ fn union(several: &str, roles: &BTreeMap<String, Role>) -> Role {
             slots.push(slot.clone());
         }
     }
-    Role { one: false, slots }
+    Role { one: false, slots, from: None }
 }
 
 fn asset(bytes: &[u8]) -> Asset {

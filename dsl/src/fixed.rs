@@ -223,6 +223,8 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             | Action::Local { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Facts
             | Action::Restore => {}
         },

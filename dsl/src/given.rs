@@ -316,7 +316,7 @@ impl Reading<'_> {
                 self.sink.push(Diagnostic::error(Code::BadValue, message).at(&declared.name.span, "declared here"));
             }
         }
-        crate::plan::Role { one: kind == RoleKind::One, slots }
+        crate::plan::Role { one: kind == RoleKind::One, slots, from: None }
     }
 }
 

@@ -65,7 +65,7 @@ fn chain(steps: usize) -> Create {
             ..Step::new(format!("s{index}"), Some("host"), action)
         }
     };
-    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]);
+    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()], from: None })]);
     Create {
         id: uuid::Uuid::now_v7(),
         plan: Plan::new("chain", roles, (0..steps).map(step).collect()),

@@ -7,6 +7,7 @@ use dsl::value::Value;
 use super::event::Entry;
 use super::node::{Failure, NodeId, OutputRef, Unknown};
 use super::places::Places;
+use super::records::Records;
 
 /// Something that was learnt.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +151,8 @@ pub struct World<'a> {
     pub jitter: &'a mut dyn FnMut() -> f64,
     /// The locks of steps.
     pub places: &'a mut dyn Places,
+    /// What is recorded of instances.
+    pub records: &'a dyn Records,
 }
 
 impl std::fmt::Debug for World<'_> {

@@ -374,7 +374,7 @@ impl Course {
             | Verdict::Asks { .. } => {
                 let proof = Proof::Action;
                 let changed = !matches!(verdict, Verdict::AlreadySo { .. });
-                vec![begins, Event::Succeeded { node: node.id, attempt: 1, out, changed, proof, output: None }]
+                vec![begins, Event::Succeeded { node: node.id, attempt: 1, out, changed, proof, output: None, records: Vec::new() }]
             }
         };
         let behind = self.behind(&verdict, node.step, before);

@@ -211,8 +211,8 @@ impl Hand {
                 let mut locks = self.shared.locks();
                 self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
                 let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
-                let now_ms = self.clock.now_ms();
-                self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+                let (now_ms, records) = (self.clock.now_ms(), &self.shared.store);
+                self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places, records })
             };
             let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
             self.carry_out(before, decided).await
@@ -230,8 +230,8 @@ impl Hand {
             let mut locks = self.shared.locks();
             self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
             let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
-            let now_ms = self.clock.now_ms();
-            self.driver.verb(&verb, by, why, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+            let (now_ms, records) = (self.clock.now_ms(), &self.shared.store);
+            self.driver.verb(&verb, by, why, &mut World { now_ms, jitter: &mut fastrand::f64, places, records })
         };
         let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
         let (answer, rest) = match decided {
@@ -347,8 +347,8 @@ impl Hand {
             beside.took.extend(own);
         }
         // A long list becomes several commits, each of which leaves the journal valid.
-        for batch in journal::batches(id, entries, beside)? {
-            self.shared.store.commit(batch).await?;
+        for commit in journal::commits(id, entries, beside)? {
+            self.shared.store.commit(commit.ready(&self.shared.store)?).await?;
         }
         if changed {
             self.summary = Some(summary);

@@ -2,7 +2,7 @@
 
 use engine::operation::{Activity, Decided, Effect, Entry, Event, Life, Rest};
 
-use super::check;
+use super::{check, records};
 use super::world::{Happening, World};
 
 /// What goes wrong around a write.
@@ -60,6 +60,10 @@ impl World {
                 if ended {
                     self.records.ended(op);
                 }
+            }
+            // Records change with the entries that say so.
+            for entry in &entries[..kept] {
+                records::keep(op, entry, &mut self.known)?;
             }
             self.ops[op].keeps(entries.into_iter().take(kept))?;
         }
