@@ -5,6 +5,7 @@ mod exec;
 mod explain;
 mod export;
 mod graph;
+mod instances;
 mod logs;
 mod ops;
 mod plan;
@@ -34,9 +35,10 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
         Command::Exec(exec) => exec::run(exec, global, &mut session).await,
         Command::Graph(graph) => graph::run(graph, global),
         Command::Test(test) => test::run(test, global),
-        Command::Plan(plan) => plan::run(plan, global).await,
+        Command::Plan(plan) => plan::run(plan, global, &mut session).await,
         Command::Run(run) => run::run(run, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,
+        Command::Instances(instances) => instances::run(instances, global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,
         Command::Logs(logs) => logs::run(logs, global, &mut session).await,
         Command::Resume(resume) => resume::run(resume, global, &mut session).await,

@@ -7,6 +7,7 @@ use dsl::value::SecretRef;
 use dsl::{FileValue, Given, GivenValue, Origin, RoleKind, Workflow};
 use engine::HostSpec;
 use engine::operation::{AuthRecord, HostKeyRecord, ReachRecord, SshRecord};
+use engine::records::Filled;
 use zeroize::Zeroizing;
 
 use crate::args::With;
@@ -62,6 +63,37 @@ struct Gathering {
     everything: Everything,
 }
 
+/// Adds the hosts that records fill roles with: as the inventory says how they are reached, as far as `--limit` lets them be.
+pub fn add_recorded(
+    everything: Everything,
+    with: &With,
+    inventory: &Inventory,
+    workflow: &Workflow,
+    filled: &Filled,
+) -> Result<Everything, Problem> {
+    let limit = Limit::read(&with.limit)?;
+    let mut gathering = Gathering { accept_new_host_keys: with.accept_new_host_keys, everything };
+    let mut roles = gathering.everything.given.roles.clone();
+    for (role, slots) in &filled.roles {
+        let (kept, left_out) = limit.of(role, slots.clone());
+        if let Some(slot) = kept.iter().find(|slot| !inventory.hosts.0.contains_key(*slot)) {
+            let message =
+                format!("the records fill the role `{role}` with the host `{slot}`, which the inventory does not have");
+            return Err(Problem::usage(message).hint(format!(
+                "say in the inventory how it is reached: `hosts: {{ \"{slot}\": Ssh(address: \"…\") }}`; or leave it out, `--limit`; \
+                 `anneal instances show` shows what is recorded"
+            )));
+        }
+        kept.iter().try_for_each(|slot| gathering.inventory_host(role, slot, inventory))?;
+        if !left_out.is_empty() {
+            gathering.everything.left_out.insert(role.clone(), left_out);
+        }
+        roles.insert(role.clone(), kept);
+    }
+    limit.check(&roles, &gathering.everything.left_out, workflow)?;
+    Ok(gathering.everything)
+}
+
 impl Gathering {
     fn new(accept_new_host_keys: bool) -> Gathering {
         let everything = Everything {
@@ -112,7 +144,7 @@ impl Gathering {
             1 => inventory.hosts.0.keys().next(),
             _ => None,
         };
-        for role in workflow.roles() {
+        for role in workflow.roles().into_iter().filter(|role| !role.from_records) {
             if self.everything.given.roles.contains_key(role.name) {
                 continue;
             }
@@ -135,6 +167,10 @@ impl Gathering {
                 self.inventory_host(role.name, slot, inventory)?;
             }
             self.everything.given.roles.insert(role.name.to_owned(), slots);
+        }
+        // What records say is not known yet.
+        if workflow.roles().iter().any(|role| role.from_records) {
+            return Ok(());
         }
         limit.check(&self.everything.given.roles, &self.everything.left_out, workflow)
     }

@@ -110,6 +110,7 @@ pub(crate) fn passed(passed: &Passed, inputs: &dyn Scope) -> Result<(), Diagnost
             | Expr::OperationStartedAt
             | Expr::OperationState
             | Expr::OperationFailure
+            | Expr::Instance { .. }
             | Expr::Each => false,
         }
     });

@@ -72,7 +72,8 @@ impl Plan {
         if is_gate && (step.role.is_some() || step.probe.is_some() || step.undo.is_some() || step.each.is_some()) {
             return wrong("is a gate with a role, a probe, an undo or an `each`");
         }
-        let from_here = |action: &Action| action.is_from_here() || *action == Action::Restore && step.action.is_record();
+        let from_here =
+            |action: &Action| action.is_from_here() || *action == Action::Restore && step.action.is_record();
         if step.role.is_none() && !is_gate && !step.actions().all(from_here) {
             return wrong("does something on a host, and has none");
         }
@@ -286,6 +287,10 @@ impl Plan {
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
             (Expr::Host(_), Reader::Role(_)) => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
+            (Expr::Instance { .. }, Reader::Fixed | Reader::Role(_)) => refuse("reads what is not an input"),
+            (Expr::Instance { of, .. }, _) if *of >= self.instances.len() || !self.seen.contains_key(of) => {
+                refuse("reads an unknown instance")
+            }
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
             (Expr::Each, _) => refuse("reads an element, but is for none"),
             (Expr::OperationState | Expr::OperationFailure, Reader::Step(_, step) | Reader::Each(step))
@@ -523,6 +528,7 @@ pub(crate) fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::OperationStartedAt
         | Expr::OperationState
         | Expr::OperationFailure
+        | Expr::Instance { .. }
         | Expr::Each => Ok(()),
         Expr::Everywhere(a) | Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {

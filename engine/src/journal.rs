@@ -206,7 +206,8 @@ pub fn commits<'a>(id: Uuid, entries: &'a [Entry], beside: Beside<'_>) -> Result
     while let Some(first) = rest.first() {
         let (row, size) = row(rest)?;
         // What a row makes of records is in it too, so it is never larger than that.
-        let row_bytes = if rest[..size].iter().any(|entry| !entry.event.changes().is_empty()) { 2 } else { 1 } * row.len();
+        let row_bytes =
+            if rest[..size].iter().any(|entry| !entry.event.changes().is_empty()) { 2 } else { 1 } * row.len();
         if !commit.batch.is_empty() && (bytes + row_bytes > BATCH_BYTES || count + size > BATCH_ENTRIES) {
             done.push(std::mem::replace(&mut commit, new()));
             (bytes, count) = (0, 0);

@@ -3,6 +3,8 @@
 //! Keys: `r/` + [`RecordKey::path`]; values: a [`Record`] as JSON. They are written with the entries that say so ([`crate::journal::commits`])
 //! and by nothing else; no journal is needed to read them, so none that is pruned takes one with it.
 
+mod fill;
+
 use std::collections::BTreeMap;
 
 use store::{Batch, Store};
@@ -11,6 +13,9 @@ use uuid::Uuid;
 use crate::error::{Error, Kind};
 use crate::journal::decode;
 use crate::operation::{Change, Record, RecordKey, Records};
+
+pub(crate) use fill::check;
+pub use fill::{Filled, Want, Wants, declared, fill};
 
 const RECORDS: &str = "r/";
 
@@ -71,7 +76,10 @@ fn walk(store: &Store, prefix: &str) -> Result<Vec<(RecordKey, Record)>, Error> 
     for found in store.walk([RECORDS, prefix].concat().as_bytes()) {
         let (key, row) = found?;
         let key = read_key(&key).ok_or_else(|| {
-            Error::new(Kind::Quarantined, format!("the store has a record that none is called: {:?}", key.escape_ascii().to_string()))
+            Error::new(
+                Kind::Quarantined,
+                format!("the store has a record that none is called: {:?}", key.escape_ascii().to_string()),
+            )
         })?;
         let record = read(&key.to_string(), &row.value)?;
         all.push((key, record));
@@ -118,7 +126,8 @@ mod tests {
 
     #[test]
     fn no_two_names_share_a_key_and_a_key_says_its_names() {
-        let wiring = |registry: &str, host: &str| RecordKey::Wiring { registry: registry.to_owned(), host: host.to_owned() };
+        let wiring =
+            |registry: &str, host: &str| RecordKey::Wiring { registry: registry.to_owned(), host: host.to_owned() };
         let keys = [
             RecordKey::Instance("a/b".to_owned()),
             RecordKey::Instance("a%2Fb".to_owned()),

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use engine::HostSpec;
+use engine::records::Wants;
 
 use super::check;
 use crate::args::{Global, With};
 use crate::report::{Problem, say};
+use crate::session::Session;
 use crate::{files, given, inputs_file, inventory};
 
 /// What an operation is created from.
@@ -19,7 +21,9 @@ pub struct Prepared {
 }
 
 /// Compiles it, and says what is wrong with it; nothing where that keeps it from being run.
-pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem> {
+///
+/// What records say is asked of whoever holds the store, and of nobody where the workflow takes nothing from records.
+pub async fn prepare(with: &With, global: &Global, session: &mut Session<'_>) -> Result<Option<Prepared>, Problem> {
     let opened = files::open_or_bundled(&with.workflow)?;
     let checked = dsl::check(&opened.source, &*opened.files);
     let errors = checked.workflow.is_none();
@@ -42,7 +46,7 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
             }
         }
     }
-    let everything = given::gather(with, &inventory, file, &workflow)?;
+    let mut everything = given::gather(with, &inventory, file, &workflow)?;
     let mut compiled = match workflow.compile(&everything.given, &*opened.files) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {
@@ -50,6 +54,18 @@ pub fn prepare(with: &With, global: &Global) -> Result<Option<Prepared>, Problem
             return Ok(None);
         }
     };
+    let wants = Wants::of(&compiled.plan).map_err(|error| Problem::usage(error.message))?;
+    if !wants.is_empty() {
+        let filled = session.ask(async |client| client.fill(&wants).await).await?;
+        everything = given::add_recorded(everything, with, &inventory, &workflow, &filled)?;
+        let kept = filled.roles.into_iter().map(|(role, mut slots)| {
+            let left_out = everything.left_out.get(&role);
+            slots.retain(|slot| left_out.is_none_or(|left_out| !left_out.contains(slot)));
+            (role, slots)
+        });
+        compiled.plan.fill(&kept.collect());
+        compiled.plan.seen = filled.instances;
+    }
     compiled.plan.left_out = everything.left_out;
     if !global.json {
         check::show(&compiled.warnings, &opened.source);

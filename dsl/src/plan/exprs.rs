@@ -26,6 +26,7 @@ pub(crate) fn change(expr: &mut Expr, by: &mut Change<'_>) {
         | Expr::OperationStartedAt
         | Expr::OperationState
         | Expr::OperationFailure
+        | Expr::Instance { .. }
         | Expr::Each => {}
         Expr::Everywhere(a) | Expr::Field(a, _) | Expr::Unary(_, a) => change(a, by),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {

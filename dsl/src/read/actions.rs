@@ -4,6 +4,7 @@ mod files;
 mod here;
 mod hosts;
 mod patch;
+mod records;
 
 pub(super) use files::check_restore;
 pub(super) use here::is_header_name;
@@ -46,6 +47,8 @@ pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
         "Http",
         "Local",
         "Notify",
+        "Record",
+        "Forget",
     ];
     let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
@@ -70,6 +73,8 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
         "Assert" => here::assert(node, reader),
         "Http" => here::http(node, reader),
         "Notify" => here::notify(node, reader),
+        "Record" => records::record(node, reader),
+        "Forget" => records::forget(node, reader),
         "Shell" => shell(node, reader),
         "Script" => script(node, reader),
         "Upload" => upload(node, reader),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dsl::Code;
 use dsl::expr::{Expr, Part, Template};
-use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Recipient, Until, UploadFrom};
+use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Recipient, RecordOf, Until, UploadFrom};
 
 use crate::fixture;
 
@@ -290,6 +290,19 @@ fn action(action: &Action) -> String {
             format!("notify {} {subject} by {to}", template(&notice.text))
         }
         Action::Facts => "facts".to_owned(),
+        Action::Record(spec) => {
+            let kind = of(&spec.kind);
+            let values = spec.values.iter().map(|(name, value)| format!(" {name}: {}", template(value)));
+            format!("record {} {kind} of {:?}{}", record_of(&spec.of), spec.members, values.collect::<String>())
+        }
+        Action::Forget(of) => format!("forget {}", record_of(of)),
+    }
+}
+
+fn record_of(of: &RecordOf) -> String {
+    match of {
+        RecordOf::Instance(name) => format!("instance {}", template(name)),
+        RecordOf::Wiring(name) => format!("wiring to {}", template(name)),
     }
 }
 

@@ -16,6 +16,11 @@ pub enum Input {
     Go,
     /// The locks of the operation were taken for it: recorded in the same commit as what follows (D8).
     Locked,
+    /// While it waited for its locks, what it was created from has changed.
+    Outdated {
+        /// What, as a sentence.
+        why: String,
+    },
     /// An attempt that the journal does not know was found on its host.
     Found {
         /// Of which node.

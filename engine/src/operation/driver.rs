@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use dsl::value::Value;
 
 use super::decision::{Decision, Effect, FlightTask, Input, NodeOutcome, Rest, World};
-use super::event::{Decision as Meaning, Entry, Event};
+use super::event::{CancelMode, Decision as Meaning, Entry, Event};
 use super::life::{Activity, Life};
 use super::node::{Failure, FailureClass, NodeId, NodeState, Proof, Skip};
 use super::records::{Record, RecordKey, written};
@@ -21,7 +21,15 @@ const CHANGED: &str = "changed";
 
 /// The probe found the effect of an attempt of ours.
 fn found(node: NodeId, attempt: u32) -> Event {
-    Event::Succeeded { node, attempt, out: BTreeMap::new(), changed: true, proof: Proof::Probe, output: None, records: Vec::new() }
+    Event::Succeeded {
+        node,
+        attempt,
+        out: BTreeMap::new(),
+        changed: true,
+        proof: Proof::Probe,
+        output: None,
+        records: Vec::new(),
+    }
 }
 
 /// An operation in the hands of a process.
@@ -77,6 +85,12 @@ impl Driver {
                 Input::Locked => {
                     if self.operation.life == Life::Processing(Activity::Queued) {
                         self.emit(Event::Locked, &mut batch)?;
+                    }
+                }
+                Input::Outdated { why } => {
+                    if self.operation.life == Life::Processing(Activity::Queued) {
+                        let (mode, by) = (CancelMode::Graceful, "engine".to_owned());
+                        self.emit(Event::CancelAsked { mode, by, why }, &mut batch)?;
                     }
                 }
                 Input::Node { node, attempt, outcome } => self.learn(&node, attempt, outcome, &mut batch)?,
@@ -181,7 +195,9 @@ impl Driver {
                 why: "the probe says that the effect is not there".to_owned(),
             },
             (NodeOutcome::ProbedUnknown(failure), false) => Event::Failed { node: id, attempt, failure, output: None },
-            (NodeOutcome::Succeeded { .. } | NodeOutcome::AlreadySo, true) => Event::Undone { node: id, attempt, records: Vec::new() },
+            (NodeOutcome::Succeeded { .. } | NodeOutcome::AlreadySo, true) => {
+                Event::Undone { node: id, attempt, records: Vec::new() }
+            }
             (NodeOutcome::Failed { failure, .. } | NodeOutcome::ProbedUnknown(failure), true) => {
                 Event::UndoFailed { node: id, attempt, failure }
             }

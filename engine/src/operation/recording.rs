@@ -29,7 +29,7 @@ impl Operation {
     }
 
     /// What a node's step makes of which record.
-    fn wanted(&self, node: &Node) -> Result<(RecordKey, Option<Content>), Failure> {
+    pub(crate) fn wanted(&self, node: &Node) -> Result<(RecordKey, Option<Content>), Failure> {
         let scope = CoreScope { operation: self, node: Some(node) };
         let text = |what: &str, template: &Template| match render(template, &scope) {
             Ok(rendered) => Ok(rendered.text),
@@ -46,8 +46,12 @@ impl Operation {
         }
         if !self.declares(&name) {
             return Err(Failure {
-                hint: Some("name it in the workflow's `instance` or `instances`, whose locks the operation takes".to_owned()),
-                ..failure(format!("the operation does not declare the instance `{name}`, so it may not change its records"))
+                hint: Some(
+                    "name it in the workflow's `instance` or `instances`, whose locks the operation takes".to_owned(),
+                ),
+                ..failure(format!(
+                    "the operation does not declare the instance `{name}`, so it may not change its records"
+                ))
             });
         }
         let key = match of {
@@ -81,7 +85,8 @@ impl Operation {
             let host = self.hosts.get(slot)?;
             Some(Member { slot: slot.clone(), address: host.address().to_owned(), generation: host.generation })
         };
-        let slots = |role: &String| self.plan.roles.get(role).map(|role| role.slots.iter().filter_map(member).collect());
+        let slots =
+            |role: &String| self.plan.roles.get(role).map(|role| role.slots.iter().filter_map(member).collect());
         roles.iter().map(|role| (role.clone(), slots(role).unwrap_or_default())).collect()
     }
 

@@ -53,7 +53,7 @@ fn with_secrets(plan: &Arc<Plan>, vault: Vault, mut answer: impl FnMut(&Question
     let slots = plan.roles.values().flat_map(|role| role.slots.clone());
     let hosts = slots.map(|slot| (slot, HostRecord::first(ReachRecord::Local))).collect();
     let redactor = Redactor::new(&vault, &[]);
-    let course = Course::new(Arc::clone(plan), BTreeMap::new(), hosts, vault, redactor, Uuid::nil());
+    let course = Course::new(Arc::clone(plan), BTreeMap::new(), (hosts, BTreeMap::new()), vault, redactor, Uuid::nil());
     let mut course = course.unwrap_or_else(|why| panic!("{why}"));
     loop {
         let questions = course.next().unwrap_or_else(|why| panic!("{why}"));
@@ -147,8 +147,10 @@ fn an_expression_that_does_not_come_to_read_an_output_has_its_value() {
 
 #[test]
 fn a_host_that_cannot_be_used_stops_nothing_elsewhere() {
-    let roles =
-        BTreeMap::from([("many".to_owned(), Role { one: false, slots: vec!["h1".to_owned(), "h2".to_owned()], from: None })]);
+    let roles = BTreeMap::from([(
+        "many".to_owned(),
+        Role { one: false, slots: vec!["h1".to_owned(), "h2".to_owned()], from: None },
+    )]);
     let needs = vec![Edge::needs(0, EdgeKind::Keyed)];
     let steps = vec![
         Step { role: Some("many".to_owned()), ..probed("a") },

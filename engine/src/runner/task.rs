@@ -22,6 +22,7 @@ use crate::error::{Error, Kind};
 use crate::journal::{self, Beside, LockRecord, Summary};
 use crate::limits::REPORTS;
 use crate::operation::{Activity, Decided, Driver, Entry, Event, Input, Locks, NodeId, NodeOutcome, Rest, Verb, World};
+use crate::records;
 
 /// What an operation in hand is told from outside.
 pub(super) enum Message {
@@ -190,7 +191,7 @@ impl Hand {
             () = sleep => self.step(Vec::new(), vec![Input::Go]).await.map(Some),
             // The sender lives as long as the engine.
             Ok(()) = self.freed.changed(), if !self.waits.is_empty() => {
-                let input = if self.takes_its_locks() { Input::Locked } else { Input::Go };
+                let input = self.ready();
                 self.step(Vec::new(), vec![input]).await.map(Some)
             }
         }
@@ -256,6 +257,21 @@ impl Hand {
                 self.shared.locks().take(self.context.id, wanted).is_ok()
             }
             _ => false,
+        }
+    }
+
+    /// What follows from locks that were given back. One that waited for its own may have been overtaken: what records said when it
+    /// was created, somebody may have changed since.
+    fn ready(&mut self) -> Input {
+        if !self.takes_its_locks() {
+            return Input::Go;
+        }
+        match records::check(&self.shared.store, &self.driver.operation().plan) {
+            Ok(()) => Input::Locked,
+            Err(error) => {
+                self.shared.locks().give_back(self.context.id);
+                Input::Outdated { why: error.message }
+            }
         }
     }
 
@@ -345,6 +361,16 @@ impl Hand {
             beside.gave.extend(own);
         } else if entries.iter().any(|entry| entry.event == Event::Locked) {
             beside.took.extend(own);
+        }
+        let recorded = entries.iter().any(|entry| !entry.event.changes().is_empty());
+        let created = entries.first().is_some_and(|entry| entry.seq == 1);
+        // Between looking at records and the commit nobody changes one.
+        let _turn = match recorded || created && !records::Wants::of(&operation.plan)?.is_empty() {
+            true => Some(self.shared.recording.lock().await),
+            false => None,
+        };
+        if created {
+            records::check(&self.shared.store, &operation.plan)?;
         }
         // A long list becomes several commits, each of which leaves the journal valid.
         for commit in journal::commits(id, entries, beside)? {

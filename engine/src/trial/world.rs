@@ -328,7 +328,8 @@ impl<'a> World<'a> {
         decide: impl FnOnce(&mut Driver, &mut Outside<'_>) -> Result<Decided, String>,
     ) -> Result<(), String> {
         let Some(driver) = &mut self.driver else { return Ok(()) };
-        let mut outside = Outside { now_ms: self.now_ms, jitter: &mut || 0.5, places: &mut self.held, records: &self.records };
+        let mut outside =
+            Outside { now_ms: self.now_ms, jitter: &mut || 0.5, places: &mut self.held, records: &self.records };
         let decided = decide(driver, &mut outside)?;
         entries.extend(decided.entries);
         let moment = self.dies_around(&entries);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use dsl::expr::{Binary, Expr, HostProperty, Template};
 use dsl::plan::{
-    Action, Edge, EdgeKind, EdgeOrigin, Group, Interrupted, OnFailure, OnState, Otherwise, Plan, Probe, RecordOf, RecordSpec, Retry,
-    RetryOn, Role, Step, Until,
+    Action, Edge, EdgeKind, EdgeOrigin, Group, Interrupted, OnFailure, OnState, Otherwise, Plan, Probe, RecordOf,
+    RecordSpec, Retry, RetryOn, Role, Step, Until,
 };
 use dsl::value::Value;
 use engine::operation::{HostRecord, ReachRecord};
@@ -273,9 +273,12 @@ pub fn records(rng: &mut Rng, plan: &mut Plan, locks: &mut Vec<String>) {
                 members: vec!["many".to_owned()],
                 values: vec![("v".to_owned(), value)],
             }),
-            (RecordOf::Wiring(_), _) => {
-                Action::Record(RecordSpec { of, kind: None, members: Vec::new(), values: vec![("v".to_owned(), value)] })
-            }
+            (RecordOf::Wiring(_), _) => Action::Record(RecordSpec {
+                of,
+                kind: None,
+                members: Vec::new(),
+                values: vec![("v".to_owned(), value)],
+            }),
         };
         step.probe = None;
         step.run_at = None;

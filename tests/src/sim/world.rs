@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use dsl::plan::Plan;
 use engine::operation::{
-    Activity, Driver, Entry, Event, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, Record, RecordKey, World as Handed,
+    Activity, Driver, Entry, Event, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, Record, RecordKey,
+    World as Handed,
 };
 use fastrand::Rng;
 use uuid::Uuid;

@@ -2,8 +2,8 @@
 
 use engine::operation::{Activity, Decided, Effect, Entry, Event, Life, Rest};
 
-use super::{check, records};
 use super::world::{Happening, World};
+use super::{check, records};
 
 /// What goes wrong around a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
