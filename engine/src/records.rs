@@ -149,4 +149,76 @@ mod tests {
             assert_eq!(read_key(wrong.as_bytes()), None, "{wrong}");
         }
     }
+
+    use crate::journal::{Beside, commits};
+    use crate::operation::{Content, Entry, Event, Freshness, NodeId, Proof};
+
+    fn wiring(host: &str) -> RecordKey {
+        RecordKey::Wiring { registry: "reg/1".to_owned(), host: host.to_owned() }
+    }
+
+    fn content(runtime: &str) -> Content {
+        let values = BTreeMap::from([("runtime".to_owned(), runtime.to_owned())]);
+        Content::Wiring { values, freshness: Freshness::Fresh }
+    }
+
+    fn entry(seq: u64, changes: Vec<Change>) -> Entry {
+        let node = NodeId { step: "s".to_owned(), key: "k".to_owned() };
+        let (out, proof) = (BTreeMap::new(), Proof::Action);
+        let event = Event::Succeeded { node, attempt: 1, out, changed: true, proof, output: None, records: changes };
+        Entry { seq, at_ms: 1_000 * seq, event }
+    }
+
+    fn commit(store: &Store, id: Uuid, entries: &[Entry]) -> Result<(), Error> {
+        for commit in commits(id, entries, Beside::default())? {
+            store.commit_blocking(commit.ready(store)?)?;
+        }
+        Ok(())
+    }
+
+    fn change(key: RecordKey, before: Option<Record>, after: Option<Content>) -> Change {
+        Change { key, before, after, made_at_ms: None }
+    }
+
+    #[test]
+    fn a_record_changes_with_the_entry_and_not_where_it_has_changed_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap().store;
+        let (ours, theirs) = (Uuid::now_v7(), Uuid::now_v7());
+        // Twice in one commit: the second finds what the first made.
+        let first = entry(2, vec![change(wiring("n1"), None, Some(content("docker")))]);
+        let made = crate::operation::written(ours, &first).next().unwrap().1;
+        let second = entry(3, vec![change(wiring("n1"), made, Some(content("containerd")))]);
+        commit(&store, ours, &[first, second]).unwrap();
+        let read = get(&store, &wiring("n1")).unwrap().unwrap();
+        assert_eq!((read.version, read.made_at_ms, read.changed_at_ms, read.seq), (2, 2_000, 3_000, 3));
+        assert_eq!((&read.content, read.operation), (&content("containerd"), ours));
+
+        // Another one read that nothing was there.
+        let late = entry(2, vec![change(wiring("n1"), None, None), change(wiring("n2"), None, Some(content("x")))]);
+        let error = commit(&store, theirs, &[late]).unwrap_err();
+        assert_eq!(error.kind, Kind::Refused);
+        assert!(error.message.contains("`n1` is wired to `reg/1` has changed"), "{error}");
+        assert_eq!(get(&store, &wiring("n1")).unwrap().as_ref(), Some(&read), "nothing is lost");
+        assert_eq!(get(&store, &wiring("n2")).unwrap(), None, "and nothing is half done");
+        assert!(!crate::journal::has(&store, theirs, 2).unwrap());
+
+        commit(&store, theirs, &[entry(2, vec![change(wiring("n1"), Some(read), None)])]).unwrap();
+        assert_eq!(wirings(&store, "reg/1").unwrap(), BTreeMap::new());
+    }
+
+    #[test]
+    fn many_changes_become_several_commits_each_with_its_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap().store;
+        let id = Uuid::now_v7();
+        let entries: Vec<Entry> = (0..3_000_u64)
+            .map(|n| entry(n + 2, vec![change(wiring(&format!("n{n}")), None, Some(content(&"x".repeat(1_000))))]))
+            .collect();
+        let all = commits(id, &entries, Beside::default()).unwrap();
+        assert!(all.len() > 1);
+        commit(&store, id, &entries).unwrap();
+        assert_eq!(wirings(&store, "reg/1").unwrap().len(), 3_000);
+        assert_eq!(wired(&store).unwrap(), BTreeMap::from([("reg/1".to_owned(), 3_000)]));
+    }
 }

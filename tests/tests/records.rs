@@ -47,8 +47,7 @@ impl World {
 }
 
 fn lines(path: &Path) -> Vec<String> {
-    let mut lines: Vec<String> =
-        std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect();
     lines.sort_unstable();
     lines
 }
@@ -130,7 +129,11 @@ fn what_one_workflow_records_another_one_runs_on() {
     world.anneal.expect(0, ["instances", "forget", "reg/1", "--yes"]);
     world.anneal.expect(2, ["instances", "show", "reg/1"]);
     let lost = world.expect(2, world.run("records-use", &["--input", &to_input]));
-    assert!(lost.stderr.contains("which there is not") && lost.stderr.contains("anneal instances"), "{}", lost.stderr);
+    assert!(
+        lost.stderr.contains("of which nothing is recorded") && lost.stderr.contains("anneal instances"),
+        "{}",
+        lost.stderr
+    );
 }
 
 #[test]

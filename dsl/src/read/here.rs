@@ -102,7 +102,7 @@ pub(super) fn check(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
 /// An instance is recorded once, and a wiring of each host.
 fn record_and_host(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     let Some(of) = step.records() else { return };
-    if of.wiring && step.on.is_none() && !fields.has("on") {
+    if of.wiring && step.on.is_none() && !fields.has("on") && !step.broken {
         let message = format!("{} is about a wiring, and about no host", step.title());
         let diagnostic = Diagnostic::error(Code::NeedsCompanion, message).at(&of.at, "which hosts are wired?");
         reader.sink.push(diagnostic.help("say which ones: `on: \"nodes\"`"));

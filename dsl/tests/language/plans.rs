@@ -91,7 +91,7 @@ fn stored_plans_of_both_formats_are_read() {
         let plain = |step: &dsl::plan::Step| step.group.is_none() && step.each.is_none() && step.finally.is_none();
         assert!(plan.groups.is_empty() && plan.instances.is_empty() && plan.steps.iter().all(plain), "{name}");
     }
-    for name in ["rolling", "each", "files", "here", "host_facts"] {
+    for name in ["rolling", "each", "files", "here", "host_facts", "records"] {
         let stored = format!("format2_{name}.json");
         let plan = fixture::run(&fixture::folder().join(format!("plans/{name}.ron"))).compiled.expect("a plan").plan;
         if std::env::var_os("UPDATE").is_some() {

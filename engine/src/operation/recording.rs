@@ -232,3 +232,179 @@ fn read(key: &RecordKey, batch: &Batch<'_, '_>) -> Result<Option<Record>, Failur
         None => batch.world.records.get(key).map_err(|why| failure(format!("{key} cannot be read: {why}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dsl::plan::{Edge, EdgeKind, Plan, RecordSpec, Role, Step};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::operation::{
+        Alone, Decided, Entry, HostRecord, Input, JOURNAL_FORMAT, Life, NodeState, Outcome, ReachRecord, Verb, World,
+        replay, written,
+    };
+
+    type Known = BTreeMap<RecordKey, Record>;
+
+    fn instance(value: &str) -> Action {
+        let values = vec![("v".to_owned(), Template::literal(value))];
+        let (of, kind) = (RecordOf::Instance(Template::literal("a")), Some(Template::literal("cluster")));
+        Action::Record(RecordSpec { of, kind, members: vec!["host".to_owned()], values })
+    }
+
+    fn step(id: &str, needs: &[usize], action: Action) -> Step {
+        let needs = needs.iter().map(|step| Edge::needs(*step, EdgeKind::Barrier)).collect();
+        Step { needs, undo: Some(Action::Restore), ..Step::new(id, None, action) }
+    }
+
+    /// An operation of these steps that declares the instance `a`, and what it comes to by itself.
+    fn run(steps: Vec<Step>, known: &mut Known) -> (Driver, Vec<Entry>) {
+        let roles = [("host".to_owned(), Role { one: true, slots: vec!["h".to_owned()], from: None })].into();
+        let mut plan = Plan::new("w", roles, steps);
+        plan.instances = vec![Template::literal("a")];
+        plan.validate().unwrap();
+        let created = Entry {
+            seq: 1,
+            at_ms: 1_000,
+            event: Event::Created {
+                format: JOURNAL_FORMAT,
+                operation: Uuid::from_u128(7),
+                plan: String::new(),
+                workflow: "w".to_owned(),
+                by: "test".to_owned(),
+                hosts: [("h".to_owned(), HostRecord::first(ReachRecord::Local))].into(),
+                locks: Vec::new(),
+            },
+        };
+        let plan = Arc::new(plan);
+        let mut driver = Driver::new(Operation::create(Arc::clone(&plan), &created).unwrap(), 1);
+        let mut journal = vec![created];
+        let decided = decide(&mut driver, known, |driver, world| driver.decide(vec![Input::Go], world).unwrap());
+        journal.extend(keep(decided, known));
+        assert_eq!(replay(plan, &journal).as_ref(), Ok(driver.operation()), "I5");
+        (driver, journal)
+    }
+
+    fn decide(
+        driver: &mut Driver,
+        known: &Known,
+        with: impl FnOnce(&mut Driver, &mut World<'_>) -> Decided,
+    ) -> Decided {
+        with(driver, &mut World { now_ms: 2_000, jitter: &mut || 0.0, places: &mut Alone, records: known })
+    }
+
+    fn keep(decided: Decided, known: &mut Known) -> Vec<Entry> {
+        assert!(decided.effects.is_empty(), "nothing is at work: {:?}", decided.effects);
+        for (change, record) in decided.entries.iter().flat_map(|entry| written(Uuid::from_u128(7), entry)) {
+            assert_eq!(known.get(&change.key), change.before.as_ref());
+            match record {
+                Some(record) => drop(known.insert(change.key.clone(), record)),
+                None => drop(known.remove(&change.key)),
+            }
+        }
+        decided.entries
+    }
+
+    fn roll_back(driver: &mut Driver, known: &mut Known) {
+        let decided =
+            decide(driver, known, |driver, world| driver.verb(&Verb::Rollback, "test", "", world).unwrap().unwrap());
+        keep(decided, known);
+    }
+
+    fn value(known: &Known) -> Option<String> {
+        match &known.get(&RecordKey::Instance("a".to_owned()))?.content {
+            Content::Instance { values, .. } => values.get("v").cloned(),
+            Content::Wiring { .. } => None,
+        }
+    }
+
+    /// What fails, so that a person may roll back.
+    fn fails(needs: &[usize]) -> Step {
+        let undeclared = Action::Forget(RecordOf::Instance(Template::literal("b")));
+        Step { undo: None, ..step("fails", needs, undeclared) }
+    }
+
+    #[test]
+    fn a_record_is_made_by_the_entry_that_says_so_and_what_it_says_already_changes_nothing() {
+        let mut known = Known::new();
+        let (driver, journal) =
+            run(vec![step("one", &[], instance("x")), step("two", &[0], instance("x"))], &mut known);
+        assert!(matches!(driver.operation().life, Life::Completed { .. }));
+        let changed: Vec<bool> = journal
+            .iter()
+            .filter_map(|entry| match &entry.event {
+                Event::Succeeded { changed, records, .. } => {
+                    assert_eq!(*changed, !records.is_empty());
+                    Some(*changed)
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(changed, [true, false]);
+        let record = &known[&RecordKey::Instance("a".to_owned())];
+        assert_eq!((record.version, record.made_at_ms, record.operation), (1, 2_000, Uuid::from_u128(7)));
+        let Content::Instance { members, .. } = &record.content else { panic!("an instance") };
+        assert_eq!(members["host"][0].address, "127.0.0.1");
+    }
+
+    #[test]
+    fn a_rollback_puts_back_what_was_there_through_all_that_was_recorded_since() {
+        let mut known = Known::new();
+        run(vec![step("before", &[], instance("old"))], &mut known);
+        let before = known.clone();
+        let steps = vec![
+            step("one", &[], instance("x")),
+            // Nothing orders these two, so they are undone in any order.
+            step("two", &[0], instance("y")),
+            step("three", &[0], Action::Forget(RecordOf::Instance(Template::literal("a")))),
+            fails(&[1, 2]),
+        ];
+        let (mut driver, journal) = run(steps, &mut known);
+        assert_eq!(value(&known), None, "{journal:#?}");
+        assert!(matches!(&driver.operation().life, Life::FailedTemp { .. }));
+        roll_back(&mut driver, &mut known);
+        assert_eq!(driver.operation().life, Life::RolledBack);
+        let key = RecordKey::Instance("a".to_owned());
+        assert_eq!((&known[&key].content, known[&key].made_at_ms), (&before[&key].content, before[&key].made_at_ms));
+    }
+
+    #[test]
+    fn what_somebody_else_has_recorded_since_is_not_overwritten_by_an_undo() {
+        let mut known = Known::new();
+        let (mut driver, _) = run(vec![step("one", &[], instance("x")), fails(&[0])], &mut known);
+        let key = RecordKey::Instance("a".to_owned());
+        known.get_mut(&key).unwrap().operation = Uuid::from_u128(8);
+        roll_back(&mut driver, &mut known);
+        let one = &driver.operation().nodes[0];
+        let NodeState::UndoFailed { failure, .. } = &one.state else { panic!("{:?}", one.state) };
+        assert!(failure.message.contains("was changed by operation") && failure.hint.is_some(), "{failure:?}");
+        assert_eq!(value(&known).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn only_instances_that_the_operation_declares_are_changed() {
+        let mut known = Known::new();
+        let (driver, _) = run(vec![fails(&[])], &mut known);
+        let NodeState::Failed { failure, .. } = &driver.operation().nodes[0].state else { panic!("it failed") };
+        assert!(failure.message.contains("does not declare the instance `b`"), "{failure:?}");
+        // Nor by a journal that says so.
+        let mut operation = driver.operation().clone();
+        let change = Change { key: RecordKey::Instance("b".to_owned()), before: None, after: None, made_at_ms: None };
+        assert!(operation.may_change(0, std::slice::from_ref(&change)).unwrap_err().contains("does not declare"));
+        let ended =
+            Entry { seq: operation.seq + 1, at_ms: 9_000, event: Event::Ended { outcome: Outcome::RolledBack } };
+        assert!(operation.apply(&ended).is_err());
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let mut known = Known::new();
+        let large = "x".repeat(RECORD_VALUES_BYTES);
+        let (driver, _) = run(vec![step("large", &[], instance(&large))], &mut known);
+        let NodeState::Failed { failure, .. } = &driver.operation().nodes[0].state else { panic!("it failed") };
+        assert!(failure.message.contains("the limit is 4096"), "{failure:?}");
+        assert_eq!(known.len(), 0);
+    }
+}

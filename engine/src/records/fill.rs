@@ -132,7 +132,7 @@ fn seen(record: Record) -> Option<InstanceSeen> {
 fn members(store: &Store, role: &str, instance: &str, of: Option<&str>) -> Result<Vec<String>, Error> {
     let Some(seen) = get(store, &RecordKey::Instance(instance.to_owned()))?.and_then(seen) else {
         let message =
-            format!("the role `{role}` is filled from the record of the instance `{instance}`, which there is not");
+            format!("the role `{role}` is filled from the instance `{instance}`, of which nothing is recorded");
         return Err(Error::new(Kind::NotFound, message)
             .hint("`anneal instances` lists them; the workflow that makes an instance records it"));
     };
@@ -172,18 +172,16 @@ pub(crate) fn check(store: &Store, plan: &Plan) -> Result<(), Error> {
         let has = plan.roles.get(role).map(|role| role.slots.iter().collect::<Vec<_>>()).unwrap_or_default();
         let says: Vec<&String> = slots.iter().filter(|slot| !left_out.contains(slot)).collect();
         if has != says || !left_out.iter().all(|slot| slots.contains(slot)) {
-            let instance = wants.roles[role].instance();
-            return Err(changed(&format!(
-                "the hosts of the role `{role}`, which are recorded of the instance `{instance}`,"
-            )));
+            return Err(changed(wants.roles[role].instance(), &format!(", which fills the role `{role}`,")));
         }
     }
     match filled.instances.iter().find(|(of, record)| plan.seen.get(of) != Some(record)) {
-        Some((of, _)) => Err(changed(&format!("the record of the instance `{}`", wants.instances[of]))),
+        Some((of, _)) => Err(changed(&wants.instances[of], "")),
         None => Ok(()),
     }
 }
 
-fn changed(what: &str) -> Error {
-    Error::new(Kind::Changed, format!("{what} have changed since they were read")).hint("run it again")
+fn changed(instance: &str, which: &str) -> Error {
+    let message = format!("what is recorded of the instance `{instance}`{which} has changed since it was read");
+    Error::new(Kind::Changed, message).hint("run it again, with what is recorded now")
 }
