@@ -57,6 +57,6 @@ fn plan(steps: usize) -> Plan {
             ..Step::new(format!("s{index}"), Some("host"), action)
         }
     };
-    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]);
+    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()], from: None })]);
     Plan::new("chain", roles, (0..steps).map(step).collect())
 }

@@ -65,6 +65,8 @@ pub enum Command {
     Hosts(HostsCommand),
     /// List operations; forget those that have ended
     Ops(Ops),
+    /// List what is recorded of instances: registries, clusters, whatever workflows record
+    Instances(Instances),
     /// Show one operation: how it stands, and what can be asked of it
     Show(Show),
     /// Show what programs wrote
@@ -225,6 +227,42 @@ pub struct Prune {
     /// Only say what would go
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `anneal instances`
+#[derive(Debug, ClapArgs)]
+pub struct Instances {
+    /// Instead of listing.
+    #[command(subcommand)]
+    pub command: Option<InstancesCommand>,
+}
+
+/// `anneal instances …`
+#[derive(Debug, Subcommand)]
+pub enum InstancesCommand {
+    /// Show what is recorded of one: its members and values, and who is wired to it
+    Show(Instance),
+    /// Forget what is recorded of one; an operation like any other, and no host is touched
+    Forget(ForgetInstance),
+}
+
+/// `anneal instances show`
+#[derive(Debug, ClapArgs)]
+pub struct Instance {
+    /// The instance
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+}
+
+/// `anneal instances forget`
+#[derive(Debug, ClapArgs)]
+pub struct ForgetInstance {
+    /// The instance
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// It is meant: workflows that take its members from the record do not find them any more
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `anneal show`

@@ -6,6 +6,7 @@ mod explain;
 mod export;
 mod graph;
 mod hosts;
+mod instances;
 mod logs;
 mod ops;
 mod plan;
@@ -40,6 +41,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
         Command::Run(run) => run::run(run, global, &mut session).await,
         Command::Hosts(command) => hosts::run(command, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,
+        Command::Instances(instances) => instances::run(instances, global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,
         Command::Logs(logs) => logs::run(logs, global, &mut session).await,
         Command::Resume(resume) => resume::run(resume, global, &mut session).await,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dsl::{Given, GivenValue, Origin, RoleKind, Workflow};
 use engine::HostSpec;
 use engine::operation::ReachRecord;
+use engine::records::Filled;
 use zeroize::Zeroizing;
 
 use crate::args::With;
@@ -60,6 +61,37 @@ struct Gathering {
     everything: Everything,
 }
 
+/// Adds the hosts that records fill roles with: as the inventory says how they are reached, as far as `--limit` lets them be.
+pub fn add_recorded(
+    everything: Everything,
+    with: &With,
+    inventory: &Inventory,
+    workflow: &Workflow,
+    filled: &Filled,
+) -> Result<Everything, Problem> {
+    let limit = Limit::read(&with.limit)?;
+    let mut gathering = Gathering { reaching: Reaching::new(with.accept_new_host_keys), everything };
+    let mut roles = gathering.everything.given.roles.clone();
+    for (role, slots) in &filled.roles {
+        let (kept, left_out) = limit.of(role, slots.clone());
+        if let Some(slot) = kept.iter().find(|slot| !inventory.hosts.contains_key(*slot)) {
+            let message =
+                format!("the records fill the role `{role}` with the host `{slot}`, which the inventory does not have");
+            return Err(Problem::usage(message).hint(format!(
+                "say in the inventory how it is reached: `hosts: {{ \"{slot}\": Ssh(address: \"…\") }}`; or leave it out, `--limit`; \
+                 `anneal instances show` shows what is recorded"
+            )));
+        }
+        kept.iter().try_for_each(|slot| gathering.inventory_host(role, slot, inventory))?;
+        if !left_out.is_empty() {
+            gathering.everything.left_out.insert(role.clone(), left_out);
+        }
+        roles.insert(role.clone(), kept);
+    }
+    limit.check(&roles, &gathering.everything.left_out, workflow)?;
+    Ok(gathering.end())
+}
+
 impl Gathering {
     fn new(accept_new_host_keys: bool) -> Gathering {
         let everything = Everything {
@@ -71,8 +103,9 @@ impl Gathering {
         Gathering { reaching: Reaching::new(accept_new_host_keys), everything }
     }
 
-    fn end(self) -> Everything {
-        Everything { secrets: self.reaching.secrets, ..self.everything }
+    fn end(mut self) -> Everything {
+        self.everything.secrets.extend(self.reaching.secrets);
+        self.everything
     }
 
     fn roles(&mut self, with: &With, inventory: &Inventory, workflow: &Workflow) -> Result<(), Problem> {
@@ -114,7 +147,7 @@ impl Gathering {
             1 => inventory.hosts.keys().next(),
             _ => None,
         };
-        for role in workflow.roles() {
+        for role in workflow.roles().into_iter().filter(|role| !role.from_records) {
             if self.everything.given.roles.contains_key(role.name) {
                 continue;
             }
@@ -137,6 +170,10 @@ impl Gathering {
                 self.inventory_host(role.name, slot, inventory)?;
             }
             self.everything.given.roles.insert(role.name.to_owned(), slots);
+        }
+        // What records say is not known yet.
+        if workflow.roles().iter().any(|role| role.from_records) {
+            return Ok(());
         }
         limit.check(&self.everything.given.roles, &self.everything.left_out, workflow)
     }

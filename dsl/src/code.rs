@@ -204,6 +204,11 @@ codes! {
     NotRoot = "A0192", "only root can restart a machine",
         "`Reboot` asks the host's init to start it anew, which it does for root only. Let the step run by sudo: `as_user: \"root\"`; \
          or log in as root.";
+    UndeclaredInstance = "A0195", "an instance is recorded that the workflow does not declare",
+        "What is known of an instance outlives the operation, so only one operation at a time may change it: the one that holds the \
+         instance's lock. A workflow takes the locks of the instances that it declares, by `instance: \"name\"` or `instances: [...]`, and \
+         can record and forget only those. A wiring belongs to the instance of its registry. Where names follow from inputs, this is \
+         checked when the step's turn comes.";
     ExpressionSyntax = "A0201", "an expression cannot be read",
         "Expressions have the operators `?: || && == != < <= > >= in ?? + - * / !`, texts in single quotes, references such \
          as `inputs.port` and a few functions. In texts they stand in `${{ … }}`; `when` is one itself and takes none.";

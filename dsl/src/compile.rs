@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::eval::{Scope, sha256_hex};
-use crate::expr::{Expr, HostProperty};
+use crate::expr::{Expr, HostProperty, InstanceProperty};
 use crate::fixed;
 use crate::given::{Given, Reading, Secrets};
+use crate::plan::exprs::change_template;
 use crate::plan::{Asset, FORMAT, Input, Plan, Role};
 use crate::roles::{is_several, parts};
 use crate::source::Files;
@@ -33,6 +34,11 @@ impl Workflow {
         let mut reading = Reading { given, files, secrets: Secrets::new(), sink: Sink::default() };
         let values = reading.inputs(self);
         let mut roles = reading.roles(self);
+        for (name, source) in &self.whole.sources {
+            if let Some(role) = roles.get_mut(name) {
+                role.from = Some(source.clone());
+            }
+        }
         for several in
             self.steps.iter().filter_map(|lowered| lowered.step.role.as_deref()).filter(|role| is_several(role))
         {
@@ -63,6 +69,14 @@ impl Workflow {
         if sink.has_errors() {
             return Err(sink.into_sorted());
         }
+        let mut seen = BTreeMap::new();
+        let mut note = |expr: &mut Expr| {
+            if let Expr::Instance { of, .. } = expr {
+                seen.insert(*of, None);
+            }
+        };
+        steps.iter_mut().for_each(|step| step.change(&mut note));
+        self.whole.outputs.values().for_each(|output| change_template(&mut output.clone(), &mut note));
         let inputs = self.inputs.iter().filter_map(|input| {
             let value = values.get(&input.name.value)?.clone();
             Some((input.name.value.clone(), Input { field: input.field()?, value }))
@@ -81,9 +95,26 @@ impl Workflow {
             instances: self.whole.instances.clone(),
             deadline_ms,
             left_out: BTreeMap::new(),
+            seen,
         };
         debug_assert!(plan.validate().is_ok(), "the compiler made an invalid plan");
         Ok(Compiled { plan, assets: self.assets.clone(), secrets, warnings: sink.into_sorted() })
+    }
+}
+
+impl Plan {
+    /// Fills roles with hosts from records; those of several roles together follow.
+    pub fn fill(&mut self, filled: &BTreeMap<String, Vec<String>>) {
+        for (name, slots) in filled {
+            if let Some(role) = self.roles.get_mut(name).filter(|role| role.from.is_some()) {
+                role.slots.clone_from(slots);
+            }
+        }
+        let several: Vec<String> = self.roles.keys().filter(|name| is_several(name)).cloned().collect();
+        for name in several {
+            let together = union(&name, &self.roles);
+            self.roles.insert(name, together);
+        }
     }
 }
 
@@ -95,7 +126,7 @@ fn union(several: &str, roles: &BTreeMap<String, Role>) -> Role {
             slots.push(slot.clone());
         }
     }
-    Role { one: false, slots }
+    Role { one: false, slots, from: None }
 }
 
 fn asset(bytes: &[u8]) -> Asset {
@@ -151,6 +182,10 @@ impl Scope for Inputs<'_> {
     }
 
     fn each(&self) -> Value {
+        Value::None
+    }
+
+    fn instance(&self, _: usize, _: InstanceProperty) -> Value {
         Value::None
     }
 

@@ -6,6 +6,7 @@ mod call;
 mod files;
 mod here;
 mod hosts;
+mod records;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -14,6 +15,7 @@ pub(crate) use call::{CallDecl, WithDecl};
 pub(crate) use files::{ContentDecl, DatumDecl, FileDecl, PatchDecl, PatchKind};
 pub(crate) use here::{AssertDecl, BodyDecl, HeaderDecl, MailDecl, NoticeDecl, RecipientDecl, RequestDecl, TlsDecl};
 pub(crate) use hosts::{CopyDecl, DownloadDecl};
+pub(crate) use records::{FromDecl, OfDecl, RecordDecl, SourceDecl};
 
 use crate::expression::{Syntax, TemplateSyntax};
 use crate::kind::Kind;
@@ -37,6 +39,8 @@ pub(crate) struct Declared {
     pub(crate) outputs: Vec<(Spanned<String>, Option<TemplateSyntax>)>,
     pub(crate) locks: Vec<TemplateSyntax>,
     pub(crate) instances: Vec<TemplateSyntax>,
+    /// It has an `instance` or `instances`, even one that could not be read.
+    pub(crate) has_instances: bool,
     pub(crate) deadline: Option<Scalar<u64>>,
     /// Index of the step that asks for the facts of a role, by the role.
     pub(crate) facts: BTreeMap<String, usize>,
@@ -186,6 +190,8 @@ pub(crate) struct RoleDecl {
     pub(crate) filter: Option<PerHost>,
     /// It has a `where`, even one that could not be read.
     pub(crate) has_filter: bool,
+    /// The records that fill it, where nobody gives its hosts.
+    pub(crate) from: Option<SourceDecl>,
 }
 
 /// How many hosts fill a role.
@@ -346,6 +352,15 @@ impl StepDecl {
         self.action.as_ref().is_some_and(|action| matches!(action.kind, ActionKind::Facts))
     }
 
+    /// Of what it changes the record.
+    pub(crate) fn records(&self) -> Option<&OfDecl> {
+        match &self.action.as_ref()?.kind {
+            ActionKind::Record(record) => Some(&record.of),
+            ActionKind::Forget(of) => Some(of),
+            _ => None,
+        }
+    }
+
     /// It waits for a person, and so runs on no host.
     pub(crate) fn is_gate(&self) -> bool {
         self.action.as_ref().is_some_and(|action| matches!(action.kind, ActionKind::Gate(_)))
@@ -424,6 +439,8 @@ pub(crate) enum ActionKind {
     Local { argv: Vec<TemplateSyntax> },
     Http(Box<RequestDecl>),
     Notify(Box<NoticeDecl>),
+    Record(Box<RecordDecl>),
+    Forget(OfDecl),
     Facts,
 }
 

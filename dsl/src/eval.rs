@@ -8,7 +8,7 @@ mod functions;
 
 use std::fmt;
 
-use crate::expr::{Binary, Expr, HostProperty, Part, Template, Unary};
+use crate::expr::{Binary, Expr, HostProperty, InstanceProperty, Part, Template, Unary};
 use crate::limits;
 use crate::value::{SecretRef, Value};
 
@@ -41,6 +41,8 @@ pub trait Scope {
     fn operation_failure(&self) -> Value;
     /// `each`: the element, in a step that has one
     fn each(&self) -> Value;
+    /// `instance.PROPERTY` of an instance of the plan
+    fn instance(&self, of: usize, property: InstanceProperty) -> Value;
     /// The text of a secret. The core answers `None`: it never sees one; only executors do.
     fn secret(&self, name: &SecretRef) -> Option<String>;
 }
@@ -143,6 +145,7 @@ impl Eval<'_> {
             Expr::OperationState => Ok(self.scope.operation_state()),
             Expr::OperationFailure => Ok(self.scope.operation_failure()),
             Expr::Each => Ok(self.scope.each()),
+            Expr::Instance { of, property } => Ok(self.scope.instance(*of, *property)),
             Expr::Field(base, name) => match value(base)? {
                 Value::Record(mut fields) => Ok(fields.remove(name).unwrap_or(Value::None)),
                 Value::None => Ok(Value::None),

@@ -49,6 +49,13 @@ pub enum Expr {
     OperationFailure,
     /// `each`: the element that the node is for.
     Each,
+    /// `instance.PROPERTY`: of the record of an instance as it was when the operation was created.
+    Instance {
+        /// Index into [`crate::plan::Plan::instances`].
+        of: usize,
+        /// What of it.
+        property: InstanceProperty,
+    },
     /// `x.field` of a record; `None` where the record is absent.
     Field(Box<Expr>, String),
     /// `x['key']` of a map or `x[0]` of a list; `None` where there is no such element.
@@ -77,6 +84,22 @@ pub enum HostProperty {
     Address,
     /// What the inventory says of it, a map of texts; known when the operation is created.
     Labels,
+}
+
+/// What of an instance an expression may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceProperty {
+    /// Its name, a text.
+    Name,
+    /// Whether there is a record of it, a Bool.
+    Exists,
+    /// What it is, a text; `None` where there is no record.
+    Kind,
+    /// What is kept of it, a map of texts; empty where there is no record.
+    Values,
+    /// Its hosts: a map from roles to lists of texts; empty where there is no record.
+    Members,
 }
 
 /// An operator with one operand.

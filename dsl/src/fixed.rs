@@ -110,6 +110,7 @@ pub(crate) fn passed(passed: &Passed, inputs: &dyn Scope) -> Result<(), Diagnost
             | Expr::OperationStartedAt
             | Expr::OperationState
             | Expr::OperationFailure
+            | Expr::Instance { .. }
             | Expr::Each => false,
         }
     });
@@ -223,6 +224,8 @@ fn put(lowered: &mut Lowered, field: Field, value: &Value) -> Result<(), String>
             | Action::Local { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Facts
             | Action::Restore => {}
         },

@@ -281,6 +281,14 @@ impl Reading<'_> {
     fn role(&mut self, kind: crate::declared::RoleKind, declared: &crate::declared::RoleDecl) -> crate::plan::Role {
         use crate::declared::RoleKind;
         let name = declared.name.value.as_str();
+        if declared.from.is_some() {
+            if self.given.roles.contains_key(name) {
+                let message = format!("the role {} is filled from records, and hosts are given for it", quote(name));
+                let diagnostic = Diagnostic::error(Code::RoleFilled, message).at(&declared.name.span, "declared here");
+                self.sink.push(diagnostic.help("leave them out; `--limit` takes some of those that are recorded"));
+            }
+            return crate::plan::Role::default();
+        }
         let slots = self.given.roles.get(name).cloned().unwrap_or_default();
         let (min, max, wanted) = match kind {
             RoleKind::One => (1, 1, "exactly one host".to_owned()),
@@ -316,7 +324,7 @@ impl Reading<'_> {
                 self.sink.push(Diagnostic::error(Code::BadValue, message).at(&declared.name.span, "declared here"));
             }
         }
-        crate::plan::Role { one: kind == RoleKind::One, slots }
+        crate::plan::Role { one: kind == RoleKind::One, slots, from: None }
     }
 }
 

@@ -363,6 +363,8 @@ fn visit_action<'a>(action: &'a ActionDecl, visit: &mut dyn FnMut(&'a Syntax)) {
         ActionKind::Http(request) => return request.visit(visit),
         ActionKind::Notify(notice) => return notice.visit(visit),
         ActionKind::Gate(gate) => templates.extend(&gate.text),
+        ActionKind::Record(record) => return record.visit(visit),
+        ActionKind::Forget(of) => templates.extend(&of.name),
         ActionKind::WriteFiles { files } => return files.iter().for_each(|file| file.visit(visit)),
         ActionKind::PatchFile(patch) => return patch.visit(visit),
         ActionKind::Download(download) => templates.extend(download.from.iter().chain(&download.to)),

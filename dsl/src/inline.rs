@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use crate::assets::Assets;
 use crate::code::Code;
-use crate::declared::{Declared, Named, RoleKind};
+use crate::declared::{Declared, Named, RoleDecl, RoleKind};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expr::{Binary, Expr};
 use crate::limits;
@@ -28,6 +28,8 @@ pub(crate) struct Inlined {
     pub(crate) steps: Vec<Lowered>,
     pub(crate) whole: Whole,
     pub(crate) inputs: Named<crate::declared::InputDecl>,
+    /// Those of callees that records fill are among them.
+    pub(crate) roles: Named<RoleDecl>,
     pub(crate) assets: Assets,
     pub(crate) passed: Vec<Passed>,
 }
@@ -50,9 +52,9 @@ pub(crate) fn inline(
     declared: &Declared,
     sink: &mut Sink,
 ) -> Inlined {
-    let mut inputs = declared.inputs.clone();
+    let (mut inputs, mut roles) = (declared.inputs.clone(), declared.roles.clone());
     if steps.iter().all(|lowered| lowered.call.is_none()) {
-        return Inlined { steps, whole, inputs, assets, passed: Vec::new() };
+        return Inlined { steps, whole, inputs, roles, assets, passed: Vec::new() };
     }
     let several: Vec<bool> = steps.iter().map(|lowered| is_several(&lowered.step, declared)).collect();
     let mut out = Writing::new(&steps, whole, assets);
@@ -62,6 +64,9 @@ pub(crate) fn inline(
             Some(ref call) => {
                 for input in &call.drawn {
                     inputs.insert(&input.name.value.clone(), input.clone());
+                }
+                for role in &call.own_roles {
+                    roles.insert(&role.name.value.clone(), role.clone());
                 }
                 out.call(at, &lowered, call, &several);
             }
@@ -86,7 +91,7 @@ pub(crate) fn inline(
     let mut all: Vec<Lowered> = steps.into_iter().chain(last).flatten().collect();
     complete_edges(&mut all);
     check_limits(&all, &whole, &assets, sink);
-    Inlined { steps: all, whole, inputs, assets, passed }
+    Inlined { steps: all, whole, inputs, roles, assets, passed }
 }
 
 /// Whether a step gives a value for each of its nodes where it is read from a place without a host.
@@ -153,6 +158,7 @@ fn needs_out(expr: &Expr, needed: &mut Vec<Expr>) {
         | Expr::OperationStartedAt
         | Expr::OperationState
         | Expr::OperationFailure
+        | Expr::Instance { .. }
         | Expr::Each => {}
         Expr::Field(a, _) | Expr::Unary(_, a) => needs_out(a, needed),
         Expr::Index(a, b) | Expr::Binary(_, a, b) => [a, b].into_iter().for_each(|x| needs_out(x, needed)),
@@ -288,9 +294,11 @@ impl Writing {
         let (first, first_last) = (self.steps.len(), self.body + self.last.len());
         let count = body_of(call).count();
         let new = |step: usize| if step < count { first + step } else { first_last + step - count };
+        let instances = self.whole.instances.len();
         let renamed = |expr: &mut Expr| match expr {
             Expr::Out { step, .. } | Expr::StepState(step) | Expr::StepChanged(step) => *step = new(*step),
             Expr::Role { role, .. } => *role = filled(role, call),
+            Expr::Instance { of, .. } => *of += instances,
             Expr::Input(_) => hand_on(expr, &with),
             _ => {}
         };
@@ -300,6 +308,14 @@ impl Writing {
             Some(Group { id: id.clone(), role, sizes, pause_ms, stop_after, gate: None, filter: None, by: None })
         });
         let groups = self.whole.groups.len() + self.groups.len();
+        for (role, source) in &call.callee.whole.sources {
+            let mut source = source.clone();
+            change_template(source.name_mut(), &mut |expr| hand_on(expr, &with));
+            let name = filled(role, call);
+            if call.own_roles.iter().any(|own| own.name.value == name) {
+                self.whole.sources.insert(name, source);
+            }
+        }
         let own_group = group.as_ref().map(|_| groups);
         for (group, by) in call.callee.whole.groups.iter().zip(&call.callee.whole.by) {
             let (id, role) = (format!("{id}/{}", group.id), filled(&group.role, call));
@@ -483,6 +499,7 @@ fn depth(expr: &Expr) -> usize {
         | Expr::OperationStartedAt
         | Expr::OperationState
         | Expr::OperationFailure
+        | Expr::Instance { .. }
         | Expr::Each => 0,
         Expr::Everywhere(a) | Expr::Field(a, _) | Expr::Unary(_, a) => of(&[a]),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => of(&[a, b]),

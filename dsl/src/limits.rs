@@ -76,6 +76,8 @@ limits! {
     PARALLEL: u32 = 10_000;
     /// Locks of a step, locks of a workflow, and instances of a workflow.
     LOCKS: usize = 100;
+    /// Values that one `Record` records.
+    RECORDED: usize = 64;
     /// Who may answer at a gate.
     APPROVERS: usize = 100;
     /// Longest `within` of a gate, in milliseconds.

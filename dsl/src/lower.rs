@@ -9,6 +9,7 @@ mod files;
 mod here;
 mod hosts;
 mod per_host;
+mod records;
 mod roles;
 mod whole;
 
@@ -325,6 +326,8 @@ impl Lower<'_> {
             ActionKind::Local { argv } => Action::Local { argv: self.arguments(argv) },
             ActionKind::Http(request) => Action::Http(self.request(request)?),
             ActionKind::Notify(notice) => Action::Notify(self.notice(notice)?),
+            ActionKind::Record(record) => self.record(record)?,
+            ActionKind::Forget(of) => Action::Forget(self.record_of(of)?),
             ActionKind::Facts => Action::Facts,
             ActionKind::Wait { until, within, every } => {
                 let within_ms = self.scalar(within.as_ref(), Field::Within).unwrap_or(TIMEOUT_MS);

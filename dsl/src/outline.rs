@@ -67,6 +67,9 @@ pub struct OutlineRole {
     /// Which of them are not passed over, as it is written.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// The records that fill it, as it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// A group.
@@ -224,7 +227,11 @@ fn outline_role(role: &RoleDecl) -> Option<OutlineRole> {
         RoleKind::Many { min, max } => (min, max),
     };
     let filter = role.filter.as_ref().map(|filter| filter.text.clone());
-    Some(OutlineRole { name: role.name.value.clone(), min, max, filter })
+    let from = role.from.as_ref().map(|from| {
+        let (word, fields) = from.declared();
+        format!("{word}({})", fields.join(", "))
+    });
+    Some(OutlineRole { name: role.name.value.clone(), min, max, filter, from })
 }
 
 /// The word of an action. Its stored name is the same in `snake_case`, so a new action is named right without a word here.
@@ -241,6 +248,13 @@ fn action_word(action: &Action) -> String {
 impl OutlineRole {
     /// As a workflow declares it: `One`, `Many(min: 2)`.
     pub fn declared(&self) -> String {
+        if let Some(from) = &self.from {
+            let filter = self.filter.as_ref().map(|filter| format!(", where: \"{filter}\")"));
+            return match filter {
+                Some(filter) => format!("{}{filter}", from.trim_end_matches(')')),
+                None => from.clone(),
+            };
+        }
         let (kind, mut fields) = match (self.min, self.max) {
             (1, 1) => ("One", Vec::new()),
             (0, 1) => ("Optional", Vec::new()),

@@ -9,6 +9,7 @@
 pub(crate) mod exprs;
 mod files;
 mod here;
+mod records;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use files::{Datum, FileContent, FileSpec, Patch, ReplaceLine};
 pub use here::{Body, Ca, Mail, MailTls, Method, Notice, Recipient, Request, Site};
+pub use records::{InstanceSeen, RecordOf, RecordSpec, RoleSource};
 pub use transfer::{CopySpec, DownloadSpec};
 
 use crate::expr::{Expr, Template};
@@ -62,6 +64,10 @@ pub struct Plan {
     /// shown, and nothing else is done with them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, Vec<String>>,
+    /// The records of instances that expressions read, by their place in `instances`; none where there was none. Put in and compared
+    /// as the slots of roles that are filled from records.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<usize, Option<InstanceSeen>>,
 }
 
 /// Steps that a host passes through together: a host enters when a place is free, and leaves when its last step of the
@@ -102,13 +108,16 @@ pub struct Input {
 }
 
 /// A role and who fills it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// `One`: its host can be named as `roles.NAME`.
     pub one: bool,
     /// The slots, in the order given; unique.
     pub slots: Vec<String>,
+    /// The records that the slots are from. Whoever creates an operation puts the slots in, and the engine compares them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<RoleSource>,
 }
 
 /// A file that belongs to the workflow; its bytes are a blob.
@@ -355,6 +364,10 @@ pub enum Action {
     Http(Request),
     /// Something is told to people.
     Notify(Notice),
+    /// What is known of an instance, or of a wiring, is recorded beyond the operation.
+    Record(RecordSpec),
+    /// The record of an instance, or of a wiring, is removed.
+    Forget(RecordOf),
 }
 
 /// What no answer at a gate means.
@@ -646,6 +659,7 @@ impl Plan {
             instances: Vec::new(),
             deadline_ms: None,
             left_out: BTreeMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 }

@@ -20,7 +20,7 @@ mod scalars;
 mod steps;
 
 use crate::code::Code;
-use crate::declared::{Declared, PerHost, RoleDecl, RoleKind};
+use crate::declared::{Declared, FromDecl, PerHost, RoleDecl, RoleKind, SourceDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::{expression, template};
 use crate::lets::LetDecl;
@@ -55,6 +55,8 @@ const WORKFLOW: Shape = Shape {
 };
 const MANY: Shape = Shape { name: "Many", fields: &["min", "max", "where"], positional: None };
 const ONE: Shape = Shape { name: "One", fields: &["where"], positional: None };
+const WIRED: Shape = Shape { name: "Wired", fields: &["registry", "where"], positional: None };
+const MEMBERS: Shape = Shape { name: "Members", fields: &["instance", "role", "where"], positional: None };
 const OPTIONAL: Shape = Shape { name: "Optional", fields: &["where"], positional: None };
 
 /// Reads a whole workflow.
@@ -104,6 +106,7 @@ pub(crate) fn workflow(source: &str, node: &Node, sink: &mut Sink) -> Declared {
 
 /// `instance` is one, `instances` are several.
 fn instances(fields: &mut Fields, declared: &mut Declared, reader: &mut Reader) {
+    declared.has_instances = fields.has("instance") || fields.has("instances") || fields.is_broken();
     if let Some(node) = fields.optional("instances") {
         declared.instances = steps::names(node, "instances", reader);
     }
@@ -122,7 +125,7 @@ fn roles(node: &Node, declared: &mut Declared, reader: &mut Reader) {
     let Some(entries) = reader.map(node, "roles", limits::ROLES) else { return };
     for (key, node) in entries {
         let name = name(key, "role", reader.sink);
-        let mut role = RoleDecl { name, kind: None, filter: None, has_filter: false };
+        let mut role = RoleDecl { name, kind: None, filter: None, has_filter: false, from: None };
         role.kind = role_kind(node, &mut role, reader);
         declared.roles.insert(&role.name.value.clone(), role);
     }
@@ -130,7 +133,9 @@ fn roles(node: &Node, declared: &mut Declared, reader: &mut Reader) {
 
 fn role_kind(node: &Node, role: &mut RoleDecl, reader: &mut Reader) -> Option<RoleKind> {
     let (mut min, mut max) = (1, limits::SLOTS);
-    let (kind, shape) = match reader.variant(node, "a role", &["One", "Optional", "Many"])? {
+    let (kind, shape) = match reader.variant(node, "a role", &["One", "Optional", "Many", "Wired", "Members"])? {
+        "Wired" => return from_records(node, &WIRED, role, reader),
+        "Members" => return from_records(node, &MEMBERS, role, reader),
         "One" => (Some(RoleKind::One), &ONE),
         "Optional" => (Some(RoleKind::Optional), &OPTIONAL),
         _ => (None, &MANY),
@@ -158,6 +163,26 @@ fn role_kind(node: &Node, role: &mut RoleDecl, reader: &mut Reader) -> Option<Ro
         }
     }
     kind.or(Some(RoleKind::Many { min, max }))
+}
+
+/// A role that records fill when an operation is created: any number of hosts.
+fn from_records(node: &Node, shape: &Shape, role: &mut RoleDecl, reader: &mut Reader) -> Option<RoleKind> {
+    let mut fields = Fields::open(node, shape, &format!("`{}`", shape.name), reader.sink)?;
+    role.has_filter = fields.has("where") || fields.is_broken();
+    role.filter = fields.optional("where").and_then(|node| reader.per_host(node, "where"));
+    let of = if shape.name == "Wired" { "registry" } else { "instance" };
+    let text = fields.required(of, reader.sink).and_then(|node| reader.some_text(node, of));
+    let from = match fields.optional("role") {
+        _ if of == "registry" => FromDecl::Wired,
+        None => FromDecl::Members { role: None },
+        Some(node) => FromDecl::Members { role: Some(reader.some_text(node, "role")?.value.clone()) },
+    };
+    role.from = Some(SourceDecl {
+        from,
+        text: text.map(|text| text.value.clone()).unwrap_or_default(),
+        name: text.and_then(|text| template(text, reader.sink)),
+    });
+    Some(RoleKind::Many { min: 0, max: limits::SLOTS })
 }
 
 fn lets(node: &Node, declared: &mut Declared, reader: &mut Reader) {

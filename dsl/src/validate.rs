@@ -6,7 +6,7 @@ use crate::expr::{Expr, Part, Template};
 use crate::json;
 use crate::plan::{
     Action, Body, Ca, CopySpec, Datum, DownloadSpec, Edge, EdgeKind, FileContent, FileSpec, OnFailure, Out, Patch,
-    Plan, Recipient, Step, Until, UploadFrom,
+    Plan, Recipient, RecordOf, RecordSpec, Step, Until, UploadFrom,
 };
 use crate::types::Type;
 
@@ -68,10 +68,13 @@ impl Plan {
             return wrong("runs on an unknown role");
         }
         let is_gate = matches!(step.action, Action::Gate { .. });
+        self.validate_record(step)?;
         if is_gate && (step.role.is_some() || step.probe.is_some() || step.undo.is_some() || step.each.is_some()) {
             return wrong("is a gate with a role, a probe, an undo or an `each`");
         }
-        if step.role.is_none() && !is_gate && !step.actions().all(Action::is_from_here) {
+        let from_here =
+            |action: &Action| action.is_from_here() || *action == Action::Restore && step.action.is_record();
+        if step.role.is_none() && !is_gate && !step.actions().all(from_here) {
             return wrong("does something on a host, and has none");
         }
         if step.role.is_none() && step.group.is_some() {
@@ -154,6 +157,31 @@ impl Plan {
             Some(_) => wrong("names an unknown file"),
             None => Ok(()),
         }
+    }
+
+    fn validate_record(&self, step: &Step) -> Result<(), String> {
+        let wrong = |what: &str| Err(what.to_owned());
+        let of = match &step.action {
+            Action::Record(spec) => {
+                let instance = matches!(spec.of, RecordOf::Instance(_));
+                if spec.kind.is_some() != instance || !instance && !spec.members.is_empty() {
+                    return wrong("records what its kind of record does not have");
+                }
+                if spec.members.iter().any(|role| !self.roles.contains_key(role)) {
+                    return wrong("records members of an unknown role");
+                }
+                &spec.of
+            }
+            Action::Forget(of) => of,
+            _ => return Ok(()),
+        };
+        if step.role.is_some() != matches!(of, RecordOf::Wiring(_)) {
+            return wrong("records an instance for each of several hosts, or a wiring of no host");
+        }
+        if step.probe.is_some() || step.each.is_some() && step.role.is_some() {
+            return wrong("records something and has a probe, or several nodes on one host");
+        }
+        Ok(())
     }
 
     fn is_possible(&self, edge: &Edge, step: &Step) -> bool {
@@ -259,6 +287,10 @@ impl Plan {
             (Expr::Host(_), Reader::Step(_, step)) if step.role.is_some() => Ok(()),
             (Expr::Host(_), Reader::Role(_)) => Ok(()),
             (Expr::Host(_), _) => refuse("reads a host, but is on none"),
+            (Expr::Instance { .. }, Reader::Fixed | Reader::Role(_)) => refuse("reads what is not an input"),
+            (Expr::Instance { of, .. }, _) if *of >= self.instances.len() || !self.seen.contains_key(of) => {
+                refuse("reads an unknown instance")
+            }
             (Expr::Each, Reader::Step(_, step)) if step.each.is_some() => Ok(()),
             (Expr::Each, _) => refuse("reads an element, but is for none"),
             (Expr::OperationState | Expr::OperationFailure, Reader::Step(_, step) | Reader::Each(step))
@@ -327,6 +359,8 @@ impl Step {
             | Action::Local { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Facts
             | Action::Restore
             | Action::Wait { .. }
@@ -400,6 +434,10 @@ impl Action {
                 Until::Tls { port, name, .. } => seen.others.extend([port].into_iter().chain(name)),
             },
             Action::Gate { text, .. } => seen.others.push(text),
+            Action::Record(RecordSpec { of, kind, values, .. }) => {
+                seen.others.extend([of.name()].into_iter().chain(kind).chain(values.iter().map(|(_, value)| value)));
+            }
+            Action::Forget(of) => seen.others.push(of.name()),
             Action::WriteFiles { files } => {
                 files.iter().try_for_each(|file| content_exprs(&file.content, visit))?;
                 for FileSpec { to, owner, group, .. } in files {
@@ -490,6 +528,7 @@ pub(crate) fn walk(expr: &Expr, visit: &mut Visit<'_>) -> Result<(), String> {
         | Expr::OperationStartedAt
         | Expr::OperationState
         | Expr::OperationFailure
+        | Expr::Instance { .. }
         | Expr::Each => Ok(()),
         Expr::Everywhere(a) | Expr::Field(a, _) | Expr::Unary(_, a) => walk(a, visit),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {

@@ -56,6 +56,8 @@ pub struct RoleInfo<'a> {
     pub name: &'a str,
     /// How many hosts fill it.
     pub kind: RoleKind,
+    /// They are taken from records when an operation is created, and not given.
+    pub from_records: bool,
 }
 
 /// Checks a workflow. All that can be found is found in one run.
@@ -90,12 +92,12 @@ pub(crate) fn build(source: &Source, files: &dyn Files, calls: &mut Calls, sink:
     if sink.has_errors() {
         return None;
     }
-    let Inlined { steps, whole, inputs, assets, passed } = inline(steps, whole, assets, &declared, sink);
+    let Inlined { steps, whole, inputs, roles, assets, passed } = inline(steps, whole, assets, &declared, sink);
     Some(Workflow {
         name: declared.name?.value,
         about: declared.about.unwrap_or_default(),
         inputs,
-        roles: declared.roles,
+        roles,
         steps,
         whole,
         assets,
@@ -148,7 +150,12 @@ impl Workflow {
 
     /// Its roles, in the order of the file.
     pub fn roles(&self) -> Vec<RoleInfo<'_>> {
-        self.roles.iter().filter_map(|role| Some(RoleInfo { name: &role.name.value, kind: role.kind? })).collect()
+        self.roles
+            .iter()
+            .filter_map(|role| {
+                Some(RoleInfo { name: &role.name.value, kind: role.kind?, from_records: role.from.is_some() })
+            })
+            .collect()
     }
 
     /// Where the id of a step stands: line and column, from 1. `source` is the one that was checked.

@@ -25,6 +25,8 @@ pub enum Kind {
     Ambiguous,
     /// A verb that is not legal now.
     Refused,
+    /// What was read to ask this has changed since: read again, and ask again.
+    Changed,
     /// The operation's journal or blobs are damaged (I11).
     Quarantined,
     /// A plan or journal that this engine is too old for.

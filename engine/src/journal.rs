@@ -4,7 +4,7 @@
 //! JSON list, or one of them as itself; `o/` + operation holds its [`Summary`] as JSON, rewritten in the commit of the event
 //! that changes it (D10). Operation ids are UUIDs of version 7, so key order is order of creation. `l/` + the name of a lock
 //! holds its [`LockRecord`]: `l/o/` those of operations, `l/n/` those of nodes. `p/` + operation marks one that was pruned and of
-//! which something may be left.
+//! which something may be left. `r/` is what [`crate::records`] says of instances: it changes with the entries that say so.
 //!
 //! What one commit says is one row: a key costs the log and the index more than an entry does. A long or large commit is
 //! several rows ([`ROW_ENTRIES`], [`ROW_BYTES`]).
@@ -15,8 +15,9 @@ use store::{Batch, Digest, Store};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind};
-use crate::operation::{Entry, Etsi, Event, JOURNAL_FORMAT, Locks, NodeId, Operation, replay};
+use crate::operation::{Change, Entry, Etsi, Event, JOURNAL_FORMAT, Locks, NodeId, Operation, replay, written};
 use crate::plans::Plans;
+use crate::records;
 
 /// What lists show of an operation without reading its journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,41 +175,78 @@ fn is_pruned(store: &Store, id: Uuid) -> Result<bool, Error> {
     Ok(store.get(&pruned_key(id))?.is_some())
 }
 
-/// The batches that make `entries` durable, with what changes beside them: one, unless they are many or large.
+/// A part of what is to be committed, which leaves the journal valid.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    batch: Batch,
+    /// What its entries make of records; the batch does it too.
+    changes: Vec<&'a Change>,
+}
+
+impl Commit<'_> {
+    /// The batch, with all that must still be so for it to be written: of each record, what was there when its change was decided.
+    pub fn ready(self, store: &Store) -> Result<Batch, Error> {
+        records::expect(store, self.batch, &self.changes)
+    }
+}
+
+/// The commits that make `entries` durable, with what changes beside them: one, unless they are many or large. What an entry makes
+/// of records is in the commit that has the entry (D10).
 ///
 /// The summary goes with the first of them where that creates the operation, so that no journal is without one, and else with
 /// the last. Locks are taken with the first and given back with the last: a list that is kept in part holds too much rather
 /// than too little.
-pub fn batches(id: Uuid, entries: &[Entry], beside: Beside<'_>) -> Result<Vec<Batch>, Error> {
-    let new = || Batch::new(Some(*id.as_bytes()));
-    let (mut done, mut batch, mut bytes, mut count) = (Vec::new(), new(), 0, 0);
+pub fn commits<'a>(id: Uuid, entries: &'a [Entry], beside: Beside<'_>) -> Result<Vec<Commit<'a>>, Error> {
+    let new = || Commit { batch: Batch::new(Some(*id.as_bytes())), changes: Vec::new() };
+    let (mut done, mut commit, mut bytes, mut count) = (Vec::new(), new(), 0, 0);
     for (lock, record) in &beside.took {
-        batch = batch.put(lock_key(lock, record), encode(record)?);
+        commit.put(lock_key(lock, record), encode(record)?);
     }
     let mut rest = entries;
     while let Some(first) = rest.first() {
         let (row, size) = row(rest)?;
-        if !batch.is_empty() && (bytes + row.len() > BATCH_BYTES || count + size > BATCH_ENTRIES) {
-            done.push(std::mem::replace(&mut batch, new()));
+        // What a row makes of records is in it too, so it is never larger than that.
+        let row_bytes =
+            if rest[..size].iter().any(|entry| !entry.event.changes().is_empty()) { 2 } else { 1 } * row.len();
+        if !commit.batch.is_empty() && (bytes + row_bytes > BATCH_BYTES || count + size > BATCH_ENTRIES) {
+            done.push(std::mem::replace(&mut commit, new()));
             (bytes, count) = (0, 0);
         }
         let key = entry_key(id, first.seq);
-        (bytes, count) = (bytes + row.len(), count + size);
-        batch = batch.expect_absent(&key).put(key, row);
+        (bytes, count) = (bytes + row_bytes, count + size);
+        commit.batch = std::mem::take(&mut commit.batch).expect_absent(&key);
+        commit.put(key, row);
+        for (change, record) in rest[..size].iter().flat_map(|entry| written(id, entry)) {
+            commit.changes.push(change);
+            let key = records::key(&change.key);
+            match record {
+                Some(record) => commit.put(key, encode(&record)?),
+                None => commit.delete(key),
+            }
+        }
         rest = &rest[size..];
     }
     for (lock, record) in &beside.gave {
-        batch = batch.delete(lock_key(lock, record));
+        commit.delete(lock_key(lock, record));
     }
-    done.push(batch);
+    done.push(commit);
     let creates = entries.first().is_some_and(|entry| entry.seq == 1);
     let at = if creates { 0 } else { done.len() - 1 };
     if let Some(summary) = beside.summary {
-        let batch = std::mem::replace(&mut done[at], new());
-        done[at] = batch.put(summary_key(id), encode(summary)?);
+        done[at].put(summary_key(id), encode(summary)?);
     }
-    done.retain(|batch| !batch.is_empty());
+    done.retain(|commit| !commit.batch.is_empty());
     Ok(done)
+}
+
+impl Commit<'_> {
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.batch = std::mem::take(&mut self.batch).put(key, value);
+    }
+
+    fn delete(&mut self, key: Vec<u8>) {
+        self.batch = std::mem::take(&mut self.batch).delete(key);
+    }
 }
 
 /// The row that `entries` begin with, and how many of them it holds.
@@ -388,7 +426,7 @@ fn quarantine(store: &Store, all: &mut Vec<Summary>) -> Result<(), Error> {
     Ok(())
 }
 
-fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     encode_into(&mut bytes, value).map(|()| bytes)
 }
@@ -398,7 +436,7 @@ fn encode_into<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), Error
         .map_err(|error| Error::new(Kind::Internal, "a record cannot be written").source(error))
 }
 
-fn decode<'a, T: Deserialize<'a>>(id: Uuid, what: &str, bytes: &'a [u8]) -> Result<T, Error> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(id: Uuid, what: &str, bytes: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|error| {
         // The store's checksums are right: what is JSON and yet not understood was written by somebody who knows more.
         if error.is_data() {
@@ -432,7 +470,8 @@ mod tests {
 
     /// Puts and deletes of each batch.
     fn sizes(entries: &[Entry], summary: Option<&Summary>) -> Vec<usize> {
-        batches(Uuid::nil(), entries, Beside { summary, ..Beside::default() }).unwrap().iter().map(Batch::len).collect()
+        let commits = commits(Uuid::nil(), entries, Beside { summary, ..Beside::default() }).unwrap();
+        commits.iter().map(|commit| commit.batch.len()).collect()
     }
 
     #[test]
@@ -447,8 +486,9 @@ mod tests {
         assert!(sizes(&many, None).iter().all(|len| *len as u64 <= store::limits::BATCH_ENTRIES));
         assert!(sizes(&many, None).iter().sum::<usize>() <= 5_000 / ROW_ENTRIES + 5, "a row holds many entries");
         let large: Vec<Entry> = (2..22).map(|seq| failed(seq, 500_000)).collect();
-        let batches = batches(Uuid::nil(), &large, Beside::default()).unwrap();
-        assert!(batches.len() >= 4 && batches.iter().all(|batch| batch.size_bytes() < store::limits::BATCH_BYTES));
+        let commits = commits(Uuid::nil(), &large, Beside::default()).unwrap();
+        let sizes = commits.iter().map(|commit| commit.batch.size_bytes());
+        assert!(commits.len() >= 4 && sizes.max() < Some(store::limits::BATCH_BYTES));
     }
 
     #[test]
@@ -466,8 +506,8 @@ mod tests {
             let seq = all.len() as u64 + 1;
             let bytes = if random.u8(..4) == 0 { ROW_BYTES / 3 } else { 10 };
             let commit: Vec<Entry> = (seq..seq + random.u64(1..150)).map(|seq| failed(seq, bytes)).collect();
-            for batch in batches(id, &commit, Beside::default()).unwrap() {
-                store.commit_blocking(batch).unwrap();
+            for commit in commits(id, &commit, Beside::default()).unwrap() {
+                store.commit_blocking(commit.ready(&store).unwrap()).unwrap();
             }
             all.extend(commit);
         }

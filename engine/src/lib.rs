@@ -13,6 +13,7 @@ pub mod limits;
 pub mod operation;
 mod plans;
 pub mod preview;
+pub mod records;
 mod redact;
 pub mod runner;
 pub mod survey;

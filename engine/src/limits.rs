@@ -35,6 +35,9 @@ limits! {
     LASTING_SECRETS: usize = 1_000, "secrets", "Secrets that are sealed in the store by `anneal secret set`.";
     LASTING_SECRET_BYTES: usize = 64 * 1024, "bytes", "One of them.";
     LOCK_BYTES: usize = 512, "bytes", "The name of a lock or an instance.";
+    RECORD_VALUES_BYTES: usize = 4 * 1024, "bytes", "Kind and values of one record, with their names.";
+    RECORD_NAME_BYTES: usize = 900, "bytes", "What a record is called by in the store: the names of instance and host, with each `/` and `%` in them three times.";
+    RECORD_BYTES: usize = 128 * 1024, "bytes", "One record with its members, as JSON.";
     RECOVERED_AT_ONCE: usize = 64, "operations", "Unfinished operations that a recovery reads and takes in hand in one go; it has one such share at work for each processor.";
     RECONCILED_AT_ONCE: usize = 16, "operations", "Open operations of a restored store that are compared with their hosts at once.";
     PRUNE_ROWS: usize = 1_000, "rows", "About so many rows one commit deletes when operations are pruned.";

@@ -18,6 +18,8 @@ mod lay_out;
 mod life;
 mod node;
 mod places;
+mod recording;
+mod records;
 mod replay;
 mod rollback;
 mod scope;
@@ -38,6 +40,7 @@ pub use node::{
     Done, Failure, FailureClass, Gate, HERE, NodeEvent, NodeId, NodeState, OutputRef, Proof, Skip, Undo, Unknown,
 };
 pub use places::{Alone, Places};
+pub use records::{Change, Content, Freshness, Member, Record, RecordKey, Records, written};
 pub use replay::{ReplayError, replay};
 pub use scope::CoreScope;
 pub use state::{IllegalEvent, Locks, MayRun, Node, Operation};

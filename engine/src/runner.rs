@@ -34,6 +34,7 @@ pub use engine::{Engine, Options};
 pub use executor::{Executor, HostExecutor, Reporter};
 pub(crate) use hosts::first_generation;
 pub use hosts::{HostSpec, reach};
+pub(crate) use inputs::InputScope;
 pub use live::{LiveAt, LiveKey, Tail};
 pub use locks::HeldBy;
 pub use prune::{Pruned, Retention};

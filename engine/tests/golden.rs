@@ -139,7 +139,7 @@ fn an_engine_can_take_over_after_any_entry() {
             let operation = replay(Arc::clone(&plan), prefix).unwrap_or_else(|why| panic!("{at}: {why}"));
             let mut driver = Driver::new(operation, 1);
             let now_ms = prefix[length - 1].at_ms;
-            let mut world = World { now_ms, jitter: &mut || 0.5, places: &mut Alone };
+            let mut world = World { now_ms, jitter: &mut || 0.5, places: &mut Alone, records: &Alone };
             // Its locks are the operation's own: it had them when the journal was written.
             let inputs = vec![Input::Locked, Input::Go];
             let decision = driver.decide(inputs, &mut world).unwrap_or_else(|why| panic!("{at}: {why}"));

@@ -68,7 +68,7 @@ impl Run {
     }
 
     fn learn(&mut self, input: Input) {
-        let mut world = World { now_ms: 1, jitter: &mut || 0.0, places: &mut Alone };
+        let mut world = World { now_ms: 1, jitter: &mut || 0.0, places: &mut Alone, records: &Alone };
         let decided = self.driver.decide(vec![input], &mut world).unwrap();
         self.journal.extend(decided.entries);
         for effect in decided.effects {

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use dsl::expr::Template;
-use dsl::plan::{Action, Edge, EdgeKind, Input, Interrupted, Plan, Role, Step};
+use dsl::plan::{Action, Edge, EdgeKind, Input, Interrupted, Plan, RecordOf, RecordSpec, Role, RoleSource, Step};
 use dsl::types::{Field, Type};
 use dsl::value::{SecretRef, Value};
-use engine::operation::{Effect, Event, Life, NodeOutcome, ReachRecord, Verb};
+use engine::operation::{Effect, Event, FailedBecause, Life, NodeOutcome, ReachRecord, RecordKey, Verb};
 use engine::runner::{Context, Executor, Options, Reporter, Standing, Task};
 use engine::{Create, Engine, HostSpec, IfLocked, Kind};
 use futures::future::BoxFuture;
@@ -65,7 +65,7 @@ fn chain(steps: usize) -> Create {
             ..Step::new(format!("s{index}"), Some("host"), action)
         }
     };
-    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]);
+    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()], from: None })]);
     Create {
         id: uuid::Uuid::now_v7(),
         plan: Plan::new("chain", roles, (0..steps).map(step).collect()),
@@ -210,4 +210,68 @@ async fn asking_twice_for_one_operation_creates_it_once() {
     world.engine.idle().await;
     assert_eq!(world.engine.list().await.unwrap().len(), 1);
     assert_eq!(*world.asked.lock().unwrap(), ["do s0@host 1"]);
+}
+
+/// Does something on its host, and then records that the host is wired to `reg`.
+fn wires() -> Create {
+    let mut create = chain(2);
+    let of = RecordOf::Wiring(Template::literal("reg"));
+    let wired = RecordSpec { of, kind: None, members: Vec::new(), values: Vec::new() };
+    create.plan.steps[1].action = Action::Record(wired);
+    create.plan.instances = vec![Template::literal("reg")];
+    create
+}
+
+/// Does something on the hosts that are wired to `reg`, which whoever creates it takes to be these.
+fn uses(slots: &[&str]) -> Create {
+    let mut create = chain(1);
+    let from = Some(RoleSource::Wired { registry: Template::literal("reg") });
+    let slots = slots.iter().map(|slot| (*slot).to_owned()).collect();
+    create.plan.roles.insert("host".to_owned(), Role { one: false, slots, from });
+    create.plan.instances = vec![Template::literal("reg")];
+    create
+}
+
+#[tokio::test]
+async fn an_operation_is_created_with_what_records_say_in_that_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = open(folder.path());
+    world.permits.add_permits(10);
+    let wired = world.engine.create(wires()).await.unwrap();
+    world.engine.idle().await;
+    assert!(matches!(world.engine.load(wired).await.unwrap().life, Life::Completed { .. }));
+    let key = RecordKey::Wiring { registry: "reg".to_owned(), host: "host".to_owned() };
+    let record = engine::records::get(world.engine.store(), &key).unwrap().expect("it is recorded");
+    assert_eq!((record.operation, record.version), (wired, 1));
+
+    let error = world.engine.create(uses(&[])).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Changed);
+    assert!(error.message.contains("the instance `reg`, which fills the role `host`, has changed"), "{error}");
+    let mut left_out = uses(&[]);
+    left_out.plan.left_out.insert("host".to_owned(), vec!["host".to_owned()]);
+    for create in [uses(&["host"]), left_out] {
+        let id = world.engine.create(create).await.unwrap();
+        world.engine.idle().await;
+        assert!(matches!(world.engine.load(id).await.unwrap().life, Life::Completed { .. }));
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_waited_while_what_it_was_created_from_changed_is_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = open(folder.path());
+    let wired = world.engine.create(wires()).await.unwrap();
+    let waits = world.engine.create(Create { if_locked: IfLocked::Queue, ..uses(&[]) }).await.unwrap();
+    world.permits.add_permits(10);
+    world.engine.idle().await;
+    assert!(matches!(world.engine.load(wired).await.unwrap().life, Life::Completed { .. }));
+    let Life::FailedTemp { reason: FailedBecause::CancelledBy { by, why } } =
+        world.engine.load(waits).await.unwrap().life
+    else {
+        panic!("it was cancelled")
+    };
+    assert_eq!(by, "engine");
+    assert!(why.contains("the instance `reg`, which fills the role `host`, has changed"), "{why}");
+    assert_eq!(*world.asked.lock().unwrap(), ["do s0@host 1"], "it did nothing");
+    assert_eq!(world.engine.holder("reg"), None, "and holds nothing");
 }

@@ -55,7 +55,8 @@ impl World {
                 ..Step::new((*name).to_owned(), Some("host"), action)
             }
         };
-        let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()] })]);
+        let roles =
+            BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["host".to_owned()], from: None })]);
         Create {
             id: Uuid::now_v7(),
             plan: Plan::new("chain", roles, steps.iter().enumerate().map(step).collect()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dsl::plan::Plan;
-use engine::operation::{Entry, NodeId, Verb};
+use engine::operation::{Entry, NodeId, Record, Verb};
 use engine::runner::{Retention, Tail, Waits};
 use engine::view::Now;
 use engine::{HostSpec, IfLocked, Kind};
@@ -117,6 +117,34 @@ pub struct Row {
     pub by: String,
 }
 
+/// `GET /v1/instances`: an instance of which something is recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceRow {
+    /// Its name.
+    pub name: String,
+    /// Its record; none where hosts are wired to it and nothing else is known.
+    pub record: Option<Record>,
+    /// How many hosts are wired to it.
+    pub wired: usize,
+    /// The operation that holds its lock.
+    pub held_by: Option<Uuid>,
+}
+
+/// `GET /v1/instances/{name}`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceView {
+    /// Its name.
+    pub name: String,
+    /// Its record.
+    pub record: Option<Record>,
+    /// The records of hosts that are wired to it, by host.
+    pub wirings: BTreeMap<String, Record>,
+    /// The operation that holds its lock.
+    pub held_by: Option<Uuid>,
+}
+
 /// `POST /v1/recover`: what goes on, and what cannot (I11).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,7 +206,7 @@ pub enum WatchLine {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiError {
-    /// `invalid`, `not_found`, `ambiguous`, `refused`, `quarantined`, `needs_engine`, `store`, `internal`.
+    /// `invalid`, `not_found`, `ambiguous`, `refused`, `changed`, `quarantined`, `needs_engine`, `store`, `internal`.
     pub kind: String,
     /// What happened and where.
     pub message: String,
@@ -193,6 +221,7 @@ pub fn kind_word(kind: Kind) -> &'static str {
         Kind::NotFound => "not_found",
         Kind::Ambiguous => "ambiguous",
         Kind::Refused => "refused",
+        Kind::Changed => "changed",
         Kind::Quarantined => "quarantined",
         Kind::NeedsEngine => "needs_engine",
         Kind::Store => "store",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use axum::body::Bytes;
 use engine::lasting::Lasting;
 use engine::operation::Entry;
+use engine::records::{Filled, Wants};
 use engine::runner::{Pruned, Released};
 use engine::view::OperationView;
 use http_body_util::{BodyExt, Full};
@@ -18,9 +19,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::api::{
-    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, PruneRequest,
-    RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretSetAnswer, SecretValue, SecretValues,
-    VerbRequest, VerifyAnswer, WatchLine,
+    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, InstanceRow, InstanceView,
+    OutputView, PruneRequest, RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretSetAnswer,
+    SecretValue, SecretValues, VerbRequest, VerifyAnswer, WatchLine,
 };
 use crate::socket;
 
@@ -94,6 +95,21 @@ impl Client {
     /// Asks something of an operation; how it stands then.
     pub async fn verb(&self, id: &str, request: &VerbRequest) -> Result<OperationView, ClientError> {
         self.post(&format!("/v1/operations/{}/verb", escape(id)), request).await
+    }
+
+    /// The instances of which something is recorded.
+    pub async fn instances(&self) -> Result<Vec<InstanceRow>, ClientError> {
+        self.get("/v1/instances").await
+    }
+
+    /// One of them.
+    pub async fn instance(&self, name: &str) -> Result<InstanceView, ClientError> {
+        self.get(&format!("/v1/instances/{}", escape(name))).await
+    }
+
+    /// What an operation takes from records.
+    pub async fn fill(&self, wants: &Wants) -> Result<Filled, ClientError> {
+        self.post("/v1/records/fill", wants).await
     }
 
     /// Every unfinished operation goes on.

@@ -15,9 +15,9 @@ mod watch;
 
 pub use access::{Access, Owner, attach, holder};
 pub use api::{
-    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Left, OutputView, PruneRequest,
-    RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretValue, SecretValues, StoreProblem,
-    VerbRequest, VerifyAnswer, WatchLine, kind_word,
+    About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, InstanceRow, InstanceView, Left,
+    OutputView, PruneRequest, RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretValue, SecretValues,
+    StoreProblem, VerbRequest, VerifyAnswer, WatchLine, kind_word,
 };
 pub use client::{Chunks, Client, ClientError, Lines};
 pub use export::{EXPORT_FORMAT, Export, StoreFacts};

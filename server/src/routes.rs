@@ -1,6 +1,7 @@
 //! The routes of the API: those that read operations and create them here, the others below.
 
 mod export;
+mod records;
 mod secret;
 mod store;
 mod verb;
@@ -47,6 +48,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/operations/{id}/journal", get(journal))
         .route("/v1/operations/{id}/export", get(export::export))
         .route("/v1/operations/{id}/verb", post(verb::verb))
+        .route("/v1/instances", get(records::list))
+        .route("/v1/instances/{name}", get(records::show))
+        .route("/v1/records/fill", post(records::fill))
         .route("/v1/recover", post(verb::recover))
         .route("/v1/secrets", get(secret::list))
         .route("/v1/secrets/values", post(secret::values))
@@ -76,7 +80,7 @@ impl IntoResponse for Failure {
         let status = match self.0.kind {
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::NotFound => StatusCode::NOT_FOUND,
-            Kind::Ambiguous | Kind::Refused => StatusCode::CONFLICT,
+            Kind::Ambiguous | Kind::Refused | Kind::Changed => StatusCode::CONFLICT,
             Kind::NeedsEngine => StatusCode::NOT_IMPLEMENTED,
             Kind::Store => StatusCode::INSUFFICIENT_STORAGE,
             Kind::Quarantined | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -12,6 +12,7 @@ mod locks;
 mod oracle;
 mod person;
 mod plans;
+mod records;
 mod wire;
 mod world;
 mod write;
@@ -74,7 +75,8 @@ fn damaged(seed: Seed, plan: &Arc<Plan>, journal: &[Entry]) {
             entry.at_ms = 1_700_000_000_000 + index as u64;
         }
         if let Ok(operation) = check::durable(plan, &journal) {
-            let handed = &mut Handed { now_ms: 1_700_000_001_000, jitter: &mut || 0.5, places: &mut Alone };
+            let handed =
+                &mut Handed { now_ms: 1_700_000_001_000, jitter: &mut || 0.5, places: &mut Alone, records: &Alone };
             let _ = Driver::new(operation, 1).decide(vec![Input::Go], handed);
         }
     }

@@ -67,7 +67,7 @@ fn plan(exec: &Exec, slots: &[String]) -> Result<Plan, Problem> {
             show(exec.timeout)
         )));
     }
-    let role = Role { one: false, slots: slots.to_vec() };
+    let role = Role { one: false, slots: slots.to_vec(), from: None };
     let argv = exec.argv.iter().map(|arg| Template::literal(arg.clone())).collect();
     let mut step = Step::new(NAME, Some(exec.target.as_str()), Action::Run { argv });
     step.timeout_ms = exec.timeout;

@@ -1,9 +1,10 @@
 //! `anneal plan FILE|NAME`: what a run would do, host by host. It needs no store, unless a secret is sealed in it: host keys are read, and recorded where that is
 //! asked for, as a run does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use dsl::value::SecretRef;
+use engine::operation::{Record, RecordKey};
 use engine::preview::{Content, FileChange, Preview, Report, Row, Verdict};
 
 use super::prepared::{self, Prepared};
@@ -17,6 +18,7 @@ pub async fn run(plan: &Plan, global: &Global, session: &mut Session<'_>) -> Res
     let Some(prepared) = prepared::prepare(&plan.with, global, session).await? else { return Ok(USAGE) };
     let Prepared { plan, assets, hosts, secrets } = prepared;
     let preview = Preview {
+        records: records(&plan, session).await?,
         plan,
         assets,
         hosts,
@@ -38,6 +40,23 @@ pub async fn run(plan: &Plan, global: &Global, session: &mut Session<'_>) -> Res
         (false, true) => MAY_DO,
         (false, false) => OK,
     })
+}
+
+/// What is recorded of the instances that a plan changes the records of.
+async fn records(plan: &dsl::plan::Plan, session: &mut Session<'_>) -> Result<BTreeMap<RecordKey, Record>, Problem> {
+    let mut records = BTreeMap::new();
+    if !plan.steps.iter().any(|step| step.action.is_record()) {
+        return Ok(records);
+    }
+    let declared = engine::records::declared(plan).map_err(|error| Problem::usage(error.message))?;
+    let known = session.ask(async |client| client.instances().await).await?;
+    for row in known.into_iter().filter(|row| declared.contains(&row.name)) {
+        let view = session.ask(async |client| client.instance(&row.name).await).await?;
+        records.extend(view.record.map(|record| (RecordKey::Instance(row.name.clone()), record)));
+        let of_host = |(host, record)| (RecordKey::Wiring { registry: row.name.clone(), host }, record);
+        records.extend(view.wirings.into_iter().map(of_host));
+    }
+    Ok(records)
 }
 
 /// The report for people: under each host what would be done there.

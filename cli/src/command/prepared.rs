@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::HostSpec;
+use engine::records::Wants;
 
 use super::check;
 use crate::args::{Global, With};
@@ -20,6 +21,8 @@ pub struct Prepared {
 }
 
 /// Compiles it, and says what is wrong with it; nothing where that keeps it from being run.
+///
+/// What records say is asked of whoever holds the store, and of nobody where the workflow takes nothing from records.
 pub async fn prepare(with: &With, global: &Global, session: &mut Session<'_>) -> Result<Option<Prepared>, Problem> {
     let opened = files::open_or_bundled(&with.workflow)?;
     let checked = dsl::check(&opened.source, &*opened.files);
@@ -44,7 +47,7 @@ pub async fn prepare(with: &With, global: &Global, session: &mut Session<'_>) ->
         }
     }
     sealed::fetch(&mut inventory, &mut file, session).await?;
-    let everything = given::gather(with, &inventory, &file, &workflow)?;
+    let mut everything = given::gather(with, &inventory, &file, &workflow)?;
     let mut compiled = match workflow.compile(&everything.given, &*opened.files) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {
@@ -52,6 +55,18 @@ pub async fn prepare(with: &With, global: &Global, session: &mut Session<'_>) ->
             return Ok(None);
         }
     };
+    let wants = Wants::of(&compiled.plan).map_err(|error| Problem::usage(error.message))?;
+    if !wants.is_empty() {
+        let filled = session.ask(async |client| client.fill(&wants).await).await?;
+        everything = given::add_recorded(everything, with, &inventory, &workflow, &filled)?;
+        let kept = filled.roles.into_iter().map(|(role, mut slots)| {
+            let left_out = everything.left_out.get(&role);
+            slots.retain(|slot| left_out.is_none_or(|left_out| !left_out.contains(slot)));
+            (role, slots)
+        });
+        compiled.plan.fill(&kept.collect());
+        compiled.plan.seen = filled.instances;
+    }
     compiled.plan.left_out = everything.left_out;
     let mut hosts = everything.hosts;
     keep_labels_that_are_read(&mut hosts, &compiled.plan)?;

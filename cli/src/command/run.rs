@@ -1,6 +1,7 @@
 //! `anneal run FILE|NAME`: compile, create the operation, and watch it.
 
 use server::CreateRequest;
+use uuid::Uuid;
 
 use super::by;
 use super::prepared::{self, Prepared};
@@ -9,11 +10,32 @@ use crate::report::{OK, Problem, USAGE, put, put_json};
 use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
 
+/// How often it is created anew where records that it is filled from change meanwhile.
+const TRIES: usize = 3;
+
 pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let Some(prepared) = prepared::prepare(&run.with, global, session).await? else { return Ok(USAGE) };
+    let mut tries = 1;
+    let id = loop {
+        match create(run, global, session).await {
+            Ok(Some(id)) => break id,
+            Ok(None) => return Ok(USAGE),
+            Err(problem) if problem.kind == "changed" && tries < TRIES => tries += 1,
+            Err(problem) => return Err(problem),
+        }
+    };
+    if run.detach {
+        let view = session.ask(async |client| client.show(&id.to_string()).await).await?;
+        return if global.json { put_json(&view).map(|()| OK) } else { put(&id.to_string()).map(|()| OK) };
+    }
+    watch::watch(Watched { id, after: 0, by: by(), goal: Goal::Completes }, global, session).await
+}
+
+/// Creates the operation; nothing where what is wrong with it was said.
+async fn create(run: &Run, global: &Global, session: &mut Session<'_>) -> Result<Option<Uuid>, Problem> {
+    let Some(prepared) = prepared::prepare(&run.with, global, session).await? else { return Ok(None) };
     let Prepared { plan, assets, hosts, secrets } = prepared;
     let assets = assets.into_iter().map(|(path, bytes)| (path, data_encoding::BASE64.encode(&bytes))).collect();
-    let id = uuid::Uuid::now_v7();
+    let id = Uuid::now_v7();
     let request = CreateRequest {
         id,
         plan,
@@ -23,13 +45,7 @@ pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Resul
         by: by(),
         if_locked: if run.queue { engine::IfLocked::Queue } else { engine::IfLocked::Refuse },
     };
-
     session.may_detach(run.detach).await?;
     session.ask(async |client| client.create(&request).await).await?;
-    drop(request);
-    if run.detach {
-        let view = session.ask(async |client| client.show(&id.to_string()).await).await?;
-        return if global.json { put_json(&view).map(|()| OK) } else { put(&id.to_string()).map(|()| OK) };
-    }
-    watch::watch(Watched { id, after: 0, by: by(), goal: Goal::Completes }, global, session).await
+    Ok(Some(id))
 }

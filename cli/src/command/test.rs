@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dsl::plan::{Action, Plan};
+use dsl::plan::{Action, InstanceSeen, Plan};
 use dsl::value::{FileRef, Value};
 use dsl::{Files, Given, GivenValue, Origin, RoleKind, Source, Workflow};
 use engine::trial::{Finding, Report, Trial, Verdict};
@@ -21,13 +21,14 @@ pub fn run(test: &Test, global: &Global) -> Result<u8, Problem> {
     }
     let Some(workflow) = checked.workflow else { return Ok(USAGE) };
     let given = given_or_model(test, &workflow)?;
-    let compiled = match workflow.compile(&given, &ModelFiles(&*opened.files)) {
+    let mut compiled = match workflow.compile(&given, &ModelFiles(&*opened.files)) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {
             check::show(&diagnostics, &opened.source);
             return Ok(USAGE);
         }
     };
+    model_records(test, &mut compiled.plan);
     let outs = outs(test, &compiled.plan)?;
     let trial = Trial { plan: Arc::new(compiled.plan), outs, only: test.node.clone() };
     let report = trial.run().map_err(|impossible| Problem::usage(impossible.why).hint(impossible.hint))?;
@@ -49,7 +50,7 @@ fn given_or_model(test: &Test, workflow: &Workflow) -> Result<Given, Problem> {
     for (name, text) in workflow.model_inputs(&given) {
         given.inputs.insert(name, GivenValue { text, origin: Origin::Elsewhere });
     }
-    for role in workflow.roles() {
+    for role in workflow.roles().into_iter().filter(|role| !role.from_records) {
         let count = match role.kind {
             RoleKind::One | RoleKind::Optional => 1,
             RoleKind::Many { min, max } => test.hosts.unwrap_or(min.max(2)).clamp(min, max),
@@ -58,6 +59,19 @@ fn given_or_model(test: &Test, workflow: &Workflow) -> Result<Given, Problem> {
         given.roles.insert(role.name.to_owned(), (1..=count).map(slot).collect());
     }
     Ok(given)
+}
+
+/// Model hosts for the roles that records fill, and then the instance is there; else there is no record yet.
+fn model_records(test: &Test, plan: &mut Plan) {
+    let count = test.hosts.unwrap_or(2);
+    let from = plan.roles.iter().filter(|(_, role)| role.from.is_some());
+    let filled: BTreeMap<String, Vec<String>> =
+        from.map(|(name, _)| (name.clone(), (1..=count).map(|n| format!("{name}-{n}")).collect())).collect();
+    if !filled.is_empty() {
+        let model = InstanceSeen { kind: "model".to_owned(), members: BTreeMap::new(), values: BTreeMap::new() };
+        plan.seen.values_mut().for_each(|seen| *seen = Some(model.clone()));
+    }
+    plan.fill(&filled);
 }
 
 /// The values of `--out`, each of its type.

@@ -250,7 +250,8 @@ fn a_secret_goes_to_its_own_host_and_to_no_other() {
         secret("of-a.via.1"),
         secret("of-g")
     );
-    let inventory = inventory::open(&folder.write("inv.ron", &format!("(hosts: {{ {hosts} }})"))).unwrap();
+    let inventory =
+        inventory::open(&folder.write("inv.ron", &format!("(hosts: {{ {hosts} }})")), &Password::default()).unwrap();
     let mut reaching = Reaching::new(false);
     for (host, expected) in [("a", "of-a"), ("a.via.1", "of-a.via.1"), ("g", "of-g")] {
         let reached = reaching.host(host, &inventory.hosts[host], &inventory).unwrap().reach;

@@ -120,7 +120,12 @@ impl ActionDecl {
     /// Whether it runs on the engine's machine, so that its step needs no host.
     pub(crate) fn is_from_here(&self) -> bool {
         match self.kind {
-            ActionKind::Assert(_) | ActionKind::Local { .. } | ActionKind::Http(_) | ActionKind::Notify(_) => true,
+            ActionKind::Assert(_)
+            | ActionKind::Local { .. }
+            | ActionKind::Http(_)
+            | ActionKind::Notify(_)
+            | ActionKind::Record(_)
+            | ActionKind::Forget(_) => true,
             ActionKind::Run { .. }
             | ActionKind::Shell { .. }
             | ActionKind::Script { .. }
@@ -161,6 +166,8 @@ impl ActionDecl {
             | ActionKind::Download(_)
             | ActionKind::Copy(_)
             | ActionKind::Reboot { .. }
+            | ActionKind::Record(_)
+            | ActionKind::Forget(_)
             | ActionKind::Facts
             | ActionKind::Restore => None,
         }

@@ -14,7 +14,7 @@ use crate::fixed::Fixed;
 use crate::graph::Graph;
 use crate::kind::Kind;
 use crate::plan::exprs::change;
-use crate::plan::{Action, Edge, EdgeKind, Step};
+use crate::plan::{Action, Edge, EdgeKind, RoleSource, Step};
 use crate::source::{Files, Spanned, count, quote, sentence, there_are};
 use crate::types::Type;
 use crate::typing::{Class, Place, Shape, Typed, class, facts};
@@ -34,6 +34,8 @@ pub(crate) struct Called {
     pub(crate) drawn: Vec<InputDecl>,
     /// The caller's role for each of its own.
     pub(crate) roles: BTreeMap<String, String>,
+    /// Those of its roles that records fill, as roles of the caller.
+    pub(crate) own_roles: Vec<RoleDecl>,
     pub(crate) batch: Option<BatchDecl>,
     /// Values that are checked against their inputs when the plan is made, if they can be told then.
     pub(crate) passed: Vec<Passed>,
@@ -69,7 +71,7 @@ impl Lower<'_> {
             call.with.iter().map(|(name, value)| (name, self.given(name, value, call))).collect();
         let callee = Arc::clone(call.callee.as_ref()?);
         let (id, workflow) = (step.id.as_ref()?, call.workflow.as_ref()?);
-        let roles = self.fill_roles(call, &callee, id);
+        let (roles, own_roles) = self.fill_roles(call, &callee, id);
         let fixed = fixed_inputs(&callee);
         let last = inputs_of_finally(&callee);
         let (mut with, mut drawn, mut passed) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -135,6 +137,7 @@ impl Lower<'_> {
             with,
             drawn,
             roles,
+            own_roles,
             batch: call.batch.clone(),
             passed,
         };
@@ -257,6 +260,7 @@ impl Lower<'_> {
                     | Expr::OperationStartedAt
                     | Expr::OperationState
                     | Expr::OperationFailure
+                    | Expr::Instance { .. }
                     | Expr::Each
             );
         });
@@ -281,7 +285,12 @@ impl Lower<'_> {
     }
 
     /// Which role of the caller fills each of the callee's.
-    fn fill_roles(&mut self, call: &CallDecl, callee: &Workflow, id: &Spanned<String>) -> BTreeMap<String, String> {
+    fn fill_roles(
+        &mut self,
+        call: &CallDecl,
+        callee: &Workflow,
+        id: &Spanned<String>,
+    ) -> (BTreeMap<String, String>, Vec<RoleDecl>) {
         let declared = self.typing.declared;
         for (theirs, _) in &call.roles {
             if callee.roles.get(&theirs.value).is_none() {
@@ -291,9 +300,16 @@ impl Lower<'_> {
                 self.typing.sink.push(diagnostic.help(there_are(known)));
             }
         }
-        let mut filled = BTreeMap::new();
-        for RoleDecl { name, kind, .. } in callee.roles.iter() {
+        let (mut filled, mut own) = (BTreeMap::new(), Vec::new());
+        for theirs in callee.roles.iter() {
+            let RoleDecl { name, kind, .. } = theirs;
             let given = call.roles.iter().find(|(theirs, _)| theirs.value == name.value).map(|(_, ours)| ours);
+            if theirs.from.is_some() && given.is_none() && declared.roles.get(&name.value).is_none() {
+                let name = Spanned::new(format!("{}/{}", id.value, name.value), id.span.clone());
+                filled.insert(theirs.name.value.clone(), name.value.clone());
+                own.push(RoleDecl { name, ..theirs.clone() });
+                continue;
+            }
             let (ours, at) = match given {
                 Some(ours) => (ours.value.as_str(), &ours.span),
                 None => (name.value.as_str(), &id.span),
@@ -333,7 +349,7 @@ impl Lower<'_> {
             }
             filled.insert(name.value.clone(), ours.to_owned());
         }
-        filled
+        (filled, own)
     }
 
     /// What `each`, `batch` and `when` of a call ask of the workflow.
@@ -375,7 +391,7 @@ impl Lower<'_> {
         }
         if step.has_each
             && let Some(Some(role)) = on.first()
-            && !matches!(self.typing.declared.role_kind(role), Some(RoleKind::One) | None)
+            && (!matches!(self.typing.declared.role_kind(role), Some(RoleKind::One) | None) || role.contains('/'))
         {
             let message = format!("`each` of a call runs on one host, but {} is not one", quote(role));
             self.typing.sink.push(Diagnostic::error(Code::NotOneHost, message).at(at, "its steps run there"));
@@ -448,7 +464,8 @@ fn fixed_inputs(callee: &Workflow) -> BTreeSet<String> {
     for Fixed { expr, .. } in callee.steps.iter().flat_map(|lowered| &lowered.fixed) {
         change(&mut expr.clone(), &mut note);
     }
-    for template in callee.whole.locks.iter().chain(&callee.whole.instances) {
+    let sources = callee.whole.sources.values().map(RoleSource::name);
+    for template in callee.whole.locks.iter().chain(&callee.whole.instances).chain(sources) {
         crate::plan::exprs::change_template(&mut template.clone(), &mut note);
     }
     inputs

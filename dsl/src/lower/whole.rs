@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::per_host::{self, Filters};
+use super::records;
 use crate::declared::{Declared, Scalar};
 use crate::diagnostic::Sink;
 use crate::expr::{Expr, Template};
 use crate::expression::TemplateSyntax;
 use crate::graph::Graph;
-use crate::plan::Group;
+use crate::plan::{Group, RoleSource};
 use crate::typing::{Class, Place, Typing, Used};
 
 /// What a plan has besides its steps.
@@ -21,6 +22,8 @@ pub(crate) struct Whole {
     pub(crate) outputs: BTreeMap<String, Template>,
     pub(crate) locks: Vec<Template>,
     pub(crate) instances: Vec<Template>,
+    /// The records that fill roles.
+    pub(crate) sources: BTreeMap<String, RoleSource>,
     pub(crate) deadline: Option<Deadline>,
 }
 
@@ -36,6 +39,7 @@ pub(crate) enum Deadline {
 /// Checks it.
 pub(crate) fn whole(declared: &Declared, graph: &Graph, filters: &Filters, used: &mut Used, sink: &mut Sink) -> Whole {
     let by = per_host::by(declared, graph, used, sink);
+    let sources = records::sources(declared, graph, used, sink);
     let mut typing = Typing::new(declared, &graph.position, Place::Output, used, sink);
     let mut outputs = BTreeMap::new();
     for (name, template) in &declared.outputs {
@@ -60,6 +64,7 @@ pub(crate) fn whole(declared: &Declared, graph: &Graph, filters: &Filters, used:
         groups: groups(declared, graph, filters, by),
         by: declared.groups.iter().map(|group| group.batch.by.as_ref().map(|by| by.text.clone())).collect(),
         outputs,
+        sources,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{
     Action, Body, Ca, CopySpec, Datum, DownloadSpec, FileContent, FileSpec, Mail, Notice, Out, Patch, Probe, Recipient,
-    Request, Step, Until, UploadFrom,
+    RecordSpec, Request, Step, Until, UploadFrom,
 };
 use crate::expr::{Expr, Part, Template};
 
@@ -26,6 +26,7 @@ pub(crate) fn change(expr: &mut Expr, by: &mut Change<'_>) {
         | Expr::OperationStartedAt
         | Expr::OperationState
         | Expr::OperationFailure
+        | Expr::Instance { .. }
         | Expr::Each => {}
         Expr::Everywhere(a) | Expr::Field(a, _) | Expr::Unary(_, a) => change(a, by),
         Expr::Index(a, b) | Expr::Binary(_, a, b) | Expr::Coalesce(a, b) => {
@@ -126,6 +127,8 @@ impl Step {
                 | Action::Local { .. }
                 | Action::Http(_)
                 | Action::Notify(_)
+                | Action::Record(_)
+                | Action::Forget(_)
                 | Action::Wait { .. }
                 | Action::Gate { .. } => {}
             }
@@ -135,11 +138,12 @@ impl Step {
 
     /// The names of roles in it, to be changed.
     pub(crate) fn roles_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        let source = match &mut self.action {
-            Action::Copy(copy) => Some(&mut copy.from_role),
-            _ => None,
+        let named: &mut [String] = match &mut self.action {
+            Action::Copy(copy) => std::slice::from_mut(&mut copy.from_role),
+            Action::Record(record) => &mut record.members,
+            _ => &mut [],
         };
-        self.role.iter_mut().chain(&mut self.run_at).chain(source)
+        self.role.iter_mut().chain(&mut self.run_at).chain(named)
     }
 }
 
@@ -209,6 +213,11 @@ fn change_action(action: &mut Action, by: &mut Change<'_>) {
             [text].into_iter().chain(subject).for_each(|text| change_template(text, by));
             change_recipient(to, by);
         }
+        Action::Record(RecordSpec { of, kind, members: _, values }) => {
+            let values = values.iter_mut().map(|(_, value)| value);
+            [of.name_mut()].into_iter().chain(kind).chain(values).for_each(|text| change_template(text, by));
+        }
+        Action::Forget(of) => change_template(of.name_mut(), by),
         Action::WriteFiles { files } => files.iter_mut().for_each(|file| change_file(file, by)),
         Action::PatchFile { path, patch, .. } => {
             change_template(path, by);

@@ -159,6 +159,8 @@ impl Action {
             | Action::Local { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Facts
             | Action::Restore => &[],
         }
@@ -167,7 +169,8 @@ impl Action {
     /// Whether it keeps what was there before, so that [`Action::Restore`] can put it back.
     pub fn keeps_backup(&self) -> bool {
         let files = self.files();
-        matches!(self, Action::PatchFile { .. } | Action::Copy(CopySpec { backup: true, .. }))
+        self.is_record()
+            || matches!(self, Action::PatchFile { .. } | Action::Copy(CopySpec { backup: true, .. }))
             || (!files.is_empty() && files.iter().all(|file| file.backup))
     }
 
@@ -182,6 +185,8 @@ impl Action {
             | Action::Copy(_)
             | Action::Wait { .. }
             | Action::Assert { .. }
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Facts => true,
             Action::Notify(_) => self.site().is_none(),
             Action::Run { .. }

@@ -217,7 +217,12 @@ impl Action {
     /// Whether it runs on the engine's machine, so that its step needs no host.
     pub fn is_from_here(&self) -> bool {
         match self {
-            Action::Assert { .. } | Action::Local { .. } | Action::Http(_) | Action::Notify(_) => true,
+            Action::Assert { .. }
+            | Action::Local { .. }
+            | Action::Http(_)
+            | Action::Notify(_)
+            | Action::Record(_)
+            | Action::Forget(_) => true,
             Action::Run { .. }
             | Action::Shell { .. }
             | Action::Script { .. }
@@ -251,7 +256,9 @@ impl Action {
             | Action::Wait { .. } => Some(Site::Host),
             Action::Local { .. } => Some(Site::Here),
             Action::Notify(notice) => notice.to.argv().map(|_| Site::Here),
-            Action::Assert { .. } | Action::Http(_) | Action::Gate { .. } => None,
+            Action::Assert { .. } | Action::Http(_) | Action::Record(_) | Action::Forget(_) | Action::Gate { .. } => {
+                None
+            }
         }
     }
 
@@ -274,6 +281,8 @@ impl Action {
             | Action::Gate { .. }
             | Action::Assert { .. }
             | Action::Http(_)
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Notify(_) => false,
         }
     }
@@ -300,6 +309,8 @@ impl Action {
             | Action::WriteFiles { .. }
             | Action::PatchFile { .. }
             | Action::Gate { .. }
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Assert { .. } => None,
         }
     }
@@ -318,6 +329,8 @@ impl Action {
             | Action::Download(_)
             | Action::Copy(_)
             | Action::Assert { .. }
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Notify(_) => Interrupted::Rerun,
             Action::Http(request) if request.method.is_idempotent() => Interrupted::Rerun,
             Action::Http(_)

@@ -4,6 +4,7 @@ mod files;
 mod here;
 mod hosts;
 mod patch;
+mod records;
 
 pub(super) use files::check_restore;
 pub(super) use here::is_header_name;
@@ -47,6 +48,8 @@ pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
         "Http",
         "Local",
         "Notify",
+        "Record",
+        "Forget",
     ];
     if steps::is_called(node, "Call") {
         let diagnostic = Diagnostic::error(Code::UnknownVariant, "`Call` is no action of a step")
@@ -77,6 +80,8 @@ fn read(node: &Node, word: &str, reader: &mut Reader) -> Option<ActionDecl> {
         "Assert" => here::assert(node, reader),
         "Http" => here::http(node, reader),
         "Notify" => here::notify(node, reader),
+        "Record" => records::record(node, reader),
+        "Forget" => records::forget(node, reader),
         "Shell" => shell(node, reader),
         "Script" => script(node, reader),
         "Upload" => upload(node, reader),

@@ -26,9 +26,18 @@ const NOT_IN_AN_ASSERT: [(&str, &str); 6] = [
     ("idle_timeout", "no program runs in this step"),
 ];
 
+/// What has no effect in a `Record` or `Forget`, and why.
+const NOT_IN_A_RECORD: [(&str, &str); 5] = [
+    ("probe", "what is recorded already is not changed"),
+    ("interrupted", "it happens as a whole or not at all"),
+    ("retry", "it would say the same again"),
+    ("timeout", "it takes no time"),
+    ("batch", "it happens on no host"),
+];
+
 /// Whether a step with this action needs no host.
 pub(super) fn needs_no_host(action: &Node) -> bool {
-    ["Gate", "Assert", "Http", "Local", "Notify"].iter().any(|word| is_called(action, word))
+    ["Gate", "Assert", "Http", "Local", "Notify", "Record", "Forget"].iter().any(|word| is_called(action, word))
 }
 
 /// Whether a program of ours is run by it, with environment, folder and user.
@@ -54,6 +63,10 @@ pub(super) fn check(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     };
     match &action.kind {
         ActionKind::Assert(_) => NOT_IN_AN_ASSERT.iter().for_each(|(field, why)| refuse(field, why)),
+        ActionKind::Record(_) | ActionKind::Forget(_) => {
+            NOT_IN_A_RECORD.iter().for_each(|(field, why)| refuse(field, why));
+            record_and_host(step, fields, reader);
+        }
         ActionKind::Notify(_) => {
             refuse("undo", "what was told stays told");
             if !runs_a_program(action) {
@@ -65,15 +78,47 @@ pub(super) fn check(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
     if !step.is_hostless() {
         return;
     }
-    refuse("batch", "hosts pass in batches, and this step has none");
+    let mut refuse = |field: &str, why: &str| {
+        if fields.has(field) {
+            let message = format!("`{field}` has no effect in {}", step.title());
+            reader.sink.push(Diagnostic::error(Code::NoEffect, message).at(&fields.place(field), why));
+        }
+    };
+    if step.records().is_none() {
+        refuse("batch", "hosts pass in batches, and this step has none");
+    }
+    let put_back = |program: &ActionDecl| step.records().is_some() && matches!(program.kind, ActionKind::Restore);
     for (field, program) in [("probe", &step.probe), ("undo", &step.undo)] {
-        if program.as_ref().is_some_and(|program| !program.is_from_here()) {
+        if program.as_ref().is_some_and(|program| !program.is_from_here() && !put_back(program)) {
             let message = format!("the `{field}` of {} runs on a host, and the step has none", step.title());
             let diagnostic =
                 Diagnostic::error(Code::NeedsCompanion, message).at(&fields.place(field), "on which host?");
             let help = "run it from here too, `Local([…])`, or say which host the step is about: `on: \"role\"`";
             reader.sink.push(diagnostic.help(help));
         }
+    }
+}
+
+/// An instance is recorded once, and a wiring of each host.
+fn record_and_host(step: &StepDecl, fields: &Fields, reader: &mut Reader) {
+    let Some(of) = step.records() else { return };
+    if of.wiring && step.on.is_none() && !fields.has("on") && !step.broken {
+        let message = format!("{} is about a wiring, and about no host", step.title());
+        let diagnostic = Diagnostic::error(Code::NeedsCompanion, message).at(&of.at, "which hosts are wired?");
+        reader.sink.push(diagnostic.help("say which ones: `on: \"nodes\"`"));
+    } else if of.wiring && step.has_each {
+        let message = format!("`each` has no effect in {}", step.title());
+        let diagnostic =
+            Diagnostic::error(Code::NoEffect, message).at(&fields.place("each"), "one record for each host");
+        reader.sink.push(diagnostic);
+    } else if !of.wiring
+        && let Some(on) = step.on.as_ref().filter(|_| !of.named || fields.has("on") || step.group.is_some())
+    {
+        let message = format!("{} is about an instance, which is recorded once and not for each host", step.title());
+        let diagnostic = Diagnostic::error(Code::Misplaced, message).at(&on.span, "recorded once");
+        reader.sink.push(
+            diagnostic.help("leave `on` out, and put the step outside of a group; its hosts are named by `members`"),
+        );
     }
 }
 

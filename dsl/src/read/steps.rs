@@ -156,7 +156,7 @@ fn step<'t>(
     let id = fields.required("id", reader.sink).and_then(|node| reader.text(node, "id"));
     let action = fields.optional("do");
     let is = |word: &str| action.is_some_and(|node| is_called(node, word));
-    let (waits, undefaulted) = (is("Wait"), is("Gate") || is("Assert"));
+    let (waits, undefaulted) = (is("Wait"), is("Gate") || is("Assert") || is("Record") || is("Forget"));
     let needs_no_host = action.is_some_and(here::needs_no_host) || is("Copy");
     // Nothing that a default can say has a meaning in a gate or an assertion.
     let mut fields = if undefaulted { fields } else { fields.with_defaults(defaults.layers()) };
@@ -345,7 +345,8 @@ fn without_effect(step: &mut StepDecl, fields: &Fields, reader: &mut Reader) {
     let is_wait = matches!(action.kind, ActionKind::Wait { .. });
     let is_http = matches!(action.kind, ActionKind::Http(_));
     let is_assert = matches!(action.kind, ActionKind::Assert(_));
-    let may_idle = is_command || here::runs_a_program(action) || step.undo.is_some() || is_gate || is_assert;
+    let undone = step.undo.is_some() && step.records().is_none();
+    let may_idle = is_command || here::runs_a_program(action) || undone || is_gate || is_assert;
     let from_here = action.is_from_here();
     let title = step.title();
     let mut refuse = |field: &str, there: bool, why: &str| {

@@ -4,14 +4,14 @@ use super::{Place, Shape, Typed, Typing};
 use crate::code::Code;
 use crate::declared::{CallDecl, InputDecl, OutDecl, RoleKind};
 use crate::diagnostic::Diagnostic;
-use crate::expr::{Expr, HostProperty};
+use crate::expr::{Expr, HostProperty, InstanceProperty};
 use crate::expression::{Syntax, SyntaxKind};
 use crate::host_facts;
 use crate::plan::OnState;
 use crate::source::{Spanned, list_names, quote, there_are};
 use crate::types::Type;
 
-const ROOTS: [&str; 7] = ["inputs", "let", "steps", "roles", "host", "each", "operation"];
+const ROOTS: [&str; 8] = ["inputs", "let", "steps", "roles", "host", "each", "operation", "instance"];
 /// What `steps.s.state` can be.
 const STATES: [&str; 4] = ["succeeded", "skipped", "failed", "not_reached"];
 /// What `operation.state` can be.
@@ -43,6 +43,7 @@ impl Typing<'_> {
             "host" => self.host(root, rest),
             "each" => self.each(root, rest),
             "operation" => self.operation(root, rest),
+            "instance" => self.instance(root, rest),
             _ => {
                 let nearest = self.sink.nearest(root.value, ROOTS);
                 let message = format!("there is nothing called {}", quote(root.value));
@@ -500,6 +501,57 @@ impl Typing<'_> {
             }
             [other, ..] => self.unknown_name(other, "an operation has no", &["id", "started_at", "state", "failure"]),
         }
+    }
+}
+
+/// What `instance` has.
+const OF_INSTANCE: [&str; 5] = ["name", "exists", "kind", "values", "members"];
+
+impl Typing<'_> {
+    /// `instance`: the one that the workflow is about, as its record was when the operation was created.
+    fn instance(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        match self.place {
+            Place::Fixed => {
+                self.fixed_only(root);
+                return Typed::unknown();
+            }
+            Place::Role { .. } => {
+                self.per_host_only(root);
+                return Typed::unknown();
+            }
+            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => {}
+        }
+        let declared = self.declared;
+        if declared.instances.len() != 1 {
+            let (message, help) = match declared.instances.len() {
+                0 if declared.has_instances => return Typed::unknown(),
+                0 => (
+                    "the workflow is about no instance",
+                    "declare which one: `instance: \"${{ inputs.name }}\"`; its lock is taken, too",
+                ),
+                _ => ("the workflow is about several instances", "`instance` is known where there is exactly one"),
+            };
+            let diagnostic = Diagnostic::error(Code::NotHere, message).at(&root.span, "which instance?");
+            self.sink.push(diagnostic.help(help));
+            return Typed::unknown();
+        }
+        let Some((name, rest)) = rest.split_first() else { return self.incomplete(root, "instance.values['server']") };
+        let text = || Type::Map(Box::new(Type::Text));
+        let (property, ty, optional) = match name.value {
+            "name" => (InstanceProperty::Name, Type::Text, false),
+            "exists" => (InstanceProperty::Exists, Type::Bool, false),
+            "kind" => (InstanceProperty::Kind, Type::Text, true),
+            "values" => (InstanceProperty::Values, text(), false),
+            "members" => {
+                let slots = Type::List(Box::new(Type::Text));
+                (InstanceProperty::Members, Type::Map(Box::new(slots)), false)
+            }
+            _ => return self.unknown_name(name, "an instance has no", &OF_INSTANCE),
+        };
+        let path = format!("instance.{}", name.value);
+        let typed = Typed { optional, ..Typed::new(Expr::Instance { of: 0, property }, ty) };
+        let typed = self.narrow(typed, &path);
+        self.fields(typed, path, rest)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the expressions of a plan see when everything has succeeded, on hosts and with values that are models.
 
 use dsl::eval::{EvalError, Scope};
-use dsl::expr::{Expr, HostProperty, Template};
+use dsl::expr::{Expr, HostProperty, InstanceProperty, Template};
 use dsl::plan::{Action, Plan};
 use dsl::value::{SecretRef, Value};
 use dsl::{eval, model_value, render};
@@ -100,6 +100,15 @@ impl Scope for Scene<'_> {
 
     fn each(&self) -> Value {
         self.each.clone()
+    }
+
+    fn instance(&self, _: usize, property: InstanceProperty) -> Value {
+        match property {
+            InstanceProperty::Name | InstanceProperty::Kind => text("x"),
+            InstanceProperty::Exists => Value::Bool(true),
+            InstanceProperty::Values => Value::Record([("server".to_owned(), text("r:5000"))].into()),
+            InstanceProperty::Members => Value::Record([("node".to_owned(), Value::List(vec![text("n1")]))].into()),
+        }
     }
 
     fn secret(&self, _: &SecretRef) -> Option<String> {

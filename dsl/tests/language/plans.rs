@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dsl::Code;
 use dsl::expr::{Expr, Part, Template};
-use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Recipient, Until, UploadFrom};
+use dsl::plan::{Action, EdgeKind, EdgeOrigin, FileContent, FileSpec, Plan, Recipient, RecordOf, Until, UploadFrom};
 
 use crate::fixture;
 
@@ -91,7 +91,7 @@ fn stored_plans_of_both_formats_are_read() {
         let plain = |step: &dsl::plan::Step| step.group.is_none() && step.each.is_none() && step.finally.is_none();
         assert!(plan.groups.is_empty() && plan.instances.is_empty() && plan.steps.iter().all(plain), "{name}");
     }
-    for name in ["rolling", "each", "files", "here", "host_facts"] {
+    for name in ["rolling", "each", "files", "here", "host_facts", "records"] {
         let stored = format!("format2_{name}.json");
         let plan = fixture::run(&fixture::folder().join(format!("plans/{name}.ron"))).compiled.expect("a plan").plan;
         if std::env::var_os("UPDATE").is_some() {
@@ -291,6 +291,19 @@ fn action(action: &Action) -> String {
             format!("notify {} {subject} by {to}", template(&notice.text))
         }
         Action::Facts => "facts".to_owned(),
+        Action::Record(spec) => {
+            let kind = of(&spec.kind);
+            let values = spec.values.iter().map(|(name, value)| format!(" {name}: {}", template(value)));
+            format!("record {} {kind} of {:?}{}", record_of(&spec.of), spec.members, values.collect::<String>())
+        }
+        Action::Forget(of) => format!("forget {}", record_of(of)),
+    }
+}
+
+fn record_of(of: &RecordOf) -> String {
+    match of {
+        RecordOf::Instance(name) => format!("instance {}", template(name)),
+        RecordOf::Wiring(name) => format!("wiring to {}", template(name)),
     }
 }
 

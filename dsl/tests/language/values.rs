@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dsl::eval::{EvalError, Scope};
-use dsl::expr::{Expr, HostProperty, Template};
+use dsl::expr::{Expr, HostProperty, InstanceProperty, Template};
 use dsl::plan::{Action, Plan};
 use dsl::value::{FileRef, SecretRef, Value};
 use dsl::{Given, GivenValue, Origin, Source, check, eval, render};
@@ -69,6 +69,15 @@ impl Scope for Scene {
 
     fn each(&self) -> Value {
         text("x")
+    }
+
+    fn instance(&self, _: usize, property: InstanceProperty) -> Value {
+        match property {
+            InstanceProperty::Name | InstanceProperty::Kind => text("x"),
+            InstanceProperty::Exists => Value::Bool(true),
+            InstanceProperty::Values => Value::Record([("server".to_owned(), text("r:5000"))].into()),
+            InstanceProperty::Members => Value::Record([("node".to_owned(), Value::List(vec![text("n1")]))].into()),
+        }
     }
 
     fn secret(&self, name: &SecretRef) -> Option<String> {

@@ -76,11 +76,14 @@ impl Operation {
                 Ok(())
             }
             Event::Reattached { node, attempt } => self.node_event(node, NodeEvent::Reattached(*attempt), at_ms),
-            Event::Succeeded { node, attempt, out, changed, .. } => {
+            Event::Succeeded { node, attempt, out, changed, records, .. } => {
+                let index = self.index(node)?;
+                self.may_change(index, records)?;
                 let done = self.done(node, *attempt, out.clone(), *changed)?;
-                self.node_event(node, NodeEvent::Succeeded(done), at_ms)?;
+                self.step_node(index, NodeEvent::Succeeded(done), at_ms)?;
                 // An attempt, and the question to a probe, first end what may still run.
-                self.node_mut(node)?.may_run.clear();
+                self.nodes[index].may_run.clear();
+                self.note_changes(index, records);
                 Ok(())
             }
             Event::Failed { node, attempt, failure, .. } => {
@@ -174,11 +177,15 @@ impl Operation {
                 self.nodes[index].started_ms = at_ms;
                 Ok(())
             }
-            Event::Undone { node, attempt } => {
-                self.node_event(node, NodeEvent::Undone(*attempt), at_ms)?;
-                let node = self.node_mut(node)?;
+            Event::Undone { node, attempt, records } => {
+                let index = self.index(node)?;
+                self.may_change(index, records)?;
+                self.step_node(index, NodeEvent::Undone(*attempt), at_ms)?;
+                self.note_changes(index, records);
+                let node = &mut self.nodes[index];
                 node.touched = false;
                 node.may_run.clear();
+                self.forget_kept(index);
                 Ok(())
             }
             Event::UndoFailed { node, attempt, failure } => {
@@ -191,11 +198,13 @@ impl Operation {
                 Ok(())
             }
             Event::UndoSkipped { node, .. } => {
-                self.node_event(node, NodeEvent::UndoSkipped, at_ms)?;
-                let node = self.node_mut(node)?;
-                node.touched = false;
+                let index = self.index(node)?;
+                self.step_node(index, NodeEvent::UndoSkipped, at_ms)?;
+                self.nodes[index].touched = false;
                 // Nothing was done, so nothing took time.
-                node.started_ms = 0;
+                self.nodes[index].started_ms = 0;
+                // What was not put back stays, and so does what a later change found.
+                self.nodes[index].kept.clear();
                 Ok(())
             }
             Event::PauseAsked { by, why } => {
@@ -469,6 +478,8 @@ fn gate(action: &Action) -> Gate {
         | Action::Local { .. }
         | Action::Http(_)
         | Action::Notify(_)
+        | Action::Record(_)
+        | Action::Forget(_)
         | Action::Wait { .. } => Gate::No,
         Action::Gate { .. } => Gate::Yes,
     }

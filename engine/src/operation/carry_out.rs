@@ -24,13 +24,22 @@ impl Driver {
             let now_ms = batch.world.now_ms.max(self.operation.at_ms);
             let commands = what_next(&self.operation, &|index| flights.contains_key(&index), now_ms);
             let mut moved = false;
+            let failures = self.failures();
             for command in commands {
                 moved |= self.carry_out(command, batch)?;
+                // What was recorded may have failed at once, and that may keep the others from beginning.
+                if self.failures() > failures {
+                    break;
+                }
             }
             if !moved {
                 return Ok(());
             }
         }
+    }
+
+    fn failures(&self) -> usize {
+        self.operation.derived.failed.len() + self.operation.derived.undo_failed.len()
     }
 
     fn carry_out(&mut self, command: Command, batch: &mut Batch<'_, '_>) -> Result<bool, IllegalEvent> {
@@ -64,6 +73,10 @@ impl Driver {
                     NodeState::Running { attempt } => {
                         self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
                         batch.effects.push(Effect::Reattach { node, attempt, undo: false });
+                    }
+                    // It was begun by an entry that was kept, and ended by one that was not.
+                    NodeState::Undoing { .. } if self.operation.restores_a_record(index) => {
+                        self.put_back(index, batch)?;
                     }
                     NodeState::Undoing { attempt, .. } => {
                         self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
@@ -164,6 +177,9 @@ impl Driver {
         let generation = host.map_or(0, |host| host.generation);
         let incarnation = self.incarnation;
         self.emit(Event::Started { node: node.clone(), attempt, generation, incarnation }, batch)?;
+        if self.operation.step_of(&self.operation.nodes[index]).action.is_record() {
+            return self.record(index, batch).map(|()| true);
+        }
         // A gate waits for a person, not for an executor.
         if let NodeState::Running { .. } = self.operation.nodes[index].state {
             self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
@@ -182,6 +198,9 @@ impl Driver {
         let attempt = self.operation.nodes[index].attempts + 1;
         let incarnation = self.incarnation;
         self.emit(Event::UndoStarted { node: node.clone(), attempt, incarnation }, batch)?;
+        if self.operation.restores_a_record(index) {
+            return self.put_back(index, batch).map(|()| true);
+        }
         self.flights.insert(index, Flight { attempt, task: FlightTask::Work });
         batch.effects.push(Effect::Undo { node, attempt });
         Ok(true)

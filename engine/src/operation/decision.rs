@@ -7,6 +7,7 @@ use dsl::value::Value;
 use super::event::Entry;
 use super::node::{Failure, NodeId, OutputRef, Unknown};
 use super::places::Places;
+use super::records::Records;
 
 /// Something that was learnt.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,11 @@ pub enum Input {
     Go,
     /// The locks of the operation were taken for it: recorded in the same commit as what follows (D8).
     Locked,
+    /// While it waited for its locks, what it was created from has changed.
+    Outdated {
+        /// What, as a sentence.
+        why: String,
+    },
     /// An attempt that the journal does not know was found on its host.
     Found {
         /// Of which node.
@@ -150,6 +156,8 @@ pub struct World<'a> {
     pub jitter: &'a mut dyn FnMut() -> f64,
     /// The locks of steps.
     pub places: &'a mut dyn Places,
+    /// What is recorded of instances.
+    pub records: &'a dyn Records,
 }
 
 impl std::fmt::Debug for World<'_> {

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use dsl::value::Value;
 
 use super::decision::{Decision, Effect, FlightTask, Input, NodeOutcome, Rest, World};
-use super::event::{Decision as Meaning, Entry, Event};
+use super::event::{CancelMode, Decision as Meaning, Entry, Event};
 use super::life::{Activity, Life};
 use super::node::{Failure, FailureClass, NodeId, NodeState, Proof, Skip};
+use super::records::{Record, RecordKey, written};
 use super::state::{IllegalEvent, Operation};
 use super::verb::{Refused, Verb};
 use super::what_next::wake_at;
@@ -20,7 +21,15 @@ const CHANGED: &str = "changed";
 
 /// The probe found the effect of an attempt of ours.
 fn found(node: NodeId, attempt: u32) -> Event {
-    Event::Succeeded { node, attempt, out: BTreeMap::new(), changed: true, proof: Proof::Probe, output: None }
+    Event::Succeeded {
+        node,
+        attempt,
+        out: BTreeMap::new(),
+        changed: true,
+        proof: Proof::Probe,
+        output: None,
+        records: Vec::new(),
+    }
 }
 
 /// An operation in the hands of a process.
@@ -78,6 +87,12 @@ impl Driver {
                         self.emit(Event::Locked, &mut batch)?;
                     }
                 }
+                Input::Outdated { why } => {
+                    if self.operation.life == Life::Processing(Activity::Queued) {
+                        let (mode, by) = (CancelMode::Graceful, "engine".to_owned());
+                        self.emit(Event::CancelAsked { mode, by, why }, &mut batch)?;
+                    }
+                }
                 Input::Node { node, attempt, outcome } => self.learn(&node, attempt, outcome, &mut batch)?,
                 Input::Found { node, attempt, incarnation } => {
                     self.emit(Event::Found { node, attempt, incarnation }, &mut batch)?;
@@ -131,6 +146,7 @@ impl Driver {
             event,
         };
         self.operation.apply(&entry)?;
+        batch.recorded.extend(written(self.operation.id, &entry).map(|(change, record)| (change.key.clone(), record)));
         batch.entries.push(entry);
         Ok(())
     }
@@ -162,7 +178,7 @@ impl Driver {
                     Some(Value::Bool(said)) => *said,
                     _ => changed,
                 };
-                Event::Succeeded { node: id, attempt, out, changed, proof: Proof::Action, output }
+                Event::Succeeded { node: id, attempt, out, changed, proof: Proof::Action, output, records: Vec::new() }
             }
             // What an earlier attempt may have done is ours, and is undone with the rest.
             (NodeOutcome::AlreadySo, false) if self.operation.nodes[index].touched => found(id, attempt),
@@ -179,7 +195,9 @@ impl Driver {
                 why: "the probe says that the effect is not there".to_owned(),
             },
             (NodeOutcome::ProbedUnknown(failure), false) => Event::Failed { node: id, attempt, failure, output: None },
-            (NodeOutcome::Succeeded { .. } | NodeOutcome::AlreadySo, true) => Event::Undone { node: id, attempt },
+            (NodeOutcome::Succeeded { .. } | NodeOutcome::AlreadySo, true) => {
+                Event::Undone { node: id, attempt, records: Vec::new() }
+            }
             (NodeOutcome::Failed { failure, .. } | NodeOutcome::ProbedUnknown(failure), true) => {
                 Event::UndoFailed { node: id, attempt, failure }
             }
@@ -215,10 +233,12 @@ pub(super) struct Batch<'a, 'w> {
     pub entries: Vec<Entry>,
     pub effects: Vec<Effect>,
     pub took: Vec<(String, NodeId)>,
+    /// Records as these entries leave them.
+    pub recorded: BTreeMap<RecordKey, Option<Record>>,
 }
 
 impl<'a, 'w> Batch<'a, 'w> {
     fn new(world: &'a mut World<'w>) -> Batch<'a, 'w> {
-        Batch { world, entries: Vec::new(), effects: Vec::new(), took: Vec::new() }
+        Batch { world, entries: Vec::new(), effects: Vec::new(), took: Vec::new(), recorded: BTreeMap::new() }
     }
 }

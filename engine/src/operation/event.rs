@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::hosts::HostRecord;
 use super::node::{Failure, NodeId, OutputRef, Proof, Skip, Unknown};
+use super::records::Change;
 
 /// The oldest format of journal entries that this build reads.
 pub const OLDEST_FORMAT: u32 = 1;
@@ -117,6 +118,9 @@ pub enum Event {
         /// What the program wrote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<OutputRef>,
+        /// What it makes of records: done by the commit that keeps this entry (D10).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<Change>,
     },
     /// The attempt failed.
     Failed {
@@ -201,6 +205,9 @@ pub enum Event {
         node: NodeId,
         /// Which attempt.
         attempt: u32,
+        /// What it makes of records, as in `Succeeded`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<Change>,
     },
     /// The undo failed.
     UndoFailed {

@@ -43,6 +43,7 @@ impl Operation {
             derived: Derived::default(),
             begun: false,
             epoch: 0,
+            written: std::collections::BTreeMap::new(),
             plan,
         };
         operation.lay_out(entry.at_ms).map_err(illegal)?;
@@ -109,6 +110,7 @@ impl Operation {
             may_run: BTreeSet::new(),
             touched: false,
             epoch: 0,
+            kept: Vec::new(),
         });
     }
 

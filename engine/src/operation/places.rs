@@ -3,6 +3,7 @@
 //! A node takes all its locks at once or none, and waits without holding any: so nobody waits in a circle.
 
 use super::node::NodeId;
+use super::records::{Record, RecordKey, Records};
 
 /// The locks that the nodes of all operations of a store hold. The runner has the real one, the simulation its own.
 pub trait Places {
@@ -14,6 +15,12 @@ pub trait Places {
 /// For an operation that shares nothing with others.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Alone;
+
+impl Records for Alone {
+    fn get(&self, _: &RecordKey) -> Result<Option<Record>, String> {
+        Ok(None)
+    }
+}
 
 impl Places for Alone {
     fn take(&mut self, _: &NodeId, locks: &[String], _: &[NodeId]) -> Result<Vec<String>, String> {

@@ -1,7 +1,7 @@
 //! What expressions see of an operation. The core's scope knows no secret, only that there is one.
 
-use dsl::eval::Scope;
-use dsl::expr::{Expr, HostProperty};
+use dsl::eval::{Scope, render};
+use dsl::expr::{Expr, HostProperty, InstanceProperty};
 use dsl::value::{SecretRef, Value};
 
 use super::event::{FailedBecause, Outcome};
@@ -178,6 +178,29 @@ impl Scope for CoreScope<'_> {
 
     fn each(&self) -> Value {
         self.node.and_then(|node| node.element.clone()).unwrap_or(Value::None)
+    }
+
+    fn instance(&self, of: usize, property: InstanceProperty) -> Value {
+        let plan = &self.operation.plan;
+        let seen = plan.seen.get(&of).and_then(Option::as_ref);
+        let text = |text: &String| Value::Text(text.clone());
+        match property {
+            InstanceProperty::Name => {
+                let name = plan.instances.get(of).and_then(|name| render(name, self).ok());
+                name.map_or(Value::None, |name| Value::Text(name.text))
+            }
+            InstanceProperty::Exists => Value::Bool(seen.is_some()),
+            InstanceProperty::Kind => seen.map_or(Value::None, |seen| text(&seen.kind)),
+            InstanceProperty::Values => {
+                let values = seen.into_iter().flat_map(|seen| &seen.values);
+                Value::Record(values.map(|(name, value)| (name.clone(), text(value))).collect())
+            }
+            InstanceProperty::Members => {
+                let members = seen.into_iter().flat_map(|seen| &seen.members);
+                let list = |slots: &Vec<String>| Value::List(slots.iter().map(text).collect());
+                Value::Record(members.map(|(role, slots)| (role.clone(), list(slots))).collect())
+            }
+        }
     }
 
     fn secret(&self, _: &SecretRef) -> Option<String> {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::hosts::HostRecord;
 use super::life::{Activity, Life};
 use super::node::{NodeId, NodeState};
+use super::records::{Record, RecordKey};
 use super::what_next::retry_after;
 
 /// One run of a plan.
@@ -55,6 +56,8 @@ pub struct Operation {
     pub(super) begun: bool,
     /// How often a person set it going again after a rest: hosts enter groups anew.
     pub(super) epoch: u32,
+    /// Records that it changed: by which entry it last wrote each, or none where it removed it.
+    pub(super) written: BTreeMap<RecordKey, Option<u64>>,
 }
 
 /// The locks of an operation (D8).
@@ -97,6 +100,17 @@ pub struct Node {
     pub touched: bool,
     /// The epoch in which it was last started.
     pub(crate) epoch: u32,
+    /// What was there of records before it first changed them: what its undo puts back.
+    pub(crate) kept: Vec<Kept>,
+}
+
+/// What a record said before a node first changed it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Kept {
+    pub key: RecordKey,
+    pub before: Option<Record>,
+    /// The entry by which the node first changed it.
+    pub seq: u64,
 }
 
 /// An attempt whose job may still be at work.

@@ -18,7 +18,9 @@ use super::scope::Noting;
 use super::words::{self, Kind};
 use crate::action::output::clean;
 use crate::error::{Error, Kind as ErrorKind};
-use crate::operation::{Effect, Event, Failure, HostRecord, Node, NodeId, NodeState, Operation, Proof, Skip, elements};
+use crate::operation::{
+    Effect, Event, Failure, HostRecord, Node, NodeId, NodeState, Operation, Proof, Record, RecordKey, Skip, elements,
+};
 use crate::redact::Redactor;
 use crate::runner::{Assets, Call, Work, call, slot_of};
 use crate::vault::Vault;
@@ -46,6 +48,8 @@ struct Pending {
 /// A run that is supposed.
 pub(super) struct Course {
     operation: Operation,
+    /// What is recorded of its instances.
+    records: BTreeMap<RecordKey, Record>,
     vault: Vault,
     redactor: Redactor,
     files: Files,
@@ -81,14 +85,14 @@ impl Course {
     pub fn new(
         plan: Arc<Plan>,
         files: Files,
-        hosts: BTreeMap<String, HostRecord>,
+        (hosts, records): (BTreeMap<String, HostRecord>, BTreeMap<RecordKey, Record>),
         vault: Vault,
         redactor: Redactor,
         id: Uuid,
     ) -> Result<Course, String> {
         let operation = Operation::supposed(plan, hosts, id)?;
         let (fates, unexpanded, pending) = Default::default();
-        Ok(Course { operation, vault, redactor, files, fates, unexpanded, pending })
+        Ok(Course { operation, records, vault, redactor, files, fates, unexpanded, pending })
     }
 
     pub fn operation(&self) -> &Operation {
@@ -266,6 +270,9 @@ impl Course {
             };
             return Turn::Is(Verdict::Asks { text, approvers: approvers.clone() });
         }
+        if step.action.is_record() {
+            return Turn::Is(self.recorded(node, &scope));
+        }
         let asks = step.probe.as_ref().is_some_and(|probe| !probe.always);
         let asked = match asks {
             true => match self.rendered(node, &Effect::Probe { node: node.id.clone(), attempt: 1 }) {
@@ -310,6 +317,40 @@ impl Course {
         };
         let question = Question { node: node.id.clone(), slot, probe: asked, look };
         Turn::Ask(Box::new(question), Pending { does, before: self.before(index) })
+    }
+
+    /// What a step would record, against what is recorded now.
+    fn recorded(&self, node: &Node, scope: &Noting<'_>) -> Verdict {
+        let (of, does, mut texts) = match &self.operation.step_of(node).action {
+            Action::Record(spec) => {
+                let values = spec.values.iter().map(|(_, value)| value);
+                (&spec.of, "record", spec.kind.iter().chain(values).collect())
+            }
+            Action::Forget(of) => (of, "forget", Vec::new()),
+            _ => return wrong("this step records nothing".to_owned()),
+        };
+        texts.push(of.name());
+        for text in texts {
+            // What it comes to is asked below, of the code that a run asks.
+            drop(render(text, scope));
+        }
+        let noted = scope.noted();
+        if !noted.is_empty() {
+            return unknown(noted);
+        }
+        match self.operation.wanted(node) {
+            Err(failure) => Verdict::CannotTell { why: clean(&failure.message), hint: failure.hint },
+            Ok((key, after)) if self.records.get(&key).map(|record| &record.content) == after.as_ref() => {
+                Verdict::AlreadySo { says: "the records say so".to_owned() }
+            }
+            Ok((key, _)) => {
+                let does = match &key {
+                    RecordKey::Instance(name) => format!("{does} the instance `{name}`"),
+                    RecordKey::Wiring { registry, host } => format!("{does} that `{host}` is wired to `{registry}`"),
+                };
+                Verdict::WillChange { does: clean(&does), files: Vec::new(), unless: Vec::new() }
+            }
+        }
     }
 
     fn rendered(&self, node: &Node, effect: &Effect) -> Rendered<Call> {
@@ -374,7 +415,18 @@ impl Course {
             | Verdict::Asks { .. } => {
                 let proof = Proof::Action;
                 let changed = !matches!(verdict, Verdict::AlreadySo { .. });
-                vec![begins, Event::Succeeded { node: node.id, attempt: 1, out, changed, proof, output: None }]
+                vec![
+                    begins,
+                    Event::Succeeded {
+                        node: node.id,
+                        attempt: 1,
+                        out,
+                        changed,
+                        proof,
+                        output: None,
+                        records: Vec::new(),
+                    },
+                ]
             }
         };
         let behind = self.behind(&verdict, node.step, before);

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use dsl::eval::{Scope, eval};
-use dsl::expr::{Expr, HostProperty, Part, Template};
+use dsl::expr::{Expr, HostProperty, InstanceProperty, Part, Template};
 use dsl::plan::{Action, Datum, FileContent, FileSpec, Patch, ReplaceLine};
 use dsl::value::{SecretRef, Value};
 
@@ -193,6 +193,9 @@ impl Scope for Watching<'_> {
     }
     fn each(&self) -> Value {
         self.scope.each()
+    }
+    fn instance(&self, of: usize, property: InstanceProperty) -> Value {
+        self.scope.instance(of, property)
     }
     fn secret(&self, name: &SecretRef) -> Option<String> {
         self.looked.set(true);

@@ -19,7 +19,7 @@ use super::report::Report;
 use crate::error::{Error, Kind};
 use crate::host::{Hops, Host, Reach};
 use crate::limits::{HOSTS, NODES, SWEEP_MS};
-use crate::operation::ReachRecord;
+use crate::operation::{ReachRecord, Record, RecordKey};
 use crate::redact::Redactor;
 use crate::runner::{HostPlaces, HostSpec, THIS_MACHINE, first_generation, known_hosts, public_values, reach};
 use crate::vault::Vault;
@@ -35,6 +35,8 @@ pub struct Preview {
     pub hosts: BTreeMap<String, HostSpec>,
     /// The secrets that the plan and the hosts name.
     pub secrets: BTreeMap<SecretRef, Secret>,
+    /// What is recorded of its instances now.
+    pub records: BTreeMap<RecordKey, Record>,
     /// The data folder: host keys that were accepted are known from there, and nothing else of it is read.
     pub data_dir: PathBuf,
     /// The user's home, whose `.ssh/known_hosts` counts too.
@@ -101,7 +103,7 @@ impl Preview {
         let places = machines.at(&ReachRecord::Local);
         hosts.insert(THIS_MACHINE.to_owned(), Asked { host: here, reached: OnceCell::new(), places });
         let redactor = Redactor::new(&vault, &public_values(&plan));
-        let course = Course::new(plan, self.assets, records, vault, redactor.clone(), id)
+        let course = Course::new(plan, self.assets, (records, self.records), vault, redactor.clone(), id)
             .map_err(|why| invalid(format!("the plan cannot be run: {why}")))?;
         let nodes = course.operation().nodes.len();
         if nodes > NODES {

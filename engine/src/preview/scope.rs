@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use dsl::eval::Scope;
-use dsl::expr::{Expr, HostProperty};
+use dsl::expr::{Expr, HostProperty, InstanceProperty};
 use dsl::value::{SecretRef, Value};
 
 use super::course::Course;
@@ -102,6 +102,9 @@ impl Scope for Noting<'_> {
     }
     fn each(&self) -> Value {
         self.edge.each()
+    }
+    fn instance(&self, of: usize, property: InstanceProperty) -> Value {
+        self.edge.instance(of, property)
     }
     fn secret(&self, name: &SecretRef) -> Option<String> {
         self.edge.secret(name)

@@ -53,7 +53,7 @@ fn with_secrets(plan: &Arc<Plan>, vault: Vault, mut answer: impl FnMut(&Question
     let slots = plan.roles.values().flat_map(|role| role.slots.clone());
     let hosts = slots.map(|slot| (slot, HostRecord::first(ReachRecord::Local))).collect();
     let redactor = Redactor::new(&vault, &[]);
-    let course = Course::new(Arc::clone(plan), BTreeMap::new(), hosts, vault, redactor, Uuid::nil());
+    let course = Course::new(Arc::clone(plan), BTreeMap::new(), (hosts, BTreeMap::new()), vault, redactor, Uuid::nil());
     let mut course = course.unwrap_or_else(|why| panic!("{why}"));
     loop {
         let questions = course.next().unwrap_or_else(|why| panic!("{why}"));
@@ -72,7 +72,7 @@ fn verdicts(mut steps: Vec<Step>, so: &[&str]) -> Vec<Verdict> {
     for (index, step) in steps.iter_mut().enumerate().skip(1) {
         step.needs.push(Edge::needs(index - 1, EdgeKind::Keyed));
     }
-    let roles = BTreeMap::from([("one".to_owned(), Role { one: true, slots: vec!["h".to_owned()] })]);
+    let roles = BTreeMap::from([("one".to_owned(), Role { one: true, slots: vec!["h".to_owned()], from: None })]);
     let plan = Arc::new(Plan::new("tried", roles, steps));
     let report = previewed(&plan, |question| match (&question.probe, so.contains(&question.node.step.as_str())) {
         (Some(_), true) => Learnt::ProbedSo,
@@ -147,8 +147,10 @@ fn an_expression_that_does_not_come_to_read_an_output_has_its_value() {
 
 #[test]
 fn a_host_that_cannot_be_used_stops_nothing_elsewhere() {
-    let roles =
-        BTreeMap::from([("many".to_owned(), Role { one: false, slots: vec!["h1".to_owned(), "h2".to_owned()] })]);
+    let roles = BTreeMap::from([(
+        "many".to_owned(),
+        Role { one: false, slots: vec!["h1".to_owned(), "h2".to_owned()], from: None },
+    )]);
     let needs = vec![Edge::needs(0, EdgeKind::Keyed)];
     let steps = vec![
         Step { role: Some("many".to_owned()), ..probed("a") },
@@ -176,7 +178,7 @@ fn what_is_computed_of_a_secret_has_another_value_in_each_shade() {
     let content = FileContent::Text(Template { parts, secret: true });
     let file = FileSpec { to: Template::literal("/f"), content, mode: None, owner: None, group: None, backup: false };
     let steps = vec![Step::new("w", Some("one"), Action::WriteFiles { files: vec![file] })];
-    let roles = BTreeMap::from([("one".to_owned(), Role { one: true, slots: vec!["h".to_owned()] })]);
+    let roles = BTreeMap::from([("one".to_owned(), Role { one: true, slots: vec!["h".to_owned()], from: None })]);
     let mut plan = Plan::new("tried", roles, steps);
     let name = SecretRef("inputs.pw".to_owned());
     for (input, value) in [("user", text("ann")), ("pw", Value::Secret(name.clone()))] {
@@ -211,8 +213,8 @@ impl Random {
     fn new(rng: &mut Rng) -> Random {
         let slots = |name: &str, count| (0..count).map(|n| format!("{name}{n}")).collect();
         let roles = BTreeMap::from([
-            ("many".to_owned(), Role { one: false, slots: slots("a", rng.usize(1..4)) }),
-            ("one".to_owned(), Role { one: true, slots: slots("b", 1) }),
+            ("many".to_owned(), Role { one: false, slots: slots("a", rng.usize(1..4)), from: None }),
+            ("one".to_owned(), Role { one: true, slots: slots("b", 1), from: None }),
         ]);
         let mut plan = Plan::new("random", roles, Vec::new());
         for index in 0..rng.usize(2..9) {

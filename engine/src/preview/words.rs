@@ -48,7 +48,7 @@ pub(super) fn kind(step: &Step) -> Kind {
         | Action::Download(_)
         | Action::Copy(_)
         | Action::Reboot { .. } => Kind::Program,
-        Action::Notify(_) => Kind::Tells,
+        Action::Notify(_) | Action::Record(_) | Action::Forget(_) => Kind::Tells,
         Action::Assert { .. } => Kind::Asserts,
         Action::Facts => Kind::Facts,
         Action::Upload { .. } | Action::WriteFiles { .. } | Action::PatchFile { .. } => Kind::Files,

@@ -374,6 +374,8 @@ impl Renderer<'_> {
             | Action::Assert { .. }
             | Action::Http(_)
             | Action::Notify(_)
+            | Action::Record(_)
+            | Action::Forget(_)
             | Action::Gate { .. } => {
                 return Err(other("this action runs no program".to_owned()));
             }
@@ -445,6 +447,9 @@ impl Renderer<'_> {
             },
             Action::Facts => Work::Facts { epoch: self.operation.epoch() },
             Action::Gate { .. } => return Err(other("a gate is answered, not carried out".to_owned())),
+            Action::Record(_) | Action::Forget(_) => {
+                return Err(other("a record changes with the commit that says so".to_owned()));
+            }
         })
     }
 

@@ -17,6 +17,7 @@ use crate::error::{Error, Kind};
 use crate::journal;
 use crate::limits::{HOSTS, LOCK_BYTES, NODES};
 use crate::operation::{Entry, Event, JOURNAL_FORMAT, Operation};
+use crate::records;
 use crate::vault::Vault;
 
 /// What an operation is created from.
@@ -60,6 +61,8 @@ impl Engine {
             return Ok(id);
         }
         let locks = declared_locks(&create.plan)?;
+        // Compared again in the commit.
+        records::check(&self.shared.store, &create.plan)?;
         let digest = self.keep(id, &create).await?;
         let plan = self.shared.plans.get(&digest, || Ok::<Plan, Error>(create.plan))?;
         let entry = Entry {

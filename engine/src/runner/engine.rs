@@ -68,6 +68,8 @@ pub(super) struct Shared {
     hands: Mutex<HashMap<Uuid, InHand>>,
     /// Held from looking whether an operation is in hand until it is: between the two nobody else takes it.
     pub taking: tokio::sync::Mutex<()>,
+    /// Held from looking at records until the commit that relies on them or changes them is done.
+    pub recording: tokio::sync::Mutex<()>,
     /// How many operations are in hand, for those who wait until there is none.
     count: watch::Sender<usize>,
 }
@@ -160,6 +162,7 @@ impl Engine {
             known,
             hands: Mutex::default(),
             taking: tokio::sync::Mutex::default(),
+            recording: tokio::sync::Mutex::default(),
             count: watch::Sender::new(0),
         };
         Ok((Engine { shared: Arc::new(shared) }, opened.report))
@@ -270,6 +273,11 @@ impl Engine {
         let mut count = self.shared.count.subscribe();
         // The sender lives as long as we do.
         let _ = count.wait_for(|count| *count == 0).await;
+    }
+
+    /// The operation that holds the lock of an instance.
+    pub fn holder(&self, instance: &str) -> Option<Uuid> {
+        self.shared.locks().holder_of(&format!("instance/{instance}"))
     }
 
     /// How many operations this process works on.

@@ -1,12 +1,12 @@
 //! What is known before an operation exists: its inputs.
 
 use dsl::eval::Scope;
-use dsl::expr::{Expr, HostProperty};
+use dsl::expr::{Expr, HostProperty, InstanceProperty};
 use dsl::plan::Plan;
 use dsl::value::{SecretRef, Value};
 
 /// The inputs of a plan.
-pub(super) struct InputScope<'a>(pub &'a Plan);
+pub(crate) struct InputScope<'a>(pub &'a Plan);
 
 impl Scope for InputScope<'_> {
     fn input(&self, name: &str) -> Value {
@@ -43,6 +43,9 @@ impl Scope for InputScope<'_> {
         Value::None
     }
     fn each(&self) -> Value {
+        Value::None
+    }
+    fn instance(&self, _: usize, _: InstanceProperty) -> Value {
         Value::None
     }
     fn secret(&self, _: &SecretRef) -> Option<String> {

@@ -98,6 +98,11 @@ impl Table {
         self.operations.iter().filter(|(_, holder)| **holder == operation).map(|(lock, _)| lock.clone()).collect()
     }
 
+    /// The operation that holds a lock of its own.
+    pub fn holder_of(&self, lock: &str) -> Option<Uuid> {
+        self.operations.get(lock).copied()
+    }
+
     /// Who holds a lock of a step.
     pub fn holder(&self, lock: &str) -> Option<(Uuid, NodeId)> {
         self.nodes.get(lock).cloned()

@@ -177,9 +177,12 @@ fn job_slots(operation: &Operation, node: &Node) -> BTreeSet<String> {
         | Action::Wait { .. }
         | Action::Assert { .. }
         | Action::Http(_)
+        | Action::Record(_)
+        | Action::Forget(_)
         | Action::Gate { .. } => false,
     };
-    let jobs = [&step.action].into_iter().chain(&step.undo).filter(is_job);
+    let undo = step.undo.iter().filter(|_| !step.action.is_record() || step.undo != Some(Action::Restore));
+    let jobs = [&step.action].into_iter().chain(undo).filter(is_job);
     jobs.filter_map(|action| slot_of(action, operation.runs_at(node))).collect()
 }
 

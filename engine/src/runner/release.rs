@@ -139,8 +139,8 @@ impl Engine {
     async fn commit_record(&self, record: &Record<'_>) -> Result<(), Error> {
         let summary = Summary::of(&record.operation);
         let beside = Beside { summary: Some(&summary), took: record.took.clone(), gave: Vec::new() };
-        for batch in journal::batches(record.operation.id, &record.entries, beside)? {
-            self.shared.store.commit(batch).await?;
+        for commit in journal::commits(record.operation.id, &record.entries, beside)? {
+            self.shared.store.commit(commit.ready(&self.shared.store)?).await?;
         }
         Ok(())
     }

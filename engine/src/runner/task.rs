@@ -22,6 +22,7 @@ use crate::error::{Error, Kind};
 use crate::journal::{self, Beside, LockRecord, Summary};
 use crate::limits::REPORTS;
 use crate::operation::{Activity, Decided, Driver, Entry, Event, Input, Locks, NodeId, NodeOutcome, Rest, Verb, World};
+use crate::records;
 
 /// What an operation in hand is told from outside.
 pub(super) enum Message {
@@ -190,7 +191,7 @@ impl Hand {
             () = sleep => self.step(Vec::new(), vec![Input::Go]).await.map(Some),
             // The sender lives as long as the engine.
             Ok(()) = self.freed.changed(), if !self.waits.is_empty() => {
-                let input = if self.takes_its_locks() { Input::Locked } else { Input::Go };
+                let input = self.ready();
                 self.step(Vec::new(), vec![input]).await.map(Some)
             }
         }
@@ -211,8 +212,8 @@ impl Hand {
                 let mut locks = self.shared.locks();
                 self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
                 let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
-                let now_ms = self.clock.now_ms();
-                self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+                let (now_ms, records) = (self.clock.now_ms(), &self.shared.store);
+                self.driver.decide(inputs, &mut World { now_ms, jitter: &mut fastrand::f64, places, records })
             };
             let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
             self.carry_out(before, decided).await
@@ -230,8 +231,8 @@ impl Hand {
             let mut locks = self.shared.locks();
             self.freed.mark_unchanged(); // Whatever is given back from here on is heard of.
             let places = &mut OfOperation { table: &mut locks, operation: self.context.id };
-            let now_ms = self.clock.now_ms();
-            self.driver.verb(&verb, by, why, &mut World { now_ms, jitter: &mut fastrand::f64, places })
+            let (now_ms, records) = (self.clock.now_ms(), &self.shared.store);
+            self.driver.verb(&verb, by, why, &mut World { now_ms, jitter: &mut fastrand::f64, places, records })
         };
         let decided = decided.map_err(|illegal| Error::new(Kind::Internal, illegal.to_string()))?;
         let (answer, rest) = match decided {
@@ -256,6 +257,21 @@ impl Hand {
                 self.shared.locks().take(self.context.id, wanted).is_ok()
             }
             _ => false,
+        }
+    }
+
+    /// What follows from locks that were given back. One that waited for its own may have been overtaken: what records said when it
+    /// was created, somebody may have changed since.
+    fn ready(&mut self) -> Input {
+        if !self.takes_its_locks() {
+            return Input::Go;
+        }
+        match records::check(&self.shared.store, &self.driver.operation().plan) {
+            Ok(()) => Input::Locked,
+            Err(error) => {
+                self.shared.locks().give_back(self.context.id);
+                Input::Outdated { why: error.message }
+            }
         }
     }
 
@@ -346,9 +362,19 @@ impl Hand {
         } else if entries.iter().any(|entry| entry.event == Event::Locked) {
             beside.took.extend(own);
         }
+        let recorded = entries.iter().any(|entry| !entry.event.changes().is_empty());
+        let created = entries.first().is_some_and(|entry| entry.seq == 1);
+        // Between looking at records and the commit nobody changes one.
+        let _turn = match recorded || created && !records::Wants::of(&operation.plan)?.is_empty() {
+            true => Some(self.shared.recording.lock().await),
+            false => None,
+        };
+        if created {
+            records::check(&self.shared.store, &operation.plan)?;
+        }
         // A long list becomes several commits, each of which leaves the journal valid.
-        for batch in journal::batches(id, entries, beside)? {
-            self.shared.store.commit(batch).await?;
+        for commit in journal::commits(id, entries, beside)? {
+            self.shared.store.commit(commit.ready(&self.shared.store)?).await?;
         }
         if changed {
             self.summary = Some(summary);

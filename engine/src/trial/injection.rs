@@ -72,6 +72,8 @@ impl Injection {
                 let error = Injection::Error { class: FailureClass::Other, effect: false };
                 [vec![error], crash(&[&ends[..], &[Moment::Running]].concat())].concat()
             }
+            // It happens with the write that says so, and fails only where it would fail without us.
+            Action::Record(_) | Action::Forget(_) => crash(&ends),
             Action::Http(_) => [answers(step), crash(&all)].concat(),
             Action::Notify(_) if step.action.site().is_none() => [answers(step), crash(&all)].concat(),
             Action::Run { .. }

@@ -28,7 +28,7 @@ fn plan(mut steps: Vec<Step>) -> Plan {
     for (index, step) in steps.iter_mut().enumerate().skip(1) {
         step.needs.push(Edge::needs(index - 1, EdgeKind::Keyed));
     }
-    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["h".to_owned()] })]);
+    let roles = BTreeMap::from([("host".to_owned(), Role { one: true, slots: vec!["h".to_owned()], from: None })]);
     Plan::new("tried", roles, steps)
 }
 
@@ -193,7 +193,7 @@ fn a_restart_is_found_again_and_its_host_is_not_restarted_under_it() {
 fn a_lock_that_several_hosts_want_is_given_on() {
     let mut plan = plan(vec![Step { locks: vec![Template::literal("one")], ..step("a") }]);
     let slots = ["h1", "h2", "h3"].map(str::to_owned).to_vec();
-    plan.roles.insert("host".to_owned(), Role { one: false, slots });
+    plan.roles.insert("host".to_owned(), Role { one: false, slots, from: None });
     let trial = Trial { plan: Arc::new(plan), outs: BTreeMap::new(), only: Some("a@h2".to_owned()) };
     let report = trial.run().unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(report.nodes.len(), 1);
@@ -216,7 +216,7 @@ fn a_long_operation_is_no_endless_one() {
 fn what_cannot_be_tried_is_said() {
     let many = (0..100).map(|n| format!("h{n}")).collect();
     let mut plan = plan((0..100).map(|n| step(&format!("s{n}"))).collect());
-    plan.roles.insert("host".to_owned(), Role { one: false, slots: many });
+    plan.roles.insert("host".to_owned(), Role { one: false, slots: many, from: None });
     let trial = Trial { plan: Arc::new(plan), outs: BTreeMap::new(), only: None };
     let why = trial.run().expect_err("ten thousand nodes are too many");
     assert!(why.hint.contains("--hosts"), "{why}");

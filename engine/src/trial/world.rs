@@ -20,7 +20,7 @@ use super::work::failed;
 use crate::limits::TRIAL_HAPPENINGS;
 use crate::operation::{
     Decided, Driver, Effect, Entry, Event, FailureClass, HostRecord, Input, JOURNAL_FORMAT, Life, NodeId, NodeOutcome,
-    Operation, Places, ReachRecord, Rest, Skip, World as Outside, replay,
+    Operation, Places, ReachRecord, Record as Known, RecordKey, Rest, Skip, World as Outside, replay, written,
 };
 
 /// When the operation begins, UTC milliseconds: any time will do.
@@ -112,6 +112,7 @@ pub struct World<'a> {
     pub(super) journal: Vec<Entry>,
     driver: Option<Driver>,
     held: Held,
+    records: BTreeMap<RecordKey, Known>,
     pub(super) life: u32,
     /// What is still to be done, and to whom.
     pub(super) injection: Option<(NodeId, Injection)>,
@@ -129,6 +130,7 @@ impl<'a> World<'a> {
             journal: Vec::new(),
             driver: None,
             held: Held::default(),
+            records: BTreeMap::new(),
             life: 0,
             injection,
             probed: BTreeSet::new(),
@@ -326,13 +328,20 @@ impl<'a> World<'a> {
         decide: impl FnOnce(&mut Driver, &mut Outside<'_>) -> Result<Decided, String>,
     ) -> Result<(), String> {
         let Some(driver) = &mut self.driver else { return Ok(()) };
-        let mut outside = Outside { now_ms: self.now_ms, jitter: &mut || 0.5, places: &mut self.held };
+        let mut outside =
+            Outside { now_ms: self.now_ms, jitter: &mut || 0.5, places: &mut self.held, records: &self.records };
         let decided = decide(driver, &mut outside)?;
         entries.extend(decided.entries);
         let moment = self.dies_around(&entries);
         if let Some(Moment::BeforeWrite | Moment::BeforeRecord) = moment {
             self.die();
             return Ok(());
+        }
+        for (change, record) in entries.iter().flat_map(|entry| written(Uuid::nil(), entry)) {
+            match record {
+                Some(record) => drop(self.records.insert(change.key.clone(), record)),
+                None => drop(self.records.remove(&change.key)),
+            }
         }
         self.journal.extend(entries);
         if moment.is_some() {

@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         ("verbs asked for", report.verbs),
         ("of them refused", report.refused),
         ("waits for a lock", report.waits),
+        ("changes of records", report.recorded),
     ] {
         println!("  {what:<28} {count:>12}");
     }

@@ -160,6 +160,7 @@ mod tests {
             changed: true,
             proof: Proof::Action,
             output: None,
+            records: Vec::new(),
         };
         assert!(matches!(attempts(&journal([started(1), succeeded.clone(), started(2)])), Err(Broken::Twice(_))));
         assert!(matches!(attempts(&journal([started(1), succeeded.clone(), succeeded])), Err(Broken::Twice(_))));

@@ -255,7 +255,8 @@ pub fn ended(op: usize, operation: &Operation, journal: &[Entry], hosts: &Hosts,
         operation.nodes.iter().map(|node| (node.id.to_string(), node.state.word())).collect();
     for node in &operation.nodes {
         let step = operation.step_of(node);
-        let runs_jobs = !matches!(step.action, Action::Wait { .. } | Action::Gate { .. } | Action::Assert { .. });
+        let no_job = matches!(step.action, Action::Wait { .. } | Action::Gate { .. } | Action::Assert { .. });
+        let runs_jobs = !no_job && !step.action.is_record();
         let told = said_by_a_person(journal, &node.id);
         let (body, has_undo) = (step.finally.is_none(), step.undo.is_some());
         match (&operation.life, &node.state) {

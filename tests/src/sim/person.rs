@@ -95,7 +95,7 @@ impl World {
         let legal = driver.operation().legal().contains(&verb.word());
         let before = driver.operation().seq;
         let places = &mut OfOperation { table: &mut self.table, operation: op };
-        let handed = &mut Handed { now_ms, jitter: &mut || chance.f64(), places };
+        let handed = &mut Handed { now_ms, jitter: &mut || chance.f64(), places, records: &self.known };
         self.report.verbs += 1;
         match driver.verb(verb, "person", "simulated", handed).map_err(|illegal| illegal.to_string())? {
             Ok(decided) if legal => {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use dsl::expr::{Binary, Expr, HostProperty, Template};
 use dsl::plan::{
-    Action, Edge, EdgeKind, EdgeOrigin, Group, Interrupted, OnFailure, OnState, Otherwise, Plan, Probe, Retry, RetryOn,
-    Role, Step, Until,
+    Action, Edge, EdgeKind, EdgeOrigin, Group, Interrupted, OnFailure, OnState, Otherwise, Plan, Probe, RecordOf,
+    RecordSpec, Retry, RetryOn, Role, Step, Until,
 };
 use dsl::value::Value;
 use engine::operation::{HostRecord, ReachRecord};
@@ -20,8 +20,8 @@ pub const ITEMS: &str = "items";
 pub fn random(rng: &mut Rng) -> Plan {
     let many = (0..rng.usize(1..5)).map(|slot| format!("a{slot}")).collect();
     let roles = BTreeMap::from([
-        ("many".to_owned(), Role { one: false, slots: many }),
-        ("one".to_owned(), Role { one: true, slots: vec!["b".to_owned()] }),
+        ("many".to_owned(), Role { one: false, slots: many, from: None }),
+        ("one".to_owned(), Role { one: true, slots: vec!["b".to_owned()], from: None }),
     ]);
     let mut plan = Plan::new("simulated", roles, Vec::new());
     for index in 0..rng.usize(1..7) {
@@ -242,6 +242,49 @@ fn finally(rng: &mut Rng, plan: &mut Plan, body: usize) {
         finally: Some(*rng.choice(&on_state).unwrap_or(&OnState::Always)),
         ..step
     });
+}
+
+/// Some worlds record: steps that ran something record or forget an instance or a wiring instead. The operation declares the
+/// instances whose locks it has, and has at least one.
+pub fn records(rng: &mut Rng, plan: &mut Plan, locks: &mut Vec<String>) {
+    if rng.u8(0..3) > 0 {
+        return;
+    }
+    if locks.is_empty() {
+        locks.push("instance/a".to_owned());
+    }
+    let names: Vec<String> = locks.iter().map(|lock| lock.trim_start_matches("instance/").to_owned()).collect();
+    plan.instances = names.iter().map(Template::literal).collect();
+    for step in &mut plan.steps {
+        let effects = matches!(step.action, Action::Run { .. } | Action::Local { .. } | Action::Assert { .. });
+        if !effects || rng.u8(0..3) == 0 || (step.role.is_some() && step.each.is_some()) {
+            continue;
+        }
+        // A name that is not declared is refused when its turn comes.
+        let name = if rng.u8(0..12) == 0 { "other" } else { names[rng.usize(0..names.len())].as_str() };
+        let name = Template::literal(name);
+        let of = if step.role.is_some() { RecordOf::Wiring(name) } else { RecordOf::Instance(name) };
+        let value = Template::literal(rng.u8(0..3).to_string());
+        step.action = match (&of, rng.u8(0..4)) {
+            (_, 0) => Action::Forget(of),
+            (RecordOf::Instance(_), _) => Action::Record(RecordSpec {
+                of,
+                kind: Some(Template::literal("cluster")),
+                members: vec!["many".to_owned()],
+                values: vec![("v".to_owned(), value)],
+            }),
+            (RecordOf::Wiring(_), _) => Action::Record(RecordSpec {
+                of,
+                kind: None,
+                members: Vec::new(),
+                values: vec![("v".to_owned(), value)],
+            }),
+        };
+        step.probe = None;
+        step.run_at = None;
+        step.interrupted = Interrupted::Rerun;
+        step.undo = (step.finally.is_none() && rng.u8(0..3) > 0).then_some(Action::Restore);
+    }
 }
 
 const ALL: [Interrupted; 5] =

@@ -2,12 +2,13 @@
 //! or fails, a network that loses and holds things back, a clock that is set, and people who meddle.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use dsl::plan::Plan;
 use engine::operation::{
-    Activity, Driver, Entry, Event, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, World as Handed,
+    Activity, Driver, Entry, Event, Input, JOURNAL_FORMAT, Life, Locks, NodeId, Operation, Record, RecordKey,
+    World as Handed,
 };
 use fastrand::Rng;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use super::check;
 use super::hosts::{Fate, Hosts};
 use super::locks::{OfOperation, Table};
 use super::plans;
+use super::records;
 use super::write::Death;
 
 /// A world's number.
@@ -48,6 +50,8 @@ pub struct Report {
     pub refused: u64,
     /// Times that a node or an operation waited for a lock of another.
     pub waits: u64,
+    /// Changes of records.
+    pub recorded: u64,
 }
 
 impl Report {
@@ -65,6 +69,7 @@ impl Report {
         self.verbs += run.verbs;
         self.refused += run.refused;
         self.waits += run.waits;
+        self.recorded += run.recorded;
     }
 }
 
@@ -142,6 +147,8 @@ pub(super) struct World {
     pub table: Table,
     /// In the store.
     pub records: Table,
+    /// What is recorded of instances, in the store.
+    pub known: BTreeMap<RecordKey, Record>,
     pub death: Option<(u64, Death)>,
     pub random_faults: u32,
     pub meddling: bool,
@@ -157,11 +164,14 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let count = if rng.u8(0..3) == 0 { rng.usize(2..4) } else { 1 };
         let ops = (0..count).map(|_| {
-            let plan = Arc::new(plans::random(&mut rng));
+            let mut plan = plans::random(&mut rng);
             let locks = ["instance/a", "instance/b"].iter().filter(|_| count > 1 && rng.u8(0..3) == 0);
+            let mut locks = locks.map(|lock| (*lock).to_owned()).collect();
+            // By numbers of its own, so that a seed without records goes on as it did.
+            plans::records(&mut rng.clone(), &mut plan, &mut locks);
             Op {
-                plan,
-                locks: locks.map(|lock| (*lock).to_owned()).collect(),
+                plan: Arc::new(plan),
+                locks,
                 journal: Vec::new(),
                 durable: None,
                 driver: None,
@@ -183,6 +193,7 @@ impl World {
             engine_runs: false,
             table: Table::default(),
             records: Table::default(),
+            known: BTreeMap::new(),
             death,
             random_faults: if death.is_some() { rng.u32(0..3) } else { 0 },
             meddling: rng.u8(0..2) == 0,
@@ -238,6 +249,9 @@ impl World {
         if !self.records.operations.is_empty() || !self.records.nodes.is_empty() {
             return Err(format!("locks are held by operations that have ended: {:?}", self.records));
         }
+        records::judge(&self.ops, &self.known)?;
+        let journals = self.ops.iter().flat_map(|op| &op.journal);
+        self.report.recorded += journals.map(|entry| entry.event.changes().len() as u64).sum::<u64>();
         Ok((self.report, self.ops.into_iter().map(|op| (op.plan, op.journal)).collect()))
     }
 
@@ -342,7 +356,7 @@ impl World {
             at_ms,
             event: Event::Created {
                 format: JOURNAL_FORMAT,
-                operation: Uuid::from_u128(op as u128 + 1),
+                operation: id_of(op),
                 plan: "sha256:0".to_owned(),
                 workflow: "simulated".to_owned(),
                 by: "simulation".to_owned(),
@@ -385,10 +399,15 @@ impl World {
         let mut chance = self.rng.fork();
         let Some(driver) = &mut self.ops[op].driver else { return Ok(()) };
         let places = &mut OfOperation { table: &mut self.table, operation: op };
-        let handed = &mut Handed { now_ms, jitter: &mut || chance.f64(), places };
+        let handed = &mut Handed { now_ms, jitter: &mut || chance.f64(), places, records: &self.known };
         let decided = driver.decide(inputs, handed).map_err(|illegal| illegal.to_string())?;
         self.carry_out(op, before, decided)
     }
+}
+
+/// The id of an operation.
+pub(super) fn id_of(op: usize) -> Uuid {
+    Uuid::from_u128(op as u128 + 1)
 }
 
 impl Op {

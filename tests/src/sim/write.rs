@@ -2,8 +2,8 @@
 
 use engine::operation::{Activity, Decided, Effect, Entry, Event, Life, Rest};
 
-use super::check;
 use super::world::{Happening, World};
+use super::{check, records};
 
 /// What goes wrong around a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,10 @@ impl World {
                 if ended {
                     self.records.ended(op);
                 }
+            }
+            // Records change with the entries that say so.
+            for entry in &entries[..kept] {
+                records::keep(op, entry, &mut self.known)?;
             }
             self.ops[op].keeps(entries.into_iter().take(kept))?;
         }

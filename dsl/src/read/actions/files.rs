@@ -177,11 +177,11 @@ pub(in crate::read) fn check_restore(step: &StepDecl, fields: &Fields, reader: &
     let Some(action) = step.action.as_ref().filter(|_| restores) else { return };
     let help = match &action.kind {
         ActionKind::WriteFiles { files } if files.iter().all(|file| file.backup) => return,
-        ActionKind::PatchFile(_) => return,
+        ActionKind::PatchFile(_) | ActionKind::Record(_) | ActionKind::Forget(_) => return,
         ActionKind::Copy(copy) if copy.backup => return,
         ActionKind::Copy(_) => "keep what was there: `backup: true`",
         ActionKind::WriteFiles { .. } => "keep what was there: `backup: true` for each file",
-        _ => "only actions on files keep something; write what undoes this one: `undo: Run([…])`",
+        _ => "only actions on files and records keep something; write what undoes this one: `undo: Run([…])`",
     };
     let message = format!("{} has `undo: Restore`, but keeps nothing to restore", step.title());
     let diagnostic =

@@ -1,7 +1,7 @@
 //! What expressions see at the edge.
 
 use dsl::eval::Scope;
-use dsl::expr::{Expr, HostProperty};
+use dsl::expr::{Expr, HostProperty, InstanceProperty};
 use dsl::value::{SecretRef, Value};
 
 use crate::operation::CoreScope;
@@ -51,6 +51,9 @@ impl Scope for EdgeScope<'_> {
     }
     fn each(&self) -> Value {
         self.core.each()
+    }
+    fn instance(&self, of: usize, property: InstanceProperty) -> Value {
+        self.core.instance(of, property)
     }
     fn secret(&self, name: &SecretRef) -> Option<String> {
         self.vault.get(name).map(|secret| secret.expose().to_owned())

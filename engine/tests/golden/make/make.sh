@@ -92,6 +92,7 @@ resume again --from first
 here waits
 "$anneal" cancel "$(id_of waits)" --rollback --reason "changed my mind" || echo "waits: exit code $?"
 here late
+here recorded
 # shellcheck disable=SC2086
 "$anneal" run "$here/facts.ron" $three || echo "facts: exit code $?"
 killed given-up
