@@ -88,7 +88,7 @@ fn every_inventory_means_what_ansible_says_it_means() {
             let show = |json: &Json| serde_json::to_string_pretty(json).unwrap();
             wrong.push(format!(
                 "{name}\n{}",
-                similar::TextDiff::from_lines(&show(&expected), &show(&found)).unified_diff()
+                similar::TextDiff::from_lines(show(&expected), show(&found)).unified_diff()
             ));
         }
     }
