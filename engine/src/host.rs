@@ -49,6 +49,7 @@ mod ssh_connection;
 mod ssh_key_file;
 mod ssh_login;
 mod ssh_questions;
+mod ssh_sign;
 mod upload;
 
 pub use content::{Content, OnHost};

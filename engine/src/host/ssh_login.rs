@@ -9,12 +9,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use russh::client::{AuthResult, Handle};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::signature::Signer as _;
-use russh::keys::ssh_encoding::Encode as _;
-use russh::keys::ssh_key::private::KeypairData;
-use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
-use russh::{MethodKind, MethodSet, SendError};
+use russh::keys::{Certificate, HashAlg, PublicKey};
+use russh::{MethodKind, MethodSet};
 use store::Secret;
 use tokio::time::timeout;
 
@@ -24,6 +20,7 @@ use super::host_key::{Client, Told};
 use super::known_hosts::fingerprint;
 use super::ssh_agent::{self, Agent, Identity};
 use super::ssh_questions::{Answers, Talked, talk};
+use super::ssh_sign::{Hand, Unsigned};
 use super::{Auth, SshServer, limits, ssh_key_file};
 
 /// What a try came to.
@@ -371,51 +368,6 @@ fn doubts(certificate: &Certificate, user: &str) -> String {
         doubts += &format!(" – it is for {}", shown(principals.join(", ").as_bytes()));
     }
     doubts
-}
-
-/// Who signs.
-enum Hand<'a> {
-    File(&'a PrivateKey),
-    Agent(&'a mut Agent, &'a Identity),
-}
-
-/// Why nothing was signed.
-enum Unsigned {
-    Gone,
-    Why(String),
-}
-
-impl From<SendError> for Unsigned {
-    fn from(_: SendError) -> Self {
-        Self::Gone
-    }
-}
-
-impl russh::Signer for Hand<'_> {
-    type Error = Unsigned;
-
-    async fn auth_sign(
-        &mut self,
-        _: &AgentIdentity,
-        hash: Option<HashAlg>,
-        mut data: Vec<u8>,
-    ) -> Result<Vec<u8>, Unsigned> {
-        match self {
-            Self::Agent(agent, identity) => agent.sign(identity, hash, data).await.map_err(Unsigned::Why),
-            Self::File(key) => {
-                let signature = match key.key_data() {
-                    KeypairData::Rsa(rsa) => (rsa, hash).try_sign(&data),
-                    _ => key.try_sign(&data),
-                };
-                let failed = |error: &dyn std::error::Error| Unsigned::Why(format!("it cannot sign: {error}"));
-                signature
-                    .map_err(|error| failed(&error))?
-                    .encode_prefixed(&mut data)
-                    .map_err(|error| failed(&error))?;
-                Ok(data)
-            }
-        }
-    }
 }
 
 #[cfg(test)]
