@@ -34,7 +34,7 @@ fn survey(hosts: Vec<(&str, HostSpec)>, folder: &Folder) -> Survey {
         home: None,
         at_once: 3,
     };
-    Survey::new(asked).unwrap()
+    Survey::new(asked).expect("a survey")
 }
 
 #[tokio::test(flavor = "multi_thread")]
