@@ -19,7 +19,8 @@ use super::words::{self, Kind};
 use crate::action::output::clean;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::operation::{
-    Effect, Event, Failure, HostRecord, Node, NodeId, NodeState, Operation, Proof, Record, RecordKey, Skip, elements,
+    Content, Effect, Event, Failure, HostRecord, Node, NodeId, NodeState, Operation, Proof, Record, RecordKey, Skip,
+    elements,
 };
 use crate::redact::Redactor;
 use crate::runner::{Assets, Call, Work, call, slot_of};
@@ -48,8 +49,10 @@ struct Pending {
 /// A run that is supposed.
 pub(super) struct Course {
     operation: Operation,
-    /// What is recorded of its instances.
-    records: BTreeMap<RecordKey, Record>,
+    /// What is recorded of its instances, as those that had their turn would leave it.
+    records: BTreeMap<RecordKey, Option<Content>>,
+    /// Steps of which nobody can tell what they would record.
+    unsure: BTreeSet<String>,
     vault: Vault,
     redactor: Redactor,
     files: Files,
@@ -92,7 +95,9 @@ impl Course {
     ) -> Result<Course, String> {
         let operation = Operation::supposed(plan, hosts, id)?;
         let (fates, unexpanded, pending) = Default::default();
-        Ok(Course { operation, records, vault, redactor, files, fates, unexpanded, pending })
+        let records = records.into_iter().map(|(key, record)| (key, Some(record.content))).collect();
+        let unsure = BTreeSet::new();
+        Ok(Course { operation, records, unsure, vault, redactor, files, fates, unexpanded, pending })
     }
 
     pub fn operation(&self) -> &Operation {
@@ -340,9 +345,10 @@ impl Course {
         }
         match self.operation.wanted(node) {
             Err(failure) => Verdict::CannotTell { why: clean(&failure.message), hint: failure.hint },
-            Ok((key, after)) if self.records.get(&key).map(|record| &record.content) == after.as_ref() => {
-                Verdict::AlreadySo { says: "the records say so".to_owned() }
-            }
+            Ok((key, after)) if self.records.get(&key).unwrap_or(&None) == &after => match self.unsure.is_empty() {
+                true => Verdict::AlreadySo { says: "the records say so".to_owned() },
+                false => unknown(self.unsure.clone()),
+            },
             Ok((key, _)) => {
                 let does = match &key {
                     RecordKey::Instance(name) => format!("{does} the instance `{name}`"),
@@ -398,6 +404,16 @@ impl Course {
         before: BTreeSet<String>,
     ) -> Result<(), String> {
         let node = self.operation.nodes[index].clone();
+        let step = self.operation.step_of(&node);
+        match &verdict {
+            Verdict::WillChange { .. } if step.action.is_record() => {
+                self.records.extend(self.operation.wanted(&node).ok())
+            }
+            Verdict::Unknown { .. } | Verdict::CannotTell { .. } if step.action.is_record() => {
+                self.unsure.insert(step.id.clone());
+            }
+            _ => {}
+        }
         let begins = Event::Started { node: node.id.clone(), attempt: 1, generation: node.generation, incarnation: 1 };
         let events = match &verdict {
             Verdict::Skipped { .. } => vec![Event::Skipped { node: node.id, why: Skip::WhenFalse }],
