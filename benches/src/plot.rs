@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 
+/// From left to right; all above zero.
+pub type Points = Vec<(f64, f64)>;
+
 /// One line.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// Its name.
     pub name: &'static str,
-    /// Its points, from left to right; all above zero.
-    pub points: Vec<(f64, f64)>,
+    /// Its points.
+    pub points: Points,
 }
 
 const WIDTH: f64 = 420.0;

@@ -242,7 +242,6 @@ fn a_program_that_only_reads_leaves_nothing_on_its_host_and_is_run_again_where_t
     assert!(files.iter().any(|name| name.starts_with("done.")), "{files:?}");
     assert!(!files.iter().any(|name| name.starts_with("look.")), "{files:?}");
     anneal.file("go", "");
-    let ended = anneal.expect(0, ["resume", &id]);
-    assert!(ended.shown().contains("seen = seen"), "{}", ended.shown());
+    anneal.expect(0, ["resume", &id]);
     assert_eq!(began(), 2, "it was run again, and nobody was asked");
 }

@@ -253,7 +253,7 @@ fn five_hundred(arena: &Arena<'_>) -> Fallible<bool> {
 
 /// How CPU of the client and wall time grow with the number of hosts.
 fn growth(results: &Results) -> String {
-    let mut lines: BTreeMap<Contestant, (Vec<(f64, f64)>, Vec<(f64, f64)>)> = BTreeMap::new();
+    let mut lines: BTreeMap<Contestant, (plot::Points, plot::Points)> = BTreeMap::new();
     for ((size, contestant), runs) in results.iter().filter(|(_, runs)| !runs.failed()) {
         let (wall, cpu) = lines.entry(*contestant).or_default();
         wall.push((*size as f64, median(runs.wall.clone())));
