@@ -31,10 +31,15 @@ pub enum ErrorKind {
     },
     /// Nothing answered in time while connecting.
     Timeout {
-        /// Which stage: `connecting`, `exchanging keys`, `logging in`.
+        /// Which stage: `connecting`, `greeting us`, `exchanging keys`, `logging in`, `starting a shell`.
         stage: &'static str,
         /// How long it was waited for.
         after: Duration,
+    },
+    /// The server ended the connection before the login, each time.
+    HungUp {
+        /// How often it was tried.
+        times: u32,
     },
     /// The server refused every way to log in.
     Auth {
@@ -154,7 +159,7 @@ impl Error {
     /// [`ErrorKind::Lost`] a job may be running.
     pub fn is_connection(&self) -> bool {
         use ErrorKind as K;
-        matches!(self.kind, K::Unreachable { .. } | K::Timeout { .. } | K::Lost { .. })
+        matches!(self.kind, K::Unreachable { .. } | K::Timeout { .. } | K::HungUp { .. } | K::Lost { .. })
     }
 
     /// Whether it is certain that the job of a failed [`run`](super::Host::run) neither ran nor will run.
@@ -173,6 +178,7 @@ impl Error {
         match self.kind {
             K::Unreachable { .. } => "unreachable",
             K::Timeout { .. } => "connect-timeout",
+            K::HungUp { .. } => "hung-up",
             K::Auth { .. } => "auth",
             K::HostKeyUnknown { .. } => "host-key-unknown",
             K::HostKeyChanged { .. } => "host-key-changed",
@@ -203,7 +209,15 @@ impl Error {
             K::Timeout { stage: "connecting", .. } => {
                 "the address does not answer: check that the machine runs and that the network leads there".into()
             }
+            K::Timeout { stage: "starting a shell", .. } => {
+                "the login works, but its shell or a login script hangs, or the machine is overloaded; nothing was begun".into()
+            }
             K::Timeout { .. } => "the machine accepts connections but its SSH server hangs or is overloaded".into(),
+            K::HungUp { .. } => {
+                "the server has more logins under way than it allows (`MaxStartups`), shuts this address out for a while, or \
+                 is going down: look into its log"
+                    .into()
+            }
             K::Auth { .. } => "check the user, and the key or the password, in the inventory".into(),
             K::HostKeyUnknown { fingerprint, .. } => format!(
                 "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
@@ -217,7 +231,9 @@ impl Error {
             K::HostKeyRevoked { .. } => "the key was withdrawn on purpose; the machine needs a new one".into(),
             K::Lost { .. } if !self.runs_on => "try again when the host can be reached; it begins anew".into(),
             K::Lost { .. } => "a command that had begun runs on; it is found again when the host can be reached".into(),
-            K::NoShell { .. } => "the user needs a POSIX shell as its login shell, and no forced command".into(),
+            K::NoShell { .. } => {
+                "the user needs a POSIX shell as its login shell, login scripts that end, and no forced command".into()
+            }
             K::Sudo { user, .. } => {
                 format!("give the host a sudo password, or allow the login user to become {user} without one")
             }
@@ -243,6 +259,8 @@ impl fmt::Display for Error {
         match &self.kind {
             K::Unreachable { said } => write!(f, "{host} cannot be reached: {said}")?,
             K::Timeout { stage, after } => write!(f, "{host} did not answer while {stage}, for {}", seconds(*after))?,
+            K::HungUp { times: 1 } => write!(f, "{host} hung up before the login")?,
+            K::HungUp { times } => write!(f, "{host} hung up before the login, {times} times")?,
             K::Auth { tried, offered } => {
                 write!(f, "{host} refused the login; tried ")?;
                 if tried.is_empty() {
@@ -367,6 +385,8 @@ mod tests {
         let kinds = [
             ErrorKind::Unreachable { said: "connection refused".into() },
             ErrorKind::Timeout { stage: "logging in", after },
+            ErrorKind::Timeout { stage: "starting a shell", after },
+            ErrorKind::HungUp { times: 7 },
             ErrorKind::Auth { tried: vec!["password (refused)".into()], offered: vec!["publickey".into()] },
             ErrorKind::HostKeyChanged { known: "SHA256:a (known_hosts:3)".into(), got: "SHA256:b".into() },
             ErrorKind::DiskFull { path: "/srv".into(), free: Some(1024), needed: Some(5_000_000) },
@@ -383,6 +403,10 @@ mod tests {
              that a firewall lets SSH through",
             "web (u@h:22) did not answer while logging in, for 30 s; the machine accepts connections but its SSH server \
              hangs or is overloaded",
+            "web (u@h:22) did not answer while starting a shell, for 30 s; the login works, but its shell or a login script \
+             hangs, or the machine is overloaded; nothing was begun",
+            "web (u@h:22) hung up before the login, 7 times; the server has more logins under way than it allows \
+             (`MaxStartups`), shuts this address out for a while, or is going down: look into its log",
             "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user, and \
              the key or the password, in the inventory",
             "the host key of web (u@h:22) has changed: known is SHA256:a (known_hosts:3), it now shows SHA256:b; if the \

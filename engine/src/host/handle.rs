@@ -185,7 +185,7 @@ impl Host {
         }
         line.push_str(&format!("{} -c {}", self.0.settings.shell, quote_line(script.text())));
         let mut connection = self.connection(spec).await?;
-        let (channel, permit) = match connection.channel(want).await {
+        let (channel, turn) = match connection.channel(want).await {
             Ok(channel) => channel,
             // It was dead and we had not noticed. Nothing has been sent, so a new one makes no difference.
             Err(ErrorKind::Lost { .. }) => {
@@ -200,7 +200,7 @@ impl Host {
             }
             Err(kind) => return Err(kind),
         };
-        let exec = Exec::over_ssh(channel, permit);
+        let exec = Exec::over_ssh(channel, turn);
         exec.run(line).await?;
         Ok((exec, Some(connection)))
     }
@@ -230,12 +230,32 @@ impl Host {
     }
 
     async fn open(&self, spec: &SshSpec) -> Result<Connection, ErrorKind> {
-        let opened = ssh_connection::open(spec, &self.0.slot, self.0.generation, &self.0.known).await;
+        let opened = self.open_in_spite_of_crowds(spec).await;
         match &opened {
             Ok(_) => tracing::debug!(host = %self, "connected"),
             Err(kind) => tracing::debug!(host = %self, ?kind, "not connected"),
         }
         opened
+    }
+
+    /// A server with as many logins under way as it allows (`MaxStartups`) hangs up on some at random: then we come again, as
+    /// long as connecting may take, and each time at another moment than the others that were sent away.
+    async fn open_in_spite_of_crowds(&self, spec: &SshSpec) -> Result<Connection, ErrorKind> {
+        let deadline = Instant::now() + limits::CONNECT;
+        let mut pause = limits::HUNG_UP_PAUSE;
+        let mut times = 0;
+        loop {
+            match ssh_connection::open(spec, &self.0.slot, self.0.generation, &self.0.known).await {
+                Err(ErrorKind::HungUp { .. }) => times += 1,
+                opened => return opened,
+            }
+            let again = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
+            if again > deadline {
+                return Err(ErrorKind::HungUp { times });
+            }
+            tokio::time::sleep_until(again).await;
+            pause = (pause * 2).min(limits::HUNG_UP_LONGEST_PAUSE);
+        }
     }
 
     /// Lets go of a connection that is dead, unless a newer one has taken its place.
@@ -268,6 +288,10 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.reach {
             Reach::Local => write!(f, "{} (this machine)", self.0.slot),
+            // RFC 3986, 3.2.2: the colons of an IPv6 address are told from that of the port by brackets.
+            Reach::Ssh(SshSpec { user, address, port, .. }) if address.contains(':') => {
+                write!(f, "{} ({user}@[{address}]:{port})", self.0.slot)
+            }
             Reach::Ssh(SshSpec { user, address, port, .. }) => write!(f, "{} ({user}@{address}:{port})", self.0.slot),
         }
     }

@@ -11,6 +11,7 @@
 //! Invariant: no byte of a login goes to a server whose key was not accepted by [`KnownHosts`] or the pinned fingerprint.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,11 +19,12 @@ use russh::client::{self, Handle, Msg};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
 use russh::{Channel, Disconnect, Preferred, cipher, compression};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::ErrorKind;
 use super::known_hosts::{Asker, Verdict, fingerprint};
+use super::sessions::{Sessions, Turn};
 use super::{HostKeyPolicy, KnownHosts, SshSpec, limits, ssh_login};
 
 static HANDSHAKES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits::HANDSHAKES));
@@ -30,7 +32,9 @@ static HANDSHAKES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits:
 /// An open, logged-in connection.
 pub(super) struct Connection {
     handle: Handle<Client>,
-    channels: Arc<Semaphore>,
+    pub(super) sessions: Sessions,
+    /// Whether a script of ours has begun on it, so that the login shell is known to come to our scripts.
+    has_begun: AtomicBool,
 }
 
 /// How a channel is asked for.
@@ -116,13 +120,14 @@ pub(super) async fn open(
         refused: Arc::default(),
     };
     let stream = connect(&spec.address, spec.port).await?;
+    greeted(&stream).await?;
     let mut handle = {
         // The semaphore is never closed.
         let _turn = HANDSHAKES.acquire().await;
         handshake(stream, judge).await?
     };
     match timeout(limits::LOGIN, ssh_login::log_in(&mut handle, spec)).await {
-        Ok(Ok(())) => Ok(Connection { handle, channels: Arc::new(Semaphore::new(limits::CHANNELS)) }),
+        Ok(Ok(())) => Ok(Connection { handle, sessions: Sessions::new(), has_begun: AtomicBool::new(false) }),
         Ok(Err(kind)) => Err(kind),
         Err(_) => Err(ErrorKind::Timeout { stage: "logging in", after: limits::LOGIN }),
     }
@@ -157,6 +162,16 @@ async fn connect(address: &str, port: u16) -> Result<TcpStream, ErrorKind> {
     Err(ErrorKind::Unreachable { said })
 }
 
+/// Waits for the first byte of a server, which speaks first (RFC 4253, 4.2), before a place among the handshakes is taken: one
+/// that accepts connections and says nothing keeps nobody from another.
+async fn greeted(stream: &TcpStream) -> Result<(), ErrorKind> {
+    match timeout(limits::HANDSHAKE, stream.readable()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(ErrorKind::Unreachable { said: error.to_string() }),
+        Err(_) => Err(ErrorKind::Timeout { stage: "greeting us", after: limits::HANDSHAKE }),
+    }
+}
+
 async fn handshake(stream: TcpStream, judge: Judge) -> Result<Handle<Client>, ErrorKind> {
     let known = judge.known.algorithms(judge.asker()).map_err(|error| ErrorKind::Io { said: error.to_string() })?;
     let refused = Arc::clone(&judge.refused);
@@ -173,8 +188,24 @@ async fn handshake(stream: TcpStream, judge: Judge) -> Result<Handle<Client>, Er
         russh::Error::NoCommonAlgo { kind, theirs, .. } => ErrorKind::Protocol {
             said: format!("no {kind:?} algorithm in common; the server has {}", theirs.join(", ")),
         },
+        russh::Error::Version => {
+            ErrorKind::Unreachable { said: "what answers there is no SSH server, or does not come to the point".into() }
+        }
+        error if hung_up(&error) => ErrorKind::HungUp { times: 1 },
         error => ErrorKind::Unreachable { said: format!("it does not speak SSH with us: {error}") },
     })
+}
+
+/// Whether the server ended the connection, as one does that has as many logins under way as it allows.
+fn hung_up(error: &russh::Error) -> bool {
+    use std::io::ErrorKind as Io;
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP => true,
+        russh::Error::IO(error) => {
+            matches!(error.kind(), Io::UnexpectedEof | Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe)
+        }
+        _ => false,
+    }
 }
 
 fn config(known: &[Algorithm]) -> client::Config {
@@ -215,36 +246,99 @@ fn config(known: &[Algorithm]) -> client::Config {
     }
 }
 
+/// What a server says to a question for a session.
+enum Asked {
+    Given(Channel<Msg>),
+    Refused(ErrorKind),
+}
+
+fn lost(said: &str) -> ErrorKind {
+    ErrorKind::Lost { said: said.to_owned() }
+}
+
 impl Connection {
     pub(super) fn is_closed(&self) -> bool {
         self.handle.is_closed()
     }
 
-    /// A session channel. A server that has given as many as it allows refuses; then we ask again for a while.
-    pub(super) async fn channel(&self, want: Want) -> Result<(Channel<Msg>, Option<OwnedSemaphorePermit>), ErrorKind> {
-        let lost = |said: &str| ErrorKind::Lost { said: said.to_owned() };
-        let channels = Arc::clone(&self.channels);
-        let permit = match want {
+    /// Whether a script of ours has begun here before.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begins(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// A session channel. Work waits for its turn where a server refuses more; what cannot wait, or can do without, is told.
+    pub(super) async fn channel(&self, want: Want) -> Result<(Channel<Msg>, Option<Turn>), ErrorKind> {
+        let turn = match want {
             Want::AtOnce => None,
-            Want::InTurn => Some(channels.acquire_owned().await.map_err(|_| lost("it was closed"))?),
-            Want::IfRoom if channels.available_permits() > limits::CHANNELS / 2 => channels.try_acquire_owned().ok(),
-            Want::IfRoom => return Err(ErrorKind::Io { said: "no channel is free".into() }),
+            Want::IfRoom => {
+                let turn = self.sessions.if_room();
+                Some(turn.ok_or_else(|| ErrorKind::Io { said: "no channel is free".into() })?)
+            }
+            Want::InTurn => return self.in_turn().await,
         };
-        let deadline = Instant::now() + limits::CHANNEL_WAIT;
+        match self.ask().await? {
+            Asked::Given(channel) => Ok((channel, turn)),
+            Asked::Refused(error) => Err(error),
+        }
+    }
+
+    async fn in_turn(&self) -> Result<(Channel<Msg>, Option<Turn>), ErrorKind> {
+        let next = || async { self.sessions.turn().await.ok_or_else(|| lost("it was closed")) };
+        let (mut turn, mut patience) = (next().await?, limits::SESSION_PATIENCE);
+        loop {
+            let error = match self.ask_within(patience).await? {
+                Asked::Given(channel) => return Ok((channel, Some(turn))),
+                Asked::Refused(error) => error,
+            };
+            turn = match self.sessions.refused(turn) {
+                None => next().await?,
+                Some(_) if patience == limits::CHANNEL_WAIT || !self.sessions.gives() => return Err(error),
+                Some(last) => {
+                    patience = limits::CHANNEL_WAIT;
+                    last
+                }
+            };
+        }
+    }
+
+    /// Asks again while it is refused: a session that has just ended counts a moment longer with the server.
+    async fn ask_within(&self, patience: Duration) -> Result<Asked, ErrorKind> {
+        let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.handle.channel_open_session().await {
-                Ok(channel) => return Ok((channel, permit)),
-                Err(russh::Error::ChannelOpenFailure(reason)) if want != Want::InTurn || Instant::now() > deadline => {
-                    return Err(ErrorKind::Io { said: format!("the server gives no more sessions ({reason:?})") });
-                }
-                Err(russh::Error::ChannelOpenFailure(_)) => {
+            match self.ask().await? {
+                Asked::Refused(_) if Instant::now() < deadline => {
+                    self.sessions.make_room();
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
-                Err(error) => return Err(lost(&error.to_string())),
+                asked => return Ok(asked),
             }
         }
+    }
+
+    async fn ask(&self) -> Result<Asked, ErrorKind> {
+        match self.handle.channel_open_session().await {
+            Ok(channel) => {
+                self.sessions.was_given();
+                Ok(Asked::Given(channel))
+            }
+            Err(russh::Error::ChannelOpenFailure(reason)) => {
+                let said = format!("the server gives no more sessions ({reason:?})");
+                Ok(Asked::Refused(ErrorKind::Io { said }))
+            }
+            Err(error) => Err(lost(&error.to_string())),
+        }
+    }
+
+    /// Waits until the server has answered a question; until the connection is given up where it does not.
+    pub(super) async fn ping(&self) {
+        // Whoever asks hears of a connection that is gone by its channel.
+        drop(self.handle.send_ping().await);
     }
 
     pub(super) async fn close(&self) {
