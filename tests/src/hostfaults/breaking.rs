@@ -1,5 +1,6 @@
 //! A connection that breaks while a command runs: the command goes on, and is found again.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use engine::operation::Unknown;
@@ -22,9 +23,13 @@ const WRITES: Work = Work {
 
 /// Waits until the engine has given the connection up, and tells after how long.
 fn until_noticed(play: &Play<'_>) {
-    let began = Instant::now();
-    until("the connection to be given up", NOTICED, || (play.stage.connections() == 0).then_some(()));
+    let (began, before) = (Instant::now(), play.stage.connections());
+    until("the connection to be given up", NOTICED, || gone(play, &before));
     play.note(format!("noticed after {:.0} s", began.elapsed().as_secs_f64()));
+}
+
+fn gone(play: &Play<'_>, before: &BTreeSet<String>) -> Option<()> {
+    play.stage.connections().is_disjoint(before).then_some(())
 }
 
 /// The faults.
@@ -47,8 +52,9 @@ pub fn cases() -> Vec<Case> {
                 // Live output is on its way by then.
                 until("more to be written", SOON, || play.stage.folder("gate.more").exists().then_some(()));
                 play.stay(Duration::from_secs(2));
+                let before = play.stage.connections();
                 let wall = play.wall(Wall::Resets);
-                until("the connection to be reset", SOON, || (play.stage.connections() == 0).then_some(()));
+                until("the connection to be reset", SOON, || gone(play, &before));
                 drop(wall);
                 play.from_now();
                 play.open();

@@ -1,5 +1,6 @@
 //! A fault while it is there: the operator's command that runs, and what can be done to the host and the network meanwhile.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -102,14 +103,15 @@ impl Stage {
         std::mem::forget(Walled::up(self.port, wall));
     }
 
-    /// Connections to it as this side sees them: `ESTABLISHED` in proc(5), `/proc/net/tcp`.
-    pub fn connections(&self) -> usize {
+    /// The near ends of connections to it, as this side sees them: `ESTABLISHED` in proc(5), `/proc/net/tcp`.
+    pub fn connections(&self) -> BTreeSet<String> {
         let (remote, table) = (format!(":{:04X}", self.port), std::fs::read_to_string("/proc/net/tcp"));
-        let open = |line: &&str| {
-            let mut words = line.split_whitespace().skip(2);
-            words.next().is_some_and(|to| to.ends_with(&remote)) && words.next() == Some("01")
+        let near_end = |line: &str| {
+            let mut words = line.split_whitespace().skip(1);
+            let (near, far, state) = (words.next()?, words.next()?, words.next()?);
+            (far.ends_with(&remote) && state == "01").then(|| near.to_owned())
         };
-        table.unwrap_or_default().lines().filter(open).count()
+        table.unwrap_or_default().lines().filter_map(near_end).collect()
     }
 
     /// Makes as if nothing had begun yet.

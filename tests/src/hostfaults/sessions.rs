@@ -1,5 +1,6 @@
 //! More than a server allows at once: sessions of a connection, and logins under way.
 
+use std::io::Read;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::case::{CASE, Case, DONE, Expect, NO_CONNECTION, Part, QUICK, There, Work};
 use super::host::{Given, PLAIN};
 use super::play::Stage;
+use crate::until::{SOON, until};
 
 const MANY: Work = Work { steps: 12, script: "echo began >>\"$COUNT\"; sleep 0.3; echo result\n", ..QUICK };
 
@@ -32,8 +34,16 @@ fn another_client(stage: &Stage) {
 /// Connections that never log in, as many as the server allows, until it ends them.
 fn logins_under_way(stage: &Stage) {
     for _ in 0..3 {
-        std::mem::forget(TcpStream::connect(("127.0.0.1", stage.host().port)).expect("a server that listens"));
+        std::mem::forget(until("a login to be under way", SOON, || greeted(stage)));
     }
+}
+
+/// A connection that the server has taken: it says which version it speaks.
+fn greeted(stage: &Stage) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", stage.host().port)).ok()?;
+    let mut said = [0; 4];
+    stream.read_exact(&mut said).ok()?;
+    (said == *b"SSH-").then_some(stream)
 }
 
 /// The faults.
@@ -90,16 +100,7 @@ pub fn cases() -> Vec<Case> {
         Case {
             quick: false,
             there: allows("MaxStartups 1:50:100\nLoginGraceTime 60"),
-            before: |stage| {
-                drop(std::thread::spawn({
-                    let port = stage.host().port;
-                    move || {
-                        let held = TcpStream::connect(("127.0.0.1", port));
-                        std::thread::sleep(Duration::from_secs(30));
-                        drop(held);
-                    }
-                }))
-            },
+            before: |stage| std::mem::forget(until("a login to be under way", SOON, || greeted(stage))),
             ..sessions(
                 "MaxStartups 1:50:100: every other login is dropped at random",
                 Expect { within: Duration::from_secs(15), ..DONE },
