@@ -39,6 +39,17 @@ impl Walled {
             rule
         });
         let rules: Vec<Vec<String>> = rules.collect();
+        Walled::of(rules)
+    }
+
+    /// A black hole for one connection, by the port of its near end: for others the port is as it was.
+    pub fn around(near: u16, port: u16) -> Walled {
+        let (near, port) = (near.to_string(), port.to_string());
+        let rule = |from: &str, to: &str| words(&["INPUT", "-p", "tcp", "--sport", from, "--dport", to, "-j", "DROP"]);
+        Walled::of(vec![rule(&near, &port), rule(&port, &near)])
+    }
+
+    fn of(rules: Vec<Vec<String>>) -> Walled {
         for rule in &rules {
             iptables("-A", rule).unwrap_or_else(|why| panic!("{why}: install iptables"));
         }

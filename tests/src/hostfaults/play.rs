@@ -103,13 +103,14 @@ impl Stage {
         std::mem::forget(Walled::up(self.port, wall));
     }
 
-    /// The near ends of connections to it, as this side sees them: `ESTABLISHED` in proc(5), `/proc/net/tcp`.
-    pub fn connections(&self) -> BTreeSet<String> {
+    /// The ports of the near ends of connections to it, as this side sees them: `ESTABLISHED` in proc(5), `/proc/net/tcp`.
+    pub fn connections(&self) -> BTreeSet<u16> {
         let (remote, table) = (format!(":{:04X}", self.port), std::fs::read_to_string("/proc/net/tcp"));
         let near_end = |line: &str| {
             let mut words = line.split_whitespace().skip(1);
             let (near, far, state) = (words.next()?, words.next()?, words.next()?);
-            (far.ends_with(&remote) && state == "01").then(|| near.to_owned())
+            let (_, port) = near.split_once(':').filter(|_| far.ends_with(&remote) && state == "01")?;
+            u16::from_str_radix(port, 16).ok()
         };
         table.unwrap_or_default().lines().filter_map(near_end).collect()
     }
@@ -159,6 +160,11 @@ impl<'a> Play<'a> {
     /// Puts a wall before the host.
     pub fn wall(&self, wall: Wall) -> Walled {
         Walled::up(self.stage.port, wall)
+    }
+
+    /// Makes a black hole of each connection that there is now; new ones come through.
+    pub fn wall_around_connections(&self) -> Vec<Walled> {
+        self.stage.connections().into_iter().map(|near| Walled::around(near, self.stage.port)).collect()
     }
 
     /// The time counts from now.
