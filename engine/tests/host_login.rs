@@ -11,7 +11,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::host::{Auth, ErrorKind, Found, Host, HostKeyPolicy, KnownHosts, Reach, SshSpec, Stream, Supervise};
+use engine::host::{
+    Auth, ErrorKind, Found, Host, HostKeyPolicy, KnownHosts, Reach, SshServer, SshSpec, Stream, Supervise,
+};
 use host_support::{Folder, PASSWORD, Seen, Sshd, argv, eventually, keygen, processes_with, secret, shell, text};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -38,8 +40,8 @@ fn knowing(sshd: &Sshd, policy: HostKeyPolicy, generation: u32, own: &str) -> (H
     if !own.is_empty() {
         std::fs::write(&path, own).unwrap();
     }
-    let spec = SshSpec { host_key: policy, ..sshd.spec() };
-    (Host::new("web", generation, Reach::Ssh(spec), Arc::new(KnownHosts::new(path.clone(), Vec::new()))), path)
+    let server = SshServer { host_key: policy, ..sshd.server() };
+    (Host::new("web", generation, Reach::Ssh(server.into()), Arc::new(KnownHosts::new(path.clone(), Vec::new()))), path)
 }
 
 #[tokio::test]
@@ -120,7 +122,7 @@ async fn a_new_generation_may_have_a_new_key_once() {
     // The machine is gone, and its address with it.
     let (_, path) =
         knowing(&sshd, HostKeyPolicy::AcceptNew, 1, &format!("{}by-hand ssh-ed25519 AAAA\n", recorded("other", 1)));
-    KnownHosts::new(path.clone(), Vec::new()).forget("127.0.0.1", sshd.port).unwrap();
+    KnownHosts::new(path.clone(), Vec::new()).forget(&sshd.server()).unwrap();
     assert_eq!(std::fs::read_to_string(path).unwrap(), "by-hand ssh-ed25519 AAAA\n");
 }
 
@@ -144,17 +146,17 @@ async fn every_way_to_log_in_works_and_is_tried_in_order() {
     let unknown = Auth::Key { path: sshd.folder.path("other"), passphrase: None, certificate: None };
     ways.push(vec![missing.clone(), unknown.clone(), Auth::Password(secret(PASSWORD))]);
     for way in ways {
-        let spec = SshSpec { auth: way.clone(), ..sshd.as_user("plain", "") };
-        sshd.host_with(spec).check().await.unwrap_or_else(|error| panic!("{way:?}: {error}"));
+        let server = SshServer { auth: way.clone(), ..sshd.as_user("plain", "").server };
+        sshd.host_with(server).check().await.unwrap_or_else(|error| panic!("{way:?}: {error}"));
     }
     let encrypted = Auth::Key { path: keys.path("rsa11"), passphrase: None, certificate: None };
     let wrong = Auth::Key { path: keys.path("rsa11"), passphrase: Some(secret("close sesame")), certificate: None };
-    let spec = SshSpec {
+    let server = SshServer {
         auth: vec![missing, unknown, encrypted, wrong, Auth::Password(secret("guess"))],
-        ..sshd.as_user("plain", "")
+        ..sshd.as_user("plain", "").server
     };
-    let (kind, shown) = refusal(&sshd.host_with(spec)).await;
-    let ErrorKind::Auth { tried, offered } = kind else { panic!("{shown}") };
+    let (kind, shown) = refusal(&sshd.host_with(server)).await;
+    let ErrorKind::Auth { tried, offered, .. } = kind else { panic!("{shown}") };
     let said: Vec<&str> = tried.iter().map(|t| t.rsplit_once('(').unwrap().1).collect();
     let expected = [
         "cannot be read: No such file or directory (os error 2))",
@@ -182,18 +184,16 @@ async fn a_host_that_does_not_answer_is_told_from_one_that_hangs() {
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = Folder::new("unreachable");
     let host = |address: &str, port| {
-        let spec = SshSpec {
+        let server = SshServer {
             address: address.into(),
             port,
             user: "root".into(),
             auth: Vec::new(),
             host_key: HostKeyPolicy::AcceptNew,
-            sudo_password: None,
             known_as: None,
             known_hosts: Vec::new(),
-            via: Vec::new(),
         };
-        Host::new("web", 1, Reach::Ssh(spec), Arc::new(KnownHosts::new(folder.path("known"), Vec::new())))
+        Host::new("web", 1, Reach::Ssh(server.into()), Arc::new(KnownHosts::new(folder.path("known"), Vec::new())))
     };
     let (kind, shown) = refusal(&host("127.0.0.1", free)).await;
     assert!(matches!(kind, ErrorKind::Unreachable { .. }) && shown.contains("refused"), "{shown}");
@@ -204,7 +204,7 @@ async fn a_host_that_does_not_answer_is_told_from_one_that_hangs() {
     // Who waits for the same connection waits once.
     let (first, second) = tokio::join!(refusal(&hung), refusal(&hung));
     for (kind, shown) in [first, second] {
-        assert!(matches!(kind, ErrorKind::Timeout { stage: "exchanging keys", .. }), "{shown}");
+        assert!(matches!(kind, ErrorKind::Timeout { stage: "greeting us", .. }), "{shown}");
     }
     assert!(started.elapsed() < Duration::from_secs(25));
 }
@@ -387,7 +387,7 @@ async fn a_login_that_runs_no_commands_says_so() {
     let options = format!("command=\"echo This account is closed.\" {}\n", public(&sshd.folder.path("other")));
     std::fs::write(sshd.folder.path("authorized"), options).unwrap();
     let auth = vec![Auth::Key { path: sshd.folder.path("other"), passphrase: None, certificate: None }];
-    let (kind, shown) = refusal(&sshd.host_with(SshSpec { auth, ..sshd.spec() })).await;
+    let (kind, shown) = refusal(&sshd.host_with(SshServer { auth, ..sshd.server() })).await;
     assert!(matches!(kind, ErrorKind::NoShell { .. }) && shown.contains("This account is closed."), "{shown}");
 }
 

@@ -95,19 +95,22 @@ async fn engine_to_be_killed() {
 }
 
 fn ssh_host(folder: &str, port: u16) -> Host {
-    use engine::host::{Auth, HostKeyPolicy, KnownHosts, Reach, SshSpec};
-    let spec = SshSpec {
+    use engine::host::{Auth, HostKeyPolicy, KnownHosts, Reach, SshServer};
+    let server = SshServer {
         address: "127.0.0.1".into(),
         port,
         user: "root".into(),
         auth: vec![Auth::Key { path: format!("{folder}/user").into(), passphrase: None, certificate: None }],
         host_key: HostKeyPolicy::AcceptNew,
-        sudo_password: None,
         known_as: None,
         known_hosts: Vec::new(),
-        via: Vec::new(),
     };
-    Host::new("web", 1, Reach::Ssh(spec), KnownHosts::new(format!("{folder}/known_hosts").into(), Vec::new()).into())
+    Host::new(
+        "web",
+        1,
+        Reach::Ssh(server.into()),
+        KnownHosts::new(format!("{folder}/known_hosts").into(), Vec::new()).into(),
+    )
 }
 
 #[tokio::test]

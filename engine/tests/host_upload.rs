@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::host::{
-    Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, Rules, SshSpec, Upload,
+    Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, Rules, SshServer, Upload,
 };
 use host_support::{Folder, PASSWORD, Sshd, eventually, id, keygen, local, secret};
 use russh::server;
@@ -362,19 +362,17 @@ async fn gone_at_exec(folder: &Folder) -> SocketAddr {
 async fn a_server_that_goes_away_before_it_takes_input_is_noticed_at_once() {
     let folder = Folder::new("gone");
     let address = gone_at_exec(&folder).await;
-    let spec = SshSpec {
+    let server = SshServer {
         address: address.ip().to_string(),
         port: address.port(),
         user: "root".into(),
         auth: vec![Auth::Password(secret(PASSWORD))],
         host_key: HostKeyPolicy::AcceptNew,
-        sudo_password: None,
         known_as: None,
         known_hosts: Vec::new(),
-        via: Vec::new(),
     };
     let known = Arc::new(KnownHosts::new(folder.path("known_hosts"), Vec::new()));
-    let host = Host::new("web", 1, Reach::Ssh(spec), known);
+    let host = Host::new("web", 1, Reach::Ssh(server.into()), known);
     let (file, told) = (upload(bytes(70_000), &folder.path("file")), Told::default());
     let uploading = host.upload(&file, &told);
     let error = tokio::time::timeout(Duration::from_secs(20), uploading).await.unwrap().unwrap_err();

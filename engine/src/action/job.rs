@@ -127,8 +127,10 @@ impl Live for Heard<'_> {
 
 /// Whether asking again later may be answered.
 fn may_pass(error: &host::Error) -> bool {
-    match error.kind {
+    match error.kind.cause() {
         ErrorKind::Unreachable { .. }
+        // Never a cause.
+        | ErrorKind::Hop { .. }
         | ErrorKind::Timeout { .. }
         | ErrorKind::HungUp { .. }
         | ErrorKind::Lost { .. }
@@ -140,6 +142,8 @@ fn may_pass(error: &host::Error) -> bool {
         | ErrorKind::HostKeyUnknown { .. }
         | ErrorKind::HostKeyChanged { .. }
         | ErrorKind::HostKeyRevoked { .. }
+        | ErrorKind::HostCertificate { .. }
+        | ErrorKind::NoForward { .. }
         | ErrorKind::NoSuchUser { .. }
         | ErrorKind::NoShell { .. }
         | ErrorKind::TimedOut { .. }

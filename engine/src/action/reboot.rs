@@ -145,8 +145,11 @@ async fn fenced(context: &Context, host: &Host, call: &Call, live: &dyn Live) ->
 /// While a machine starts, all else may be so for a while: no login yet, no sudo, no shell.
 fn never_passes(kind: &ErrorKind) -> bool {
     matches!(
-        kind,
-        ErrorKind::HostKeyChanged { .. } | ErrorKind::HostKeyRevoked { .. } | ErrorKind::HostKeyUnknown { .. }
+        kind.cause(),
+        ErrorKind::HostKeyChanged { .. }
+            | ErrorKind::HostKeyRevoked { .. }
+            | ErrorKind::HostKeyUnknown { .. }
+            | ErrorKind::HostCertificate { .. }
     )
 }
 

@@ -6,7 +6,25 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Killed;
+use super::{Killed, SshServer};
+
+impl ErrorKind {
+    /// The same, of a jump host; what an earlier one on the way did stays its own.
+    pub(super) fn by(self, hop: &SshServer) -> Self {
+        match self {
+            Self::Hop { .. } => self,
+            why => Self::Hop { hop: hop.to_string(), why: Box::new(why) },
+        }
+    }
+
+    /// What happened, wherever on the way it did.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Hop { why, .. } => why.cause(),
+            here => here,
+        }
+    }
+}
 
 /// A host could not do what was asked. A program's exit code is never one of these: that is data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +65,8 @@ pub enum ErrorKind {
         tried: Vec<String>,
         /// What the server would accept.
         offered: Vec<String>,
+        /// What can be done about it.
+        advice: String,
     },
     /// The host key is not known and may not be accepted.
     HostKeyUnknown {
@@ -68,6 +88,25 @@ pub enum ErrorKind {
         fingerprint: String,
         /// The file and line that revoke it.
         by: String,
+    },
+    /// The host shows a certificate that does not hold, and its key is not known by itself.
+    HostCertificate {
+        /// Why, in words that follow "it".
+        why: String,
+    },
+    /// A jump host on the way failed us, not the host.
+    Hop {
+        /// Which: `user@address:port`.
+        hop: String,
+        /// What happened there.
+        why: Box<ErrorKind>,
+    },
+    /// A jump host does not forward.
+    NoForward {
+        /// To where it should, `address:port`.
+        to: String,
+        /// The server's reason.
+        said: String,
     },
     /// The connection broke. A job may be running on: ask by re-attaching.
     Lost {
@@ -159,7 +198,7 @@ impl Error {
     /// [`ErrorKind::Lost`] a job may be running.
     pub fn is_connection(&self) -> bool {
         use ErrorKind as K;
-        matches!(self.kind, K::Unreachable { .. } | K::Timeout { .. } | K::HungUp { .. } | K::Lost { .. })
+        matches!(self.kind.cause(), K::Unreachable { .. } | K::Timeout { .. } | K::HungUp { .. } | K::Lost { .. })
     }
 
     /// Whether it is certain that the job of a failed [`run`](super::Host::run) neither ran nor will run.
@@ -175,7 +214,7 @@ impl Error {
     /// The kind as one stable word, for logs and the API.
     pub fn code(&self) -> &'static str {
         use ErrorKind as K;
-        match self.kind {
+        match self.kind.cause() {
             K::Unreachable { .. } => "unreachable",
             K::Timeout { .. } => "connect-timeout",
             K::HungUp { .. } => "hung-up",
@@ -183,6 +222,9 @@ impl Error {
             K::HostKeyUnknown { .. } => "host-key-unknown",
             K::HostKeyChanged { .. } => "host-key-changed",
             K::HostKeyRevoked { .. } => "host-key-revoked",
+            K::HostCertificate { .. } => "host-certificate",
+            K::Hop { .. } => "hop",
+            K::NoForward { .. } => "no-forward",
             K::Lost { .. } => "connection-lost",
             K::NoShell { .. } => "no-shell",
             K::Sudo { .. } => "sudo",
@@ -202,7 +244,7 @@ impl Error {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         use ErrorKind as K;
-        let hint = match &self.kind {
+        let hint = match self.kind.cause() {
             K::Unreachable { .. } => {
                 "check that the machine runs, its address and port, and that a firewall lets SSH through".into()
             }
@@ -218,7 +260,7 @@ impl Error {
                  is going down: look into its log"
                     .into()
             }
-            K::Auth { .. } => "check the user, and the key or the password, in the inventory".into(),
+            K::Auth { advice, .. } => advice.clone(),
             K::HostKeyUnknown { fingerprint, .. } => format!(
                 "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
                  there); then run again with --accept-new-host-keys, pin `{fingerprint}` as `host_key` in the inventory, or add the key to known_hosts and resume"
@@ -229,6 +271,13 @@ impl Error {
                     .into()
             }
             K::HostKeyRevoked { .. } => "the key was withdrawn on purpose; the machine needs a new one".into(),
+            K::HostCertificate { .. } => {
+                "give the machine a new certificate (`ssh-keygen -s`); or compare its key, and add it to known_hosts or pin it".into()
+            }
+            K::NoForward { .. } => {
+                "allow it there: AllowTcpForwarding and PermitOpen in sshd_config, `restrict` and `permitopen` in authorized_keys"
+                    .into()
+            }
             K::Lost { .. } if !self.runs_on => "try again when the host can be reached; it begins anew".into(),
             K::Lost { .. } => "a command that had begun runs on; it is found again when the host can be reached".into(),
             K::NoShell { .. } => {
@@ -246,7 +295,7 @@ impl Error {
             K::Idle { .. } => "find out what it waits for, or let it say now and then that it goes on".into(),
             K::NoFolder { .. } => "make the folder in a step before, or correct `cwd`; nothing was begun".into(),
             K::Differs { .. } => "the file was changed while it was read, or damaged on the way; try again".into(),
-            K::Fenced | K::Invalid { .. } | K::Io { .. } | K::Protocol { .. } => return None,
+            K::Hop { .. } | K::Fenced | K::Invalid { .. } | K::Io { .. } | K::Protocol { .. } => return None,
         };
         Some(hint)
     }
@@ -254,14 +303,25 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use ErrorKind as K;
         let Self { host, what, .. } = self;
-        match &self.kind {
+        self.kind.say(f, host, what)?;
+        if let Some(hint) = self.hint() {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ErrorKind {
+    /// What happened, without what to do about it.
+    fn say(&self, f: &mut fmt::Formatter<'_>, host: &str, what: &str) -> fmt::Result {
+        use ErrorKind as K;
+        match self {
             K::Unreachable { said } => write!(f, "{host} cannot be reached: {said}")?,
             K::Timeout { stage, after } => write!(f, "{host} did not answer while {stage}, for {}", seconds(*after))?,
             K::HungUp { times: 1 } => write!(f, "{host} hung up before the login")?,
             K::HungUp { times } => write!(f, "{host} hung up before the login, {times} times")?,
-            K::Auth { tried, offered } => {
+            K::Auth { tried, offered, advice: _ } => {
                 write!(f, "{host} refused the login; tried ")?;
                 if tried.is_empty() {
                     f.write_str("nothing, for no way to log in is given")?;
@@ -281,6 +341,12 @@ impl fmt::Display for Error {
             K::HostKeyRevoked { fingerprint, by } => {
                 write!(f, "the host key of {host}, {fingerprint}, is revoked by {by}")?;
             }
+            K::HostCertificate { why } => write!(f, "the host certificate of {host} does not hold: it {why}")?,
+            K::Hop { hop, why } => {
+                write!(f, "{host} cannot be reached by the jump host {hop}: ")?;
+                why.say(f, "the jump host", what)?;
+            }
+            K::NoForward { to, said } => write!(f, "{host} does not let us through to {to} ({said})")?,
             K::Lost { said } => write!(f, "the connection to {host} was lost while {what}: {said}")?,
             K::NoShell { said } => write!(f, "{host} runs no commands for this login ({what}): {said}")?,
             K::Sudo { user, said } => write!(f, "sudo on {host} does not let us become {user} ({what}): {said}")?,
@@ -317,9 +383,6 @@ impl fmt::Display for Error {
             }
             K::Io { said } => write!(f, "{what} on {host}: {said}")?,
             K::Protocol { said } => write!(f, "{what} on {host}: the answer is not understood: {said}")?,
-        }
-        if let Some(hint) = self.hint() {
-            write!(f, "; {hint}")?;
         }
         Ok(())
     }
@@ -387,7 +450,18 @@ mod tests {
             ErrorKind::Timeout { stage: "logging in", after },
             ErrorKind::Timeout { stage: "starting a shell", after },
             ErrorKind::HungUp { times: 7 },
-            ErrorKind::Auth { tried: vec!["password (refused)".into()], offered: vec!["publickey".into()] },
+            ErrorKind::Auth {
+                tried: vec!["password (refused)".into()],
+                offered: vec!["publickey".into()],
+                advice: "check the user".into(),
+            },
+            ErrorKind::Hop {
+                hop: "ops@[::1]:22".into(),
+                why: Box::new(ErrorKind::Unreachable { said: "connection refused".into() }),
+            },
+            ErrorKind::NoForward { to: "10.0.0.5:22".into(), said: "AdministrativelyProhibited".into() }
+                .by(&super::super::known_hosts::server("bastion", 22)),
+            ErrorKind::HostCertificate { why: "expired at 2026-01-01T00:00:00Z".into() },
             ErrorKind::HostKeyChanged { known: "SHA256:a (known_hosts:3)".into(), got: "SHA256:b".into() },
             ErrorKind::DiskFull { path: "/srv".into(), free: Some(1024), needed: Some(5_000_000) },
             ErrorKind::TimedOut { after, killed: killed(&[], true) },
@@ -407,8 +481,14 @@ mod tests {
              hangs, or the machine is overloaded; nothing was begun",
             "web (u@h:22) hung up before the login, 7 times; the server has more logins under way than it allows \
              (`MaxStartups`), shuts this address out for a while, or is going down: look into its log",
-            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user, and \
-             the key or the password, in the inventory",
+            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user",
+            "web (u@h:22) cannot be reached by the jump host ops@[::1]:22: the jump host cannot be reached: connection \
+             refused; check that the machine runs, its address and port, and that a firewall lets SSH through",
+            "web (u@h:22) cannot be reached by the jump host root@bastion:22: the jump host does not let us through to \
+             10.0.0.5:22 (AdministrativelyProhibited); allow it there: AllowTcpForwarding and PermitOpen in sshd_config, \
+             `restrict` and `permitopen` in authorized_keys",
+            "the host certificate of web (u@h:22) does not hold: it expired at 2026-01-01T00:00:00Z; give the machine a \
+             new certificate (`ssh-keygen -s`); or compare its key, and add it to known_hosts or pin it",
             "the host key of web (u@h:22) has changed: known is SHA256:a (known_hosts:3), it now shows SHA256:b; if the \
              machine was reinstalled, remove the old line and connect again; if it was not, somebody may be answering in \
              its place: do not go on",

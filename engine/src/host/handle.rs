@@ -1,7 +1,6 @@
 //! [`Host`]: one machine, and the one connection to it that everything shares.
 //!
-//! The connection is opened when first needed and again after it was lost. While one caller opens it the others wait, and
-//! share what comes of it: a machine that is down costs each of them one timeout, not one after the other.
+//! The connection is opened when first needed and again after it was lost.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::error::{Error, ErrorKind};
 use super::exec::Exec;
+use super::host_key::Judge;
 use super::job_script::{Place, Script, is_user_name, quote_line};
+use super::link::Link;
 use super::ssh_connection::{self, Connection, Want};
-use super::{KnownHosts, Reach, SshSpec, limits, local};
+use super::{Hops, KnownHosts, Reach, SshSpec, limits, local};
 
 /// One slot in one generation: a machine, reached over SSH or this one. Clones share the connection.
 #[derive(Clone)]
@@ -25,10 +25,11 @@ pub(super) struct Inner {
     slot: String,
     generation: u32,
     pub(super) reach: Reach,
-    known: Arc<KnownHosts>,
+    pub(super) known: Arc<KnownHosts>,
+    pub(super) hops: Hops,
     login: String,
     pub(super) settings: Settings,
-    link: tokio::sync::Mutex<Link>,
+    link: Link,
     /// Users for whom sudo is known to ask for a password here.
     pub(super) asking: Mutex<HashSet<String>>,
     /// Whether programs that live and die with their channel are to end.
@@ -40,12 +41,6 @@ pub(super) struct Inner {
 pub(super) struct Settings {
     pub(super) shell: String,
     pub(super) watchdog_over: Duration,
-}
-
-#[derive(Default)]
-struct Link {
-    open: Option<Arc<Connection>>,
-    failed: Option<(Instant, ErrorKind)>,
 }
 
 /// How a user other than the login user is become.
@@ -67,43 +62,51 @@ impl Host {
     pub fn new(slot: &str, generation: u32, reach: Reach, known: Arc<KnownHosts>) -> Self {
         let login = match &reach {
             Reach::Local => local::user_name().unwrap_or_else(|| "user".into()),
-            Reach::Ssh(spec) => spec.user.clone(),
+            Reach::Ssh(spec) => spec.server.user.clone(),
         };
         Self(Arc::new(Inner {
             slot: slot.to_owned(),
             generation,
             reach,
             known,
+            hops: Hops::default(),
             login,
             settings: Settings { shell: "sh".into(), watchdog_over: limits::WATCHDOG_OVER },
-            link: tokio::sync::Mutex::default(),
+            link: Link::default(),
             asking: Mutex::default(),
             ending: watch::Sender::default(),
         }))
     }
 
+    /// The same machine, whose jump hosts are reached by connections that others use too.
+    #[must_use]
+    pub fn through(self, hops: &Hops) -> Self {
+        self.with(self.0.settings.clone(), hops.clone())
+    }
+
     /// The same machine with another shell than its `sh` for our scripts: for tests of the scripts.
     #[doc(hidden)]
     pub fn with_shell(self, shell: &str) -> Self {
-        self.with(Settings { shell: shell.to_owned(), ..self.0.settings.clone() })
+        self.with(Settings { shell: shell.to_owned(), ..self.0.settings.clone() }, self.0.hops.clone())
     }
 
     /// The same machine, with another limit than [`limits::WATCHDOG_OVER`]: for tests that cannot wait for a minute.
     #[doc(hidden)]
     pub fn with_watchdog_over(self, deadline: Duration) -> Self {
-        self.with(Settings { watchdog_over: deadline, ..self.0.settings.clone() })
+        self.with(Settings { watchdog_over: deadline, ..self.0.settings.clone() }, self.0.hops.clone())
     }
 
-    fn with(&self, settings: Settings) -> Self {
+    fn with(&self, settings: Settings, hops: Hops) -> Self {
         let Inner { slot, generation, reach, known, login, .. } = &*self.0;
         Self(Arc::new(Inner {
             slot: slot.clone(),
             generation: *generation,
             reach: reach.clone(),
             known: Arc::clone(known),
+            hops,
             login: login.clone(),
             settings,
-            link: tokio::sync::Mutex::default(),
+            link: Link::default(),
             ending: watch::Sender::default(),
             asking: Mutex::default(),
         }))
@@ -126,7 +129,7 @@ impl Host {
 
     /// Ends the connection. A job that runs goes on; the next call connects again.
     pub async fn close(&self) {
-        if let Some(connection) = self.0.link.lock().await.open.take() {
+        for connection in self.0.link.clear().await {
             connection.close().await;
         }
     }
@@ -189,7 +192,7 @@ impl Host {
             Ok(channel) => channel,
             // It was dead and we had not noticed. Nothing has been sent, so a new one makes no difference.
             Err(ErrorKind::Lost { .. }) => {
-                self.forget(&connection).await;
+                self.0.link.forget(&connection).await;
                 connection = self.connection(spec).await?;
                 connection.channel(want).await?
             }
@@ -206,31 +209,11 @@ impl Host {
     }
 
     pub(super) async fn connection(&self, spec: &SshSpec) -> Result<Arc<Connection>, ErrorKind> {
-        let asked = Instant::now();
-        let mut link = self.0.link.lock().await;
-        if let Some(open) = link.open.as_ref().filter(|open| !open.is_closed()) {
-            return Ok(Arc::clone(open));
-        }
-        if let Some((at, kind)) = &link.failed
-            && *at > asked
-        {
-            return Err(kind.clone());
-        }
-        match self.open(spec).await {
-            Ok(connection) => {
-                let connection = Arc::new(connection);
-                *link = Link { open: Some(Arc::clone(&connection)), failed: None };
-                Ok(connection)
-            }
-            Err(kind) => {
-                *link = Link { open: None, failed: Some((Instant::now(), kind.clone())) };
-                Err(kind)
-            }
-        }
+        self.0.link.take(|open| Some(Arc::clone(open)), async || self.open(spec).await).await
     }
 
     async fn open(&self, spec: &SshSpec) -> Result<Connection, ErrorKind> {
-        let opened = self.open_in_spite_of_crowds(spec).await;
+        let opened = ssh_connection::open(&spec.via, self.judge(spec), &self.0.hops, limits::CHANNELS).await;
         match &opened {
             Ok(_) => tracing::debug!(host = %self, "connected"),
             Err(kind) => tracing::debug!(host = %self, ?kind, "not connected"),
@@ -238,32 +221,9 @@ impl Host {
         opened
     }
 
-    /// A server with as many logins under way as it allows (`MaxStartups`) hangs up on some at random: then we come again, as
-    /// long as connecting may take, and each time at another moment than the others that were sent away.
-    async fn open_in_spite_of_crowds(&self, spec: &SshSpec) -> Result<Connection, ErrorKind> {
-        let deadline = Instant::now() + limits::CONNECT;
-        let mut pause = limits::HUNG_UP_PAUSE;
-        let mut times = 0;
-        loop {
-            match ssh_connection::open(spec, &self.0.slot, self.0.generation, &self.0.known).await {
-                Err(ErrorKind::HungUp { .. }) => times += 1,
-                opened => return opened,
-            }
-            let again = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
-            if again > deadline {
-                return Err(ErrorKind::HungUp { times });
-            }
-            tokio::time::sleep_until(again).await;
-            pause = (pause * 2).min(limits::HUNG_UP_LONGEST_PAUSE);
-        }
-    }
-
-    /// Lets go of a connection that is dead, unless a newer one has taken its place.
-    async fn forget(&self, dead: &Arc<Connection>) {
-        let mut link = self.0.link.lock().await;
-        if link.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, dead)) {
-            link.open = None;
-        }
+    pub(super) fn judge(&self, spec: &SshSpec) -> Judge {
+        let Inner { slot, generation, known, .. } = &*self.0;
+        Judge { known: Arc::clone(known), slot: Some((slot.clone(), *generation)), server: spec.server.clone() }
     }
 
     pub(super) fn asks(&self, user: &str) -> bool {
@@ -288,11 +248,7 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.reach {
             Reach::Local => write!(f, "{} (this machine)", self.0.slot),
-            // RFC 3986, 3.2.2: the colons of an IPv6 address are told from that of the port by brackets.
-            Reach::Ssh(SshSpec { user, address, port, .. }) if address.contains(':') => {
-                write!(f, "{} ({user}@[{address}]:{port})", self.0.slot)
-            }
-            Reach::Ssh(SshSpec { user, address, port, .. }) => write!(f, "{} ({user}@{address}:{port})", self.0.slot),
+            Reach::Ssh(spec) => write!(f, "{} ({})", self.0.slot, spec.server),
         }
     }
 }

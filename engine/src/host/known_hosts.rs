@@ -3,25 +3,29 @@
 //!
 //! The check is ours because a library's that skips `@revoked` accepts a withdrawn key as new, and one that treats
 //! another algorithm's key as unknown lets somebody in between offer one. Hence: a revoked key is refused whatever else
-//! is said; a host that is known by any key must show a known one. Certificates are not accepted, so
-//! `@cert-authority` lines vouch for nothing here.
+//! is said, also where it only signed a certificate; a host that is known by any key must show a known one, or a
+//! certificate that a `@cert-authority` of its name signed. A certificate that does not hold is one that nobody showed:
+//! its key may be known by itself, but is never accepted as new.
 //!
 //! A line that we wrote names slot and generation in its comment. When a machine was replaced (D7), what was recorded
 //! for an earlier generation of the same slot no longer counts, and the next recording replaces it.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ring::hmac;
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+use super::known_hosts_line::{About, Line, Marker, Names};
+use super::{SshServer, host_certificate, limits};
 
 /// The files that say which host key is whose.
 #[derive(Debug)]
 pub struct KnownHosts {
     own: PathBuf,
-    also: Vec<PathBuf>,
+    user: Vec<PathBuf>,
+    system: Vec<PathBuf>,
     /// One writer at a time in this process; the data folder has one process (D1).
     writing: Mutex<()>,
 }
@@ -29,93 +33,181 @@ pub struct KnownHosts {
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asker<'a> {
-    pub(super) slot: &'a str,
-    pub(super) generation: u32,
-    pub(super) address: &'a str,
-    pub(super) port: u16,
+    /// The slot and its generation; a jump host has none.
+    pub(super) slot: Option<(&'a str, u32)>,
+    pub(super) server: &'a SshServer,
 }
 
-/// What the files say about a key.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It is this host's.
-    Known,
+/// What a server shows.
+pub(super) struct Shown {
+    pub(super) key: PublicKey,
+    pub(super) certificate: Option<Certificate>,
+}
+
+/// What the files say about what a server shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// Its key is this host's: where that stands, `file:line`.
+    Known(String),
+    /// Its certificate is signed by an authority for this host: where that stands.
+    Vouched(String),
     /// Nothing is known about this host.
     Unknown,
-    /// The host is known by another key: where that stands, and its fingerprint.
+    /// The host is known by another key: its fingerprint, and where that stands.
     Changed(String),
-    /// The key is marked as withdrawn: where.
+    /// The key, or the one that signed its certificate, is marked as withdrawn: where.
     Revoked(String),
+    /// There is an authority for this host, and the certificate that it shows does not hold: why, in words that follow "it".
+    BadCertificate(String),
+}
+
+/// What is to be asked for first.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    /// Algorithms of the keys that are known for a host: a host known by one key must not show another, as OpenSSH does it.
+    pub(super) algorithms: Vec<Algorithm>,
+    /// Whether an authority is known for it.
+    pub(super) certificates: bool,
+}
+
+/// What the lines about a host come to, for what it shows.
+#[derive(Default)]
+struct Found {
+    revoked: Option<String>,
+    known: Option<String>,
+    /// Another key: its algorithm, its fingerprint and where.
+    others: Vec<(Algorithm, String)>,
+    /// The line of the authority that signed its certificate.
+    authority: Option<String>,
+    /// Whether there is any authority.
+    has_authority: bool,
+}
+
+impl From<&PublicKeyOrCertificate> for Shown {
+    fn from(shown: &PublicKeyOrCertificate) -> Self {
+        Self { key: shown.public_key(), certificate: shown.certificate().cloned() }
+    }
+}
+
+impl Shown {
+    /// Whether what it shows is worth nothing without this key.
+    fn rests_on(&self, key: &PublicKey) -> bool {
+        self.key.key_data() == key.key_data() || self.is_signed_by(key)
+    }
+
+    fn is_signed_by(&self, key: &PublicKey) -> bool {
+        self.certificate.as_ref().is_some_and(|certificate| certificate.signature_key() == key.key_data())
+    }
 }
 
 impl KnownHosts {
-    /// `own` is created (mode 0600) when a first key is recorded; `also` are only read, and may be missing.
-    pub fn new(own: PathBuf, also: Vec<PathBuf>) -> Self {
-        Self { own, also, writing: Mutex::new(()) }
+    /// `own` is created (mode 0600) when a first key is recorded; `user` are only read, may be missing, and do not count for hosts
+    /// that name files of their own.
+    pub fn new(own: PathBuf, user: Vec<PathBuf>) -> Self {
+        Self { own, user, system: Vec::new(), writing: Mutex::new(()) }
     }
 
-    /// Judges a key. An unreadable file is an error, for it is not the same as an empty one.
-    pub(super) fn judge(&self, asker: Asker<'_>, key: &PublicKey) -> io::Result<Verdict> {
-        let mut verdict = Verdict::Unknown;
-        for (path, text) in self.read()? {
-            for (number, line) in Line::all(&text) {
-                if !line.is_about(asker) {
-                    continue;
+    /// With files that are read for every host (`GlobalKnownHostsFile` of ssh_config(5)).
+    #[must_use]
+    pub fn with_system(self, system: Vec<PathBuf>) -> Self {
+        Self { system, ..self }
+    }
+
+    /// Judges what a server shows. An unreadable file is an error, for it is not the same as an empty one.
+    pub(super) fn judge(&self, asker: Asker<'_>, shown: &Shown, now_s: u64) -> io::Result<KeyStanding> {
+        let found = self.find(asker, shown)?;
+        Ok(found.verdict(asker, shown, now_s, |_| true))
+    }
+
+    /// The same for one of all the keys that a server has: only a known key of the same algorithm is one that it changed.
+    pub(super) fn standing(&self, asker: Asker<'_>, shown: &Shown, now_s: u64) -> io::Result<KeyStanding> {
+        let found = self.find(asker, shown)?;
+        Ok(found.verdict(asker, shown, now_s, |other| is_same(other, &shown.key.algorithm())))
+    }
+
+    /// What to ask a server for.
+    pub(super) fn expected(&self, asker: Asker<'_>) -> io::Result<Expected> {
+        let names = Names::of(asker.server);
+        let mut expected = Expected::default();
+        for (_, text) in self.read(asker.server)? {
+            for (_, about, line) in Line::about(&text, &names) {
+                match line.marker {
+                    Some(Marker::Revoked) => {}
+                    Some(Marker::Authority) => expected.certificates = true,
+                    None if about == About::Bare || is_superseded(&line, asker) => {}
+                    None => expected.algorithms.extend(line.key().map(|key| key.algorithm())),
                 }
-                let same = line.key.key_data() == key.key_data();
+            }
+        }
+        Ok(expected)
+    }
+
+    fn find(&self, asker: Asker<'_>, shown: &Shown) -> io::Result<Found> {
+        let names = Names::of(asker.server);
+        let mut found = Found::default();
+        for (path, text) in self.read(asker.server)? {
+            for (number, about, line) in Line::about(&text, &names) {
+                let Some(key) = line.key() else { continue };
                 let at = || format!("{}:{number}", path.display());
                 match line.marker {
-                    Some("@revoked") if same => return Ok(Verdict::Revoked(at())),
-                    Some(_) => {}
-                    None if same => verdict = Verdict::Known,
-                    None if line.is_superseded(asker) => {}
-                    None if verdict == Verdict::Unknown => {
-                        verdict = Verdict::Changed(format!("{} ({})", fingerprint(&line.key), at()));
+                    Some(Marker::Revoked) if shown.rests_on(&key) => _ = found.revoked.get_or_insert_with(at),
+                    Some(Marker::Revoked) => {}
+                    Some(Marker::Authority) => {
+                        found.has_authority = true;
+                        if shown.is_signed_by(&key) {
+                            found.authority.get_or_insert_with(at);
+                        }
                     }
-                    None => {}
+                    None if key.key_data() == shown.key.key_data() => _ = found.known.get_or_insert_with(at),
+                    None if about == About::Bare || is_superseded(&line, asker) => {}
+                    None => found.others.push((key.algorithm(), format!("{} ({})", fingerprint(&key), at()))),
                 }
             }
         }
-        Ok(verdict)
-    }
-
-    /// Algorithms of the keys that are known for a host: they are asked for first, as OpenSSH does, so that a host known
-    /// by one key does not show another.
-    pub(super) fn algorithms(&self, asker: Asker<'_>) -> io::Result<Vec<Algorithm>> {
-        let mut algorithms = Vec::new();
-        for (_, text) in self.read()? {
-            for (_, line) in Line::all(&text) {
-                if line.marker.is_none() && line.is_about(asker) && !line.is_superseded(asker) {
-                    algorithms.push(line.key.algorithm());
-                }
-            }
-        }
-        Ok(algorithms)
+        Ok(found)
     }
 
     /// Records a key, durably, in place of what an earlier generation of the slot left.
     pub(super) fn record(&self, asker: Asker<'_>, key: &PublicKey) -> io::Result<()> {
-        let name = host_name(asker.address, asker.port);
-        let line = key.to_openssh().map_err(io::Error::other)?;
-        // An OpenSSH public key is `algorithm base64 comment`; the comment is ours to choose.
-        let words: Vec<&str> = line.split(' ').take(2).collect();
-        let Asker { slot, generation, .. } = asker;
-        let slot: String = slot.chars().map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c }).collect();
-        let line = format!("{name} {} anneal slot={slot} generation={generation}\n", words.join(" "));
-        self.rewrite(|old| !old.is_about(asker) || !old.is_superseded(asker), &line)
+        let names = Names::of(asker.server);
+        let line = recorded_line(asker, &names, key)?;
+        self.rewrite(&line, |old| {
+            let stays = old.is_about(&names).is_none() || !is_superseded(old, asker);
+            stays.then(|| old.patterns().to_owned())
+        })
     }
 
-    /// Forgets what we recorded for an address: its machine is gone. Lines of other files stay.
+    /// Records keys that a person has compared. Where `replace` says so, our own file knows no other key of this name afterwards,
+    /// but for what a pattern for several hosts says.
+    pub(super) fn trust(&self, asker: Asker<'_>, keys: &[PublicKey], replace: bool) -> io::Result<()> {
+        let names = Names::of(asker.server);
+        let mut lines = String::new();
+        for key in keys {
+            lines += &recorded_line(asker, &names, key)?;
+        }
+        self.rewrite(&lines, |old| {
+            let again = || old.key().is_some_and(|key| keys.iter().any(|new| new.key_data() == key.key_data()));
+            let goes = old.marker.is_none() && (replace || is_superseded(old, asker) || again());
+            let left = if goes { old.without(&names) } else { old.patterns().to_owned() };
+            (!left.is_empty()).then_some(left)
+        })
+    }
+
+    /// Forgets what our own file says of a server by its name: its machine is gone, or has new keys. Lines of other files stay, and
+    /// so do patterns and lines with a marker.
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub fn forget(&self, address: &str, port: u16) -> io::Result<()> {
-        let asker = Asker { slot: "", generation: 0, address, port };
-        self.rewrite(|old| !(old.is_about(asker) && old.recorded.is_some()), "")
+    pub fn forget(&self, server: &SshServer) -> io::Result<()> {
+        let names = Names::of(server);
+        self.rewrite("", |old| {
+            let left = if old.marker.is_none() { old.without(&names) } else { old.patterns().to_owned() };
+            (!left.is_empty()).then_some(left)
+        })
     }
 
-    /// Writes our own file anew beside itself, synced, and renames it.
-    fn rewrite(&self, keep: impl Fn(&Line<'_>) -> bool, append: &str) -> io::Result<()> {
+    /// Writes our own file anew beside itself, synced, and renames it. `keep` says whom a line still names.
+    fn rewrite(&self, append: &str, keep: impl Fn(&Line<'_>) -> Option<String>) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.own.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(path)?;
@@ -127,10 +219,12 @@ impl KnownHosts {
         let old = read_if_there(&self.own)?;
         let mut new = String::with_capacity(old.len() + append.len());
         for text in old.lines() {
-            if Line::parse(text).is_none_or(|line| keep(&line)) {
-                new.push_str(text);
-                new.push('\n');
+            match Line::parse(text).map(|line| (keep(&line), line.patterns())) {
+                Some((None, _)) => continue,
+                Some((Some(left), patterns)) if left != patterns => new.push_str(&text.replacen(patterns, &left, 1)),
+                Some((Some(_), _)) | None => new.push_str(text),
             }
+            new.push('\n');
         }
         new.push_str(append);
         if new == old {
@@ -144,9 +238,69 @@ impl KnownHosts {
         folder.sync_all()
     }
 
-    fn read(&self) -> io::Result<Vec<(&Path, String)>> {
-        std::iter::once(&self.own).chain(&self.also).map(|path| Ok((path.as_path(), read_if_there(path)?))).collect()
+    fn read<'a>(&'a self, server: &'a SshServer) -> io::Result<Vec<(&'a Path, String)>> {
+        let user = if server.known_hosts.is_empty() { &self.user } else { &server.known_hosts };
+        let paths = std::iter::once(&self.own).chain(user).chain(&self.system);
+        paths.map(|path| Ok((path.as_path(), read_if_there(path)?))).collect()
     }
+}
+
+impl Found {
+    fn verdict(
+        self,
+        asker: Asker<'_>,
+        shown: &Shown,
+        now_s: u64,
+        is_other: impl Fn(&Algorithm) -> bool,
+    ) -> KeyStanding {
+        let name = Names::of(asker.server);
+        let certificate = shown.certificate.as_ref().filter(|_| self.has_authority).map(|certificate| {
+            let authority = self.authority.ok_or_else(|| {
+                let signer = certificate.signature_key().fingerprint(HashAlg::Sha256);
+                format!("is signed by {signer}, which is no authority for this host")
+            })?;
+            host_certificate::check(certificate, name.principal(), now_s).map(|()| authority)
+        });
+        let other = self.others.into_iter().find(|(algorithm, _)| is_other(algorithm));
+        match (self.revoked, certificate, self.known, other) {
+            (Some(by), ..) => KeyStanding::Revoked(by),
+            (None, Some(Ok(at)), ..) => KeyStanding::Vouched(at),
+            (None, _, Some(at), _) => KeyStanding::Known(at),
+            (None, Some(Err(why)), None, _) => KeyStanding::BadCertificate(why),
+            (None, None, None, Some((_, known))) => KeyStanding::Changed(known),
+            (None, None, None, None) => KeyStanding::Unknown,
+        }
+    }
+}
+
+/// Whether two algorithms are for the same keys: an RSA key is one key under every hash.
+pub(super) fn is_same(a: &Algorithm, b: &Algorithm) -> bool {
+    match (a, b) {
+        (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+        (a, b) => a == b,
+    }
+}
+
+fn is_superseded(line: &Line<'_>, asker: Asker<'_>) -> bool {
+    asker.slot.is_some_and(|slot| line.is_superseded(slot))
+}
+
+fn recorded_line(asker: Asker<'_>, names: &Names, key: &PublicKey) -> io::Result<String> {
+    if !names.can_be_written() {
+        let why = format!("{:?} has no place in a file of known hosts", names.name);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let line = key.to_openssh().map_err(io::Error::other)?;
+    // An OpenSSH public key is `algorithm base64 comment`; the comment is ours to choose.
+    let words: Vec<&str> = line.split(' ').take(2).collect();
+    let comment = match asker.slot {
+        None => "anneal, a jump host".to_owned(),
+        Some((slot, generation)) => {
+            let plain = |c: char| if c.is_whitespace() || c.is_control() { '_' } else { c };
+            format!("anneal slot={} generation={generation}", slot.chars().map(plain).collect::<String>())
+        }
+    };
+    Ok(format!("{} {} {comment}\n", names.name, words.join(" ")))
 }
 
 /// A key's SHA-256 fingerprint, as `ssh-keygen -l` writes it.
@@ -155,124 +309,32 @@ pub(super) fn fingerprint(key: &PublicKey) -> String {
 }
 
 fn read_if_there(path: &Path) -> io::Result<String> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limits::KNOWN_HOSTS_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limits::KNOWN_HOSTS_BYTES {
+        return Err(failed(io::Error::other(format!("has more than {} bytes", limits::KNOWN_HOSTS_BYTES))));
     }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A host as these files name it: `[host]:port` where the port is not 22.
-fn host_name(address: &str, port: u16) -> String {
-    if port == 22 { address.to_lowercase() } else { format!("[{}]:{port}", address.to_lowercase()) }
-}
-
-/// One line: marker, host patterns, key, and what we recorded in its comment.
-struct Line<'a> {
-    marker: Option<&'a str>,
-    patterns: &'a str,
-    key: PublicKey,
-    recorded: Option<(&'a str, u32)>,
-}
-
-impl<'a> Line<'a> {
-    /// The lines that can be understood, with their numbers.
-    fn all(text: &'a str) -> impl Iterator<Item = (usize, Self)> {
-        text.lines().enumerate().filter_map(|(at, line)| Some((at + 1, Self::parse(line)?)))
+/// A server of which nothing but its address counts.
+#[cfg(test)]
+pub(super) fn server(address: &str, port: u16) -> SshServer {
+    SshServer {
+        address: address.into(),
+        port,
+        user: "root".into(),
+        auth: Vec::new(),
+        host_key: super::HostKeyPolicy::Strict,
+        known_as: None,
+        known_hosts: Vec::new(),
     }
-
-    fn parse(text: &'a str) -> Option<Self> {
-        let mut words = text.split_ascii_whitespace().peekable();
-        let marker = words.next_if(|word| word.starts_with('@'));
-        let patterns = words.next().filter(|word| !word.starts_with('#'))?;
-        let (algorithm, base64) = (words.next()?, words.next()?);
-        let key = PublicKey::from_openssh(&format!("{algorithm} {base64}")).ok()?;
-        let recorded = match (words.next(), words.next(), words.next()) {
-            (Some("anneal"), Some(slot), Some(generation)) => slot
-                .strip_prefix("slot=")
-                .zip(generation.strip_prefix("generation=").and_then(|generation| generation.parse().ok())),
-            _ => None,
-        };
-        Some(Self { marker, patterns, key, recorded })
-    }
-
-    fn is_about(&self, asker: Asker<'_>) -> bool {
-        let name = host_name(asker.address, asker.port);
-        if let Some(hashed) = self.patterns.strip_prefix("|1|") {
-            return matches_hash(hashed, &name);
-        }
-        let mut matched = false;
-        for pattern in self.patterns.split(',') {
-            match pattern.strip_prefix('!') {
-                // One refusal outweighs every match, wherever it stands.
-                Some(not) if matches(&not.to_lowercase(), &name) => return false,
-                Some(_) => {}
-                None => matched |= matches(&pattern.to_lowercase(), &name),
-            }
-        }
-        matched
-    }
-
-    /// Recorded by us for an earlier machine of the same slot.
-    fn is_superseded(&self, asker: Asker<'_>) -> bool {
-        self.recorded.is_some_and(|(slot, generation)| slot == asker.slot && generation < asker.generation)
-    }
-}
-
-/// `|1|salt|hash`: HMAC-SHA1 of the name with the salt as key (that is the format; nothing rests on SHA-1 here).
-fn matches_hash(hashed: &str, name: &str) -> bool {
-    let Some((salt, hash)) = hashed.split_once('|') else { return false };
-    let (Some(salt), Some(hash)) = (base64(salt), base64(hash)) else { return false };
-    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt), name.as_bytes(), &hash).is_ok()
-}
-
-/// `*` is any text, `?` any character.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(&c) if c == b'?' || c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, from)) => {
-                    p = at + 1;
-                    n = from + 1;
-                    star = Some((at, from + 1));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&c| c == b'*')
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0u8);
-    for c in text.trim_end_matches('=').bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count & 0xff) as u8);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -292,15 +354,18 @@ mod tests {
         let keyed = |text: &str| text.replace("KEY_A", A).replace("KEY_B", B);
         std::fs::write(&first, keyed(own)).unwrap();
         std::fs::write(&second, keyed(also)).unwrap();
-        let asker = Asker { slot: "web", generation: 2, address, port };
+        let server = server(address, port);
+        let asker = Asker { slot: Some(("web", 2)), server: &server };
         let known = KnownHosts::new(first, vec![second, folder.join("missing")]);
-        let verdict = known.judge(asker, &PublicKey::from_openssh(A).unwrap()).unwrap();
+        let shown = Shown { key: PublicKey::from_openssh(A).unwrap(), certificate: None };
+        let verdict = known.judge(asker, &shown, 0).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         match verdict {
-            Verdict::Known => "known".into(),
-            Verdict::Unknown => "unknown".into(),
-            Verdict::Changed(at) => format!("changed {}", at.rsplit_once('/').unwrap().1.trim_end_matches(')')),
-            Verdict::Revoked(at) => format!("revoked {}", at.rsplit_once('/').unwrap().1),
+            KeyStanding::Known(_) => "known".into(),
+            KeyStanding::Unknown => "unknown".into(),
+            KeyStanding::Changed(at) => format!("changed {}", at.rsplit_once('/').unwrap().1.trim_end_matches(')')),
+            KeyStanding::Revoked(at) => format!("revoked {}", at.rsplit_once('/').unwrap().1),
+            KeyStanding::Vouched(_) | KeyStanding::BadCertificate(_) => panic!("no certificate was shown"),
         }
     }
 
@@ -318,7 +383,10 @@ mod tests {
             ("other KEY_B", "h.example", 22, "unknown"),
             ("h.example,10.0.0.1 KEY_A", "10.0.0.1", 22, "known"),
             // A port that is not 22 is part of the name.
-            ("h.example KEY_A", "h.example", 2222, "unknown"),
+            ("h.example KEY_B", "h.example", 2222, "unknown"),
+            // But the same key on another port is known, and a withdrawn one withdrawn, as for ssh(1).
+            ("h.example KEY_A", "h.example", 2222, "known"),
+            ("@revoked h.example KEY_A", "h.example", 2222, "revoked own:1"),
             ("[h.example]:2222 KEY_A", "h.example", 2222, "known"),
             ("[h.example]:2222 KEY_B", "h.example", 22, "unknown"),
             ("[::1]:2222 KEY_A", "::1", 2222, "known"),

@@ -20,6 +20,32 @@ pub const KEEPALIVE_MAX: usize = 2;
 pub const STALLED: Duration = Duration::from_secs(40);
 /// Channels at once on one connection. OpenSSH allows 10 sessions (`MaxSessions`); two stay free to kill and to look.
 pub const CHANNELS: usize = 8;
+/// Stretches of a way to a host: jump hosts, and a program in front of them.
+pub const VIA: usize = 8;
+/// Channels at once on one connection to a jump host; for more, another connection is opened. `MaxSessions` does not count them.
+pub const HOP_CHANNELS: usize = 100;
+/// Bytes that arrived through a jump host and wait to be read: over the windows of all channels of one connection together, so
+/// only a server that keeps to no window gets there, and is cut off.
+pub const HOP_KEPT_BYTES: usize = 192 << 20;
+/// How long the program by which a host is reached may take to end after its TERM.
+pub const PROGRAM_END: Duration = Duration::from_secs(2);
+/// An answer of an SSH agent.
+pub const AGENT: Duration = Duration::from_secs(5);
+/// A signature of an SSH agent, which may ask a person to touch a key.
+pub const AGENT_SIGN: Duration = Duration::from_secs(20);
+/// Tries that a server is expected to allow (`MaxAuthTries` of sshd_config(5), default 6). Keys of an agent are offered as long as each way
+/// to log in that comes after it keeps one of them.
+pub const LOGIN_TRIES: usize = 6;
+/// Ways to log in that a host may have.
+pub const LOGIN_WAYS: usize = 32;
+/// Questions of keyboard-interactive in one login, in rounds.
+pub const QUESTION_ROUNDS: usize = 10;
+/// What a server says when it hangs up is waited for this long.
+pub const FAREWELL: Duration = Duration::from_secs(1);
+/// A file with a key or a certificate.
+pub const KEY_FILE_BYTES: u64 = 64 << 10;
+/// A file of known host keys.
+pub const KNOWN_HOSTS_BYTES: u64 = 64 << 20;
 /// How long a channel that the server refuses is asked for again, where we have no other that would end.
 pub const CHANNEL_WAIT: Duration = Duration::from_secs(60);
 /// How long it is asked for again before the server is taken to allow no more than we have.
@@ -120,6 +146,53 @@ pub fn table() -> Vec<Limit> {
             "A server that takes nothing for this long ends the connection.",
         ),
         limit("CHANNELS", CHANNELS as u64, "at once", "Channels at once on one connection."),
+        limit("VIA", VIA as u64, "count", "Stretches of a way to a host: jump hosts, and a program in front of them."),
+        limit(
+            "HOP_CHANNELS",
+            HOP_CHANNELS as u64,
+            "at once",
+            "Channels at once on one connection to a jump host; for more, another connection is opened.",
+        ),
+        limit(
+            "HOP_KEPT_BYTES",
+            HOP_KEPT_BYTES as u64,
+            "bytes",
+            "What arrived from a host through a jump host and waits to be read; a host that keeps to no window is cut off.",
+        ),
+        limit(
+            "PROGRAM_END",
+            PROGRAM_END.as_millis() as u64,
+            "ms",
+            "How long the program by which a host is reached may take to end after its TERM.",
+        ),
+        limit("AGENT", AGENT.as_millis() as u64, "ms", "An answer of an SSH agent."),
+        limit(
+            "AGENT_SIGN",
+            AGENT_SIGN.as_millis() as u64,
+            "ms",
+            "A signature of an SSH agent, which may ask a person to touch a key.",
+        ),
+        limit(
+            "LOGIN_TRIES",
+            LOGIN_TRIES as u64,
+            "count",
+            "Tries that a server is expected to allow (`MaxAuthTries`): keys of an agent are offered as long as each way to log in that comes after it keeps one.",
+        ),
+        limit("LOGIN_WAYS", LOGIN_WAYS as u64, "count", "Ways to log in that a host may have."),
+        limit(
+            "QUESTION_ROUNDS",
+            QUESTION_ROUNDS as u64,
+            "count",
+            "Rounds of questions of keyboard-interactive in one login.",
+        ),
+        limit(
+            "FAREWELL",
+            FAREWELL.as_millis() as u64,
+            "ms",
+            "What a server says when it hangs up is waited for this long.",
+        ),
+        limit("KEY_FILE_BYTES", KEY_FILE_BYTES, "bytes", "A file with a key or a certificate."),
+        limit("KNOWN_HOSTS_BYTES", KNOWN_HOSTS_BYTES, "bytes", "A file of known host keys."),
         limit(
             "CHANNEL_WAIT",
             CHANNEL_WAIT.as_millis() as u64,

@@ -20,6 +20,8 @@ pub(super) struct Sessions {
     turns: Arc<Semaphore>,
     /// How many turns there are, taken and free.
     most: Mutex<usize>,
+    /// How many there may be.
+    at_once: usize,
     given: AtomicBool,
     crowded: Notify,
 }
@@ -28,10 +30,11 @@ pub(super) struct Sessions {
 pub(super) type Turn = OwnedSemaphorePermit;
 
 impl Sessions {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(at_once: usize) -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(limits::CHANNELS)),
-            most: Mutex::new(limits::CHANNELS),
+            turns: Arc::new(Semaphore::new(at_once)),
+            most: Mutex::new(at_once),
+            at_once,
             given: AtomicBool::new(false),
             crowded: Notify::new(),
         }
@@ -48,10 +51,15 @@ impl Sessions {
         }
     }
 
+    /// A turn, where one is free.
+    pub(super) fn now(&self) -> Option<Turn> {
+        Arc::clone(&self.turns).try_acquire_owned().ok()
+    }
+
     /// A turn for something that can do without: only where more than half of them are free.
     pub(super) fn if_room(&self) -> Option<Turn> {
         let most = *self.most();
-        (self.turns.available_permits() > most / 2).then(|| Arc::clone(&self.turns).try_acquire_owned().ok()).flatten()
+        (self.turns.available_permits() > most / 2).then(|| self.now()).flatten()
     }
 
     /// The server gave a session.
@@ -88,7 +96,7 @@ impl Sessions {
 
     fn one_more(&self) {
         let mut most = self.most();
-        if *most < limits::CHANNELS {
+        if *most < self.at_once {
             *most += 1;
             self.turns.add_permits(1);
         }
@@ -106,38 +114,34 @@ mod tests {
 
     use super::*;
 
-    fn now(sessions: &Sessions) -> Option<Turn> {
-        sessions.turn().now_or_never().flatten()
-    }
-
     #[tokio::test]
     async fn what_a_server_refuses_is_not_asked_for_again_while_the_others_are_in_use() {
-        let sessions = Sessions::new();
-        let used = [now(&sessions).expect("a turn"), now(&sessions).expect("a turn")];
-        let refused = now(&sessions).expect("a turn");
+        let sessions = Sessions::new(limits::CHANNELS);
+        let used = [sessions.now().expect("a turn"), sessions.now().expect("a turn")];
+        let refused = sessions.now().expect("a turn");
         assert!(sessions.refused(refused).is_none(), "it allows two");
-        assert!(now(&sessions).is_none() && sessions.if_room().is_none());
+        assert!(sessions.now().is_none() && sessions.if_room().is_none());
         drop(used);
-        let _both = [now(&sessions).expect("a turn"), now(&sessions).expect("a turn")];
-        assert!(now(&sessions).is_none(), "the third is gone");
+        let _both = [sessions.now().expect("a turn"), sessions.now().expect("a turn")];
+        assert!(sessions.now().is_none(), "the third is gone");
     }
 
     #[tokio::test]
     async fn one_turn_is_left_whatever_is_refused() {
-        let sessions = Sessions::new();
-        let all: Vec<Turn> = std::iter::from_fn(|| now(&sessions)).collect();
+        let sessions = Sessions::new(limits::CHANNELS);
+        let all: Vec<Turn> = std::iter::from_fn(|| sessions.now()).collect();
         assert_eq!(all.len(), limits::CHANNELS);
         let kept: Vec<Turn> = all.into_iter().filter_map(|turn| sessions.refused(turn)).collect();
         assert_eq!(kept.len(), 1, "whoever has the last keeps it");
         drop(kept);
-        assert!(now(&sessions).is_some());
+        assert!(sessions.now().is_some());
     }
 
     #[tokio::test]
     async fn one_more_is_tried_up_to_what_there_was() {
-        let sessions = Sessions::new();
-        let _used = now(&sessions).expect("a turn");
-        assert!(sessions.refused(now(&sessions).expect("a turn")).is_none());
+        let sessions = Sessions::new(limits::CHANNELS);
+        let _used = sessions.now().expect("a turn");
+        assert!(sessions.refused(sessions.now().expect("a turn")).is_none());
         let waiting = sessions.turn();
         sessions.one_more();
         assert!(waiting.now_or_never().flatten().is_some());

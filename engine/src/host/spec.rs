@@ -18,42 +18,21 @@ pub enum Reach {
     Ssh(SshSpec),
 }
 
-/// Where an SSH server is and how we log in.
+/// A machine that is reached over SSH.
 #[derive(Debug, Clone)]
 pub struct SshSpec {
-    /// Host name or address.
-    pub address: String,
-    /// TCP port.
-    pub port: u16,
-    /// Login user.
-    pub user: String,
-    /// What is tried, in this order.
-    pub auth: Vec<Auth>,
-    /// What is asked of the server's key (D7).
-    pub host_key: HostKeyPolicy,
+    /// Its SSH server.
+    pub server: SshServer,
     /// What sudo is told when it asks; often the login password.
     pub sudo_password: Option<Secret>,
-    /// Name under which its key is looked up, where that is not its address.
-    pub known_as: Option<String>,
-    /// Files of known host keys that are read too.
-    pub known_hosts: Vec<PathBuf>,
-    /// What lies between, from here to there.
+    /// What lies between, from here to there; at most [`limits::VIA`](super::limits::VIA).
     pub via: Vec<Via>,
 }
 
-/// One stretch of the way to a host.
-#[derive(Debug, Clone)]
-pub enum Via {
-    /// A program of this machine, as text for its shell, that speaks with the server on its standard input and output.
-    Command(String),
-    /// An SSH server that forwards.
-    Hop(Hop),
-}
-
-/// An SSH server on the way.
-#[derive(Debug, Clone)]
-pub struct Hop {
-    /// Host name or address, as the hop before sees it.
+/// Where an SSH server is, how it is known and how we log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshServer {
+    /// Host name or address, as it is seen from where the connection comes from.
     pub address: String,
     /// TCP port.
     pub port: u16,
@@ -63,14 +42,46 @@ pub struct Hop {
     pub auth: Vec<Auth>,
     /// What is asked of the server's key (D7).
     pub host_key: HostKeyPolicy,
-    /// See [`SshSpec::known_as`].
+    /// Name under which its key is looked up, where that is not its address (`HostKeyAlias` of ssh_config(5)).
     pub known_as: Option<String>,
-    /// See [`SshSpec::known_hosts`].
+    /// Files of known host keys that are read instead of the user's own (`UserKnownHostsFile` of ssh_config(5)).
     pub known_hosts: Vec<PathBuf>,
 }
 
+/// One stretch of the way to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// A program of this machine, as text for its shell with nothing left to expand (`ProxyCommand` of ssh_config(5)): it speaks
+    /// with the server on its standard input and output. Only as the first stretch.
+    Command(String),
+    /// An SSH server that forwards (`ProxyJump`).
+    Hop(SshServer),
+}
+
+impl From<SshServer> for SshSpec {
+    /// Reached directly; sudo must not ask.
+    fn from(server: SshServer) -> SshSpec {
+        SshSpec { server, sudo_password: None, via: Vec::new() }
+    }
+}
+
+impl SshServer {
+    /// `address:port`, an IPv6 address in brackets (RFC 3986, 3.2.2).
+    pub fn socket(&self) -> String {
+        let Self { address, port, .. } = self;
+        if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+    }
+}
+
+/// `user@address:port`.
+impl fmt::Display for SshServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.user, self.socket())
+    }
+}
+
 /// A way to log in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
     /// Password; also given to keyboard-interactive.
     Password(Secret),
@@ -80,14 +91,15 @@ pub enum Auth {
         path: PathBuf,
         /// What opens it.
         passphrase: Option<Secret>,
-        /// An OpenSSH user certificate for it.
+        /// An OpenSSH user certificate for it, offered before the key; that in `<path>-cert.pub` where absent, if there is one.
         certificate: Option<PathBuf>,
     },
     /// The keys of an agent.
     Agent {
         /// Its socket; that of `SSH_AUTH_SOCK` where absent.
         socket: Option<PathBuf>,
-        /// Only keys and certificates whose public halves lie in these files; all of them where empty.
+        /// Only keys whose public halves lie in these files, and certificates for them: public keys, certificates, or private keys
+        /// with the public one beside them as `<path>.pub`. All of them where empty.
         only: Vec<PathBuf>,
     },
     /// Keyboard-interactive with answers of its own.
@@ -95,7 +107,7 @@ pub enum Auth {
 }
 
 /// What one question is answered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Part of the question, without regard to case; empty for any.
     pub question: String,

@@ -8,24 +8,27 @@
 //! Cipher: AES-256-GCM before ChaCha20-Poly1305, for processors do AES themselves. Host key algorithms: first those that
 //! are known for this host. No compression, no SHA-1.
 //!
-//! Invariant: no byte of a login goes to a server whose key was not accepted by [`KnownHosts`] or the pinned fingerprint.
+//! The same holds for jump hosts and for what is reached through them: each stretch of a way is a connection of its own, end to end.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use russh::client::{self, Handle, Msg};
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Channel, Disconnect, Preferred, cipher, compression};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::ErrorKind;
-use super::known_hosts::{Asker, Verdict, fingerprint};
+use super::host_key::{Client, Judge, Told};
+use super::known_hosts::{Expected, is_same};
+use super::proxy_command::{self, Program};
 use super::sessions::{Sessions, Turn};
-use super::{HostKeyPolicy, KnownHosts, SshSpec, limits, ssh_login};
+use super::{Hops, Via, limits, ssh_login};
 
 static HANDSHAKES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits::HANDSHAKES));
 
@@ -48,89 +51,93 @@ pub(super) enum Want {
     IfRoom,
 }
 
-/// What can be said about a host key before we log in, kept where the handler and we both see it.
-#[derive(Clone)]
-struct Judge {
-    known: Arc<KnownHosts>,
-    slot: String,
-    generation: u32,
-    address: String,
-    port: u16,
-    policy: HostKeyPolicy,
-    refused: Arc<Mutex<Option<ErrorKind>>>,
-}
+/// Bytes to a server and from it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-/// russh's callbacks: only the host key matters.
-pub(super) struct Client(Judge);
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-impl client::Handler for Client {
-    type Error = russh::Error;
+/// A stream, and the program that it comes by, where it does.
+pub(super) type Way = (Box<dyn Stream>, Option<Program>);
 
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        match self.0.judge(shown) {
-            Ok(()) => Ok(true),
-            Err(kind) => {
-                *self.0.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
-                Ok(false)
-            }
+/// Connects, by what lies between, and logs in. `channels`: how many are used at once.
+///
+/// A server with as many logins under way as it allows (`MaxStartups`) hangs up on some at random: then we come again, as long as
+/// connecting may take, and each time at another moment than the others that were sent away.
+pub(super) async fn open(via: &[Via], judge: Judge, hops: &Hops, channels: usize) -> Result<Connection, ErrorKind> {
+    let deadline = Instant::now() + limits::CONNECT;
+    let (mut pause, mut times) = (limits::HUNG_UP_PAUSE, 0);
+    loop {
+        match open_once(via, judge.clone(), hops, channels).await {
+            Err(ErrorKind::HungUp { .. }) => times += 1,
+            opened => return opened,
         }
-    }
-}
-
-impl Judge {
-    fn asker(&self) -> Asker<'_> {
-        Asker { slot: &self.slot, generation: self.generation, address: &self.address, port: self.port }
-    }
-
-    fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), ErrorKind> {
-        let key = shown.public_key();
-        let got = fingerprint(&key);
-        let io = |error: std::io::Error| ErrorKind::Io { said: error.to_string() };
-        let verdict = self.known.judge(self.asker(), &key).map_err(io)?;
-        match (verdict, &self.policy) {
-            (Verdict::Revoked(by), _) => Err(ErrorKind::HostKeyRevoked { fingerprint: got, by }),
-            (_, HostKeyPolicy::Pinned(pinned)) if *pinned == got => Ok(()),
-            (_, HostKeyPolicy::Pinned(pinned)) => {
-                Err(ErrorKind::HostKeyChanged { known: format!("{pinned} (pinned)"), got })
-            }
-            (Verdict::Known, _) => Ok(()),
-            (Verdict::Changed(known), _) => Err(ErrorKind::HostKeyChanged { known, got }),
-            (Verdict::Unknown, HostKeyPolicy::AcceptNew) => self.known.record(self.asker(), &key).map_err(io),
-            (Verdict::Unknown, HostKeyPolicy::Strict) => {
-                Err(ErrorKind::HostKeyUnknown { fingerprint: got, algorithm: key.algorithm().to_string() })
-            }
+        let again = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
+        if again > deadline {
+            return Err(ErrorKind::HungUp { times });
         }
+        tokio::time::sleep_until(again).await;
+        pause = (pause * 2).min(limits::HUNG_UP_LONGEST_PAUSE);
     }
 }
 
-/// Connects and logs in.
-pub(super) async fn open(
-    spec: &SshSpec,
-    slot: &str,
-    generation: u32,
-    known: &Arc<KnownHosts>,
-) -> Result<Connection, ErrorKind> {
-    let judge = Judge {
-        known: Arc::clone(known),
-        slot: slot.to_owned(),
-        generation,
-        address: spec.address.clone(),
-        port: spec.port,
-        policy: spec.host_key.clone(),
-        refused: Arc::default(),
+async fn open_once(via: &[Via], judge: Judge, hops: &Hops, channels: usize) -> Result<Connection, ErrorKind> {
+    let server = judge.server.clone();
+    let (stream, program) = way(via, &judge, hops).await?;
+    let opening = async {
+        let (mut handle, told) = {
+            // The semaphore is never closed.
+            let _turn = HANDSHAKES.acquire().await;
+            handshake(stream, judge).await?
+        };
+        match timeout(limits::LOGIN, ssh_login::log_in(&mut handle, &told, &server)).await {
+            Ok(Ok(())) => {
+                Ok(Connection { handle, sessions: Sessions::new(channels), has_begun: AtomicBool::new(false) })
+            }
+            Ok(Err(kind)) => Err(kind),
+            Err(_) => Err(ErrorKind::Timeout { stage: "logging in", after: limits::LOGIN }),
+        }
     };
-    let stream = connect(&spec.address, spec.port).await?;
-    greeted(&stream).await?;
-    let mut handle = {
-        // The semaphore is never closed.
-        let _turn = HANDSHAKES.acquire().await;
-        handshake(stream, judge).await?
-    };
-    match timeout(limits::LOGIN, ssh_login::log_in(&mut handle, spec)).await {
-        Ok(Ok(())) => Ok(Connection { handle, sessions: Sessions::new(), has_begun: AtomicBool::new(false) }),
-        Ok(Err(kind)) => Err(kind),
-        Err(_) => Err(ErrorKind::Timeout { stage: "logging in", after: limits::LOGIN }),
+    match (opening.await, program) {
+        // What broke the stream is known to the program better than to us.
+        (Err(ErrorKind::Unreachable { said } | ErrorKind::Lost { said }), Some(program)) => {
+            Err(ErrorKind::Unreachable { said: format!("{}; {said}", program.said().await) })
+        }
+        (Err(ErrorKind::HungUp { .. }), Some(program)) => {
+            let said = "it ended before the login".to_owned();
+            Err(ErrorKind::Unreachable { said: format!("{}; {said}", program.said().await) })
+        }
+        (Err(ErrorKind::Timeout { stage: "exchanging keys", after }), Some(program)) => {
+            let said = format!("nothing came for {} s by it", after.as_secs());
+            Err(ErrorKind::Unreachable { said: format!("{}; {said}", program.said().await) })
+        }
+        (opened, _) => opened,
     }
+}
+
+/// Opens the way to a server.
+pub(super) async fn way(via: &[Via], judge: &Judge, hops: &Hops) -> Result<Way, ErrorKind> {
+    if via.len() > limits::VIA {
+        return Err(ErrorKind::Invalid {
+            why: format!("{} stretches lie between; the limit is {}", via.len(), limits::VIA),
+        });
+    }
+    let server = &judge.server;
+    Ok(match via.split_last() {
+        None => {
+            let stream = connect(&server.address, server.port).await?;
+            greeted(&stream).await?;
+            (Box::new(stream), None)
+        }
+        Some((Via::Command(text), [])) => {
+            let started = proxy_command::start(text);
+            let (stream, program) = started.map_err(|error| ErrorKind::Io { said: format!("sh: {error}") })?;
+            (Box::new(stream), Some(program))
+        }
+        Some((Via::Command(_), _)) => {
+            return Err(ErrorKind::Invalid { why: "a program can only be the first stretch of the way".into() });
+        }
+        Some((Via::Hop(hop), before)) => (Box::new(hops.through((before, hop), server, &judge.known).await?), None),
+    })
 }
 
 /// Every address of the name in turn, all within the limit.
@@ -172,19 +179,20 @@ async fn greeted(stream: &TcpStream) -> Result<(), ErrorKind> {
     }
 }
 
-async fn handshake(stream: TcpStream, judge: Judge) -> Result<Handle<Client>, ErrorKind> {
-    let known = judge.known.algorithms(judge.asker()).map_err(|error| ErrorKind::Io { said: error.to_string() })?;
-    let refused = Arc::clone(&judge.refused);
-    let connecting = client::connect_stream(Arc::new(config(&known)), stream, Client(judge));
+async fn handshake(stream: Box<dyn Stream>, judge: Judge) -> Result<(Handle<Client>, Told), ErrorKind> {
+    let config = config(&judge.expected()?);
+    let (client, told) = judge.client();
+    let connecting = client::connect_stream(Arc::new(config), stream, client);
     let error = match timeout(limits::HANDSHAKE, connecting).await {
-        Ok(Ok(handle)) => return Ok(handle),
+        Ok(Ok(handle)) => return Ok((handle, told)),
         Ok(Err(error)) => error,
         Err(_) => return Err(ErrorKind::Timeout { stage: "exchanging keys", after: limits::HANDSHAKE }),
     };
-    if let Some(kind) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        return Err(kind);
-    }
-    Err(match error {
+    Err(told.refused().unwrap_or_else(|| no_handshake(error)))
+}
+
+pub(super) fn no_handshake(error: russh::Error) -> ErrorKind {
+    match error {
         russh::Error::NoCommonAlgo { kind, theirs, .. } => ErrorKind::Protocol {
             said: format!("no {kind:?} algorithm in common; the server has {}", theirs.join(", ")),
         },
@@ -193,7 +201,7 @@ async fn handshake(stream: TcpStream, judge: Judge) -> Result<Handle<Client>, Er
         }
         error if hung_up(&error) => ErrorKind::HungUp { times: 1 },
         error => ErrorKind::Unreachable { said: format!("it does not speak SSH with us: {error}") },
-    })
+    }
 }
 
 /// Whether the server ended the connection, as one does that has as many logins under way as it allows.
@@ -208,24 +216,26 @@ fn hung_up(error: &russh::Error) -> bool {
     }
 }
 
-fn config(known: &[Algorithm]) -> client::Config {
-    let (sha256, sha512) = (Some(HashAlg::Sha256), Some(HashAlg::Sha512));
-    let ours = [
-        Algorithm::Ed25519,
-        Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
-        Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
-        Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
-        Algorithm::Rsa { hash: sha512 },
-        Algorithm::Rsa { hash: sha256 },
-    ];
-    let same = |a: &Algorithm, b: &Algorithm| match (a, b) {
-        // An RSA key is one key under both hashes.
-        (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
-        (a, b) => a == b,
-    };
-    let is_known = |algorithm: &Algorithm| known.iter().any(|known| same(known, algorithm));
-    let (mut key, rest): (Vec<_>, Vec<_>) = ours.into_iter().partition(is_known);
-    key.extend(rest);
+/// The host key algorithms that we take, the best first. SHA-1 is none of them.
+pub(super) const HOST_KEYS: [Algorithm; 6] = [
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+];
+
+fn config(expected: &Expected) -> client::Config {
+    let is_known = |algorithm: &Algorithm| expected.algorithms.iter().any(|known| is_same(known, algorithm));
+    let (mut keys, rest): (Vec<_>, Vec<_>) = HOST_KEYS.into_iter().partition(is_known);
+    keys.extend(rest);
+    // Only where somebody can vouch for one: else its key is what is known.
+    let certificates = if expected.certificates { HOST_KEYS.to_vec() } else { Vec::new() };
+    config_for(keys, certificates)
+}
+
+pub(super) fn config_for(keys: Vec<Algorithm>, certificates: Vec<Algorithm>) -> client::Config {
     let ciphers = [cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_128_CTR];
     client::Config {
         client_id: russh::SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-anneal_", env!("CARGO_PKG_VERSION")))),
@@ -237,7 +247,8 @@ fn config(known: &[Algorithm]) -> client::Config {
         // Longer than the answers to those questions take, so that it never ends an idle connection.
         inactivity_timeout: Some(limits::STALLED),
         preferred: Preferred {
-            key: key.into(),
+            key: keys.into(),
+            host_key_certificates: certificates.into(),
             cipher: ciphers.to_vec().into(),
             compression: vec![compression::NONE].into(),
             ..Preferred::DEFAULT
@@ -259,6 +270,17 @@ fn lost(said: &str) -> ErrorKind {
 impl Connection {
     pub(super) fn is_closed(&self) -> bool {
         self.handle.is_closed()
+    }
+
+    /// A place for one more channel, where there is one.
+    pub(super) fn room(&self) -> Option<Turn> {
+        self.sessions.now()
+    }
+
+    /// A channel to another server, as the jump host that this is sees it.
+    pub(super) async fn forward(&self, address: &str, port: u16) -> Result<Channel<Msg>, russh::Error> {
+        // Where it comes from is for the server's log only.
+        self.handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0).await
     }
 
     /// Whether a script of ours has begun here before.

@@ -47,7 +47,7 @@ pub struct SshRecord {
     /// Name under which its key is looked up, where that is not its address (`HostKeyAlias` of ssh_config(5)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_as: Option<String>,
-    /// Files of known host keys that are read too, absolute paths (`UserKnownHostsFile`).
+    /// Files of known host keys that are read instead of the user's own, absolute paths (`UserKnownHostsFile`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_hosts: Vec<String>,
     /// What lies between, from here to there (`ProxyJump`, `ProxyCommand`).
@@ -59,8 +59,8 @@ pub struct SshRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ViaRecord {
-    /// A program of this machine, as text for its shell, that speaks with the server on its standard input and output. Only as
-    /// the first one.
+    /// A program of this machine, as text for its shell with nothing left to expand, that speaks with the server on its standard
+    /// input and output. Only as the first one.
     Command(String),
     /// An SSH server that forwards: its own address, user, ways to log in and key.
     Hop(HopRecord),
@@ -151,5 +151,22 @@ impl HostRecord {
             ReachRecord::Local => "127.0.0.1",
             ReachRecord::Ssh(ssh) => &ssh.address,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_journal_says_of_a_host_keeps_its_form() {
+        let oldest = r#"{"generation":1,"reach":{"ssh":{"address":"10.0.0.5","port":22,"user":"ubuntu","auth":[{"key":{"path":"/k","passphrase":null}},{"password":"reg1.password"}],"host_key":"strict","sudo_password":null}}}"#;
+        let all = r#"{"generation":2,"reach":{"ssh":{"address":"10.0.0.5","port":22,"user":"ubuntu","auth":[{"key":{"path":"/k","passphrase":null,"certificate":"/k-cert.pub"}},{"agent":{"socket":"/s","only":["/k.pub"]}},{"agent":{}},{"interactive":[{"question":"code","answer":"reg1.code"}]}],"host_key":{"pinned":"SHA256:x"},"sudo_password":null,"known_as":"reg1","known_hosts":["/kh"],"via":[{"command":"nc b 22"},{"hop":{"address":"b","port":22,"user":"ops","auth":[],"host_key":"accept_new","known_as":"bastion","known_hosts":["/kh"]}}]}},"labels":{"zone":"a"}}"#;
+        for text in [oldest, all] {
+            let record: HostRecord = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&record).unwrap(), text);
+        }
+        let later = oldest.replace("\"port\"", "\"via_later\":1,\"port\"");
+        assert!(serde_json::from_str::<HostRecord>(&later).is_err(), "what is not understood is not passed over");
     }
 }

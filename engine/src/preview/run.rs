@@ -17,7 +17,7 @@ use super::ask::{Asked, Asking};
 use super::course::Course;
 use super::report::Report;
 use crate::error::{Error, Kind};
-use crate::host::{Host, Reach};
+use crate::host::{Hops, Host, Reach};
 use crate::limits::{HOSTS, NODES, SWEEP_MS};
 use crate::operation::ReachRecord;
 use crate::redact::Redactor;
@@ -88,11 +88,12 @@ impl Preview {
         let plan = Arc::new(self.plan);
         let vault = Vault::new(self.secrets);
         let known = Arc::new(known_hosts(&self.data_dir, self.home.as_deref()));
-        let machines = HostPlaces::default();
+        let (hops, machines) = (Hops::default(), HostPlaces::default());
         let records = first_generation(self.hosts);
         let mut hosts = HashMap::new();
         for (slot, record) in &records {
-            let host = Host::new(slot, record.generation, reach(&record.reach, &vault)?, Arc::clone(&known));
+            let reach = reach(&record.reach, &vault)?;
+            let host = Host::new(slot, record.generation, reach, Arc::clone(&known)).through(&hops);
             let places = machines.at(&record.reach);
             hosts.insert(slot.clone(), Asked { host, reached: OnceCell::new(), places });
         }

@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::hosts::reach;
 use super::live::Board;
 use crate::error::{Error, Kind};
-use crate::host::{Host, KnownHosts, Reach};
+use crate::host::{Hops, Host, KnownHosts, Reach};
 use crate::limits::AT_HOST;
-use crate::operation::{Operation, ReachRecord};
+use crate::operation::{Operation, ReachRecord, ViaRecord};
 use crate::redact::Redactor;
 use crate::vault::Vault;
 
@@ -51,13 +51,14 @@ impl Context {
         operation: &Operation,
         vault: Vault,
         known: &Arc<KnownHosts>,
+        hops: &Hops,
         host_places: &HostPlaces,
     ) -> Result<Context, Error> {
         let (mut hosts, mut places) = (HashMap::new(), HashMap::new());
         for (slot, record) in &operation.hosts {
             let reach = reach(&record.reach, &vault)?;
             places.insert(slot.clone(), host_places.at(&record.reach));
-            hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)));
+            hosts.insert(slot.clone(), Host::new(slot, record.generation, reach, Arc::clone(known)).through(hops));
         }
         // Nothing is done there before something runs from here.
         places.insert(THIS_MACHINE.to_owned(), host_places.at(&ReachRecord::Local));
@@ -131,10 +132,7 @@ pub(crate) struct HostPlaces(Mutex<HashMap<String, Weak<Semaphore>>>);
 
 impl HostPlaces {
     pub(crate) fn at(&self, reach: &ReachRecord) -> Arc<Semaphore> {
-        let name = match reach {
-            ReachRecord::Local => String::new(),
-            ReachRecord::Ssh(ssh) => format!("{} {}", ssh.address, ssh.port),
-        };
+        let name = machine(reach);
         // The map is whole after every statement that changes it.
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(places) = hosts.get(&name).and_then(Weak::upgrade) {
@@ -145,6 +143,21 @@ impl HostPlaces {
         hosts.insert(name, Arc::downgrade(&places));
         places
     }
+}
+
+/// One text for one machine: an address behind another jump host is another machine.
+fn machine(reach: &ReachRecord) -> String {
+    let ReachRecord::Ssh(ssh) = reach else { return String::new() };
+    let mut way: Vec<String> = ssh
+        .via
+        .iter()
+        .map(|via| match via {
+            ViaRecord::Command(text) => format!("{text:?}"),
+            ViaRecord::Hop(hop) => format!("{} {}", hop.address, hop.port),
+        })
+        .collect();
+    way.push(format!("{} {}", ssh.address, ssh.port));
+    way.join("\n")
 }
 
 /// The texts that the plan shows anyway: a secret that equals one of them is no secret to a filter (D9).
@@ -168,8 +181,61 @@ pub(crate) fn public_values(plan: &Plan) -> Vec<String> {
     values
 }
 
-/// The file of host keys that we recorded ourselves, and the user's own.
+/// The file of host keys that we recorded ourselves, the user's own, and the machine's (ssh_config(5): `UserKnownHostsFile`,
+/// `GlobalKnownHostsFile`).
 pub(crate) fn known_hosts(data_dir: &Path, home: Option<&Path>) -> KnownHosts {
-    let also = home.map(|home| home.join(".ssh/known_hosts")).into_iter().collect();
-    KnownHosts::new(data_dir.join("known_hosts"), also)
+    let of_user = |home: &Path| [".ssh/known_hosts", ".ssh/known_hosts2"].map(|name| home.join(name)).to_vec();
+    let also = home.map(of_user).unwrap_or_default();
+    let system = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(Into::into).into();
+    KnownHosts::new(data_dir.join("known_hosts"), also).with_system(system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{HopRecord, HostKeyRecord, SshRecord};
+
+    #[test]
+    fn the_same_address_behind_another_jump_host_is_another_machine() {
+        let hop = |address: &str| {
+            ViaRecord::Hop(HopRecord {
+                address: address.into(),
+                port: 22,
+                user: "ops".into(),
+                auth: Vec::new(),
+                host_key: HostKeyRecord::Strict,
+                known_as: None,
+                known_hosts: Vec::new(),
+            })
+        };
+        let ssh = |user: &str, via: Vec<ViaRecord>| {
+            ReachRecord::Ssh(SshRecord {
+                address: "10.0.0.5".into(),
+                port: 22,
+                user: user.into(),
+                auth: Vec::new(),
+                host_key: HostKeyRecord::Strict,
+                sudo_password: None,
+                known_as: None,
+                known_hosts: Vec::new(),
+                via,
+            })
+        };
+        let places = HostPlaces::default();
+        let kept: Vec<_> = [
+            ssh("a", vec![]),
+            ssh("a", vec![hop("b1")]),
+            ssh("a", vec![hop("b2")]),
+            ssh("a", vec![hop("b1"), hop("b2")]),
+            ssh("a", vec![ViaRecord::Command("nc b1 22".into())]),
+            ReachRecord::Local,
+        ]
+        .iter()
+        .map(|reach| places.at(reach))
+        .collect();
+        let same = |reach: &ReachRecord| kept.iter().position(|one| Arc::ptr_eq(one, &places.at(reach)));
+        assert_eq!(same(&ssh("another", vec![])), Some(0));
+        assert_eq!(same(&ssh("another", vec![hop("b2")])), Some(2));
+        assert!(kept.iter().enumerate().all(|(at, one)| !kept[..at].iter().any(|other| Arc::ptr_eq(one, other))));
+    }
 }

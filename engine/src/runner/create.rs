@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::clock::now_ms;
 use super::engine::{Engine, Found, blocking};
-use super::hosts::{HostSpec, check_labels, first_generation};
+use super::hosts::{HostSpec, check_labels, check_ways, first_generation};
 use super::inputs::InputScope;
 use super::task::Begin;
 use crate::error::{Error, Kind};
@@ -108,6 +108,7 @@ impl Engine {
             return Err(Error::new(Kind::Invalid, format!("{} hosts; the limit is {HOSTS}", create.hosts.len())));
         }
         check_labels(&create.hosts)?;
+        check_ways(&create.hosts)?;
         create
             .plan
             .validate()

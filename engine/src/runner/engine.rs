@@ -16,7 +16,7 @@ use super::locks::Table;
 use super::standing::{Standing, Update};
 use super::task::{Begin, Hand, Held, Message};
 use crate::error::{Error, Kind};
-use crate::host::KnownHosts;
+use crate::host::{Hops, KnownHosts};
 use crate::journal::{self, Summary};
 use crate::limits::EXECUTORS;
 use crate::operation::{Driver, Operation, Verb};
@@ -64,6 +64,7 @@ pub(super) struct Shared {
     pub host_places: HostPlaces,
     pub plans: Plans,
     pub known: Arc<KnownHosts>,
+    pub hops: Hops,
     hands: Mutex<HashMap<Uuid, InHand>>,
     /// Held from looking whether an operation is in hand until it is: between the two nobody else takes it.
     pub taking: tokio::sync::Mutex<()>,
@@ -150,6 +151,7 @@ impl Engine {
         let shared = Shared {
             locks,
             freed: watch::Sender::new(0),
+            hops: Hops::default(),
             host_places: HostPlaces::default(),
             store: opened.store,
             executor: options.executor,
@@ -224,7 +226,7 @@ impl Engine {
         let Found { operation, vault, summary } = found;
         let id = operation.id;
         let shared = &self.shared;
-        let context = Context::new(&shared.store, &operation, vault, &shared.known, &shared.host_places)?;
+        let context = Context::new(&shared.store, &operation, vault, &shared.known, &shared.hops, &shared.host_places)?;
         let context = Arc::new(context);
         let (messages, inbox) = mpsc::channel(16);
         let (tell, seen) = watch::channel(Update { seq: operation.seq, rest: Standing::Busy, waits: Vec::new() });

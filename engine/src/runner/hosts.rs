@@ -1,15 +1,19 @@
 //! From what is given about a host to what the journal records and what a connection needs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use dsl::value::SecretRef;
 use serde::{Deserialize, Serialize};
 use store::Secret;
 
+use super::context::known_hosts;
 use crate::error::{Error, Kind};
-use crate::host::{Answer, Auth, Hop, HostKeyPolicy, Reach, SshSpec, Via};
+use crate::host::limits::{LOGIN_WAYS, VIA};
+use crate::host::{Answer, Auth, Host, HostKeyPolicy, Reach, SshServer, SshSpec, Via};
 use crate::limits::{LABEL_BYTES, LABELS};
-use crate::operation::{AuthRecord, HostKeyRecord, HostRecord, ReachRecord, ViaRecord};
+use crate::operation::{AuthRecord, HopRecord, HostKeyRecord, HostRecord, ReachRecord, SshRecord, ViaRecord};
 use crate::vault::Vault;
 
 /// A host as whoever creates an operation gives it; its secrets come beside it, by name.
@@ -28,6 +32,47 @@ impl HostSpec {
     pub fn new(reach: ReachRecord) -> HostSpec {
         HostSpec { reach, labels: BTreeMap::new() }
     }
+}
+
+impl HostSpec {
+    /// The host outside of any operation, as for looking at its keys: [`Host::shown_keys`], [`Host::trust`]. Its secrets come beside it, by
+    /// name; host keys are known from the data folder, the user's home and the machine, as for an operation.
+    ///
+    /// # Errors
+    /// A secret that it names is missing.
+    pub fn host(
+        &self,
+        name: &str,
+        secrets: BTreeMap<SecretRef, Secret>,
+        data_dir: &Path,
+        home: Option<&Path>,
+    ) -> Result<Host, Error> {
+        let reach = reach(&self.reach, &Vault::new(secrets))?;
+        Ok(Host::new(name, 1, reach, Arc::new(known_hosts(data_dir, home))))
+    }
+}
+
+/// Refuses ways to a host that are over their limits, or that no connection could take.
+pub(super) fn check_ways(hosts: &BTreeMap<String, HostSpec>) -> Result<(), Error> {
+    for (slot, host) in hosts {
+        let ReachRecord::Ssh(ssh) = &host.reach else { continue };
+        let wrong = |what: String| Err(Error::new(Kind::Invalid, format!("host `{slot}`: {what}")));
+        if ssh.via.len() > VIA {
+            return wrong(format!("{} stretches lie between; the limit is {VIA}", ssh.via.len()));
+        }
+        if ssh.via.iter().skip(1).any(|via| matches!(via, ViaRecord::Command(_))) {
+            return wrong("a program can only be the first stretch of the way".into());
+        }
+        let hops = ssh.via.iter().filter_map(|via| match via {
+            ViaRecord::Command(_) => None,
+            ViaRecord::Hop(hop) => Some(&hop.auth),
+        });
+        let most = hops.chain([&ssh.auth]).map(Vec::len).max().unwrap_or(0);
+        if most > LOGIN_WAYS {
+            return wrong(format!("{most} ways to log in; the limit is {LOGIN_WAYS}"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses labels over their limits.
@@ -58,31 +103,51 @@ pub fn reach(record: &ReachRecord, vault: &Vault) -> Result<Reach, Error> {
         ReachRecord::Local => return Ok(Reach::Local),
         ReachRecord::Ssh(ssh) => ssh,
     };
+    let server = |ssh: ServerRecord<'_>| -> Result<SshServer, Error> {
+        Ok(SshServer {
+            address: ssh.address.to_owned(),
+            port: ssh.port,
+            user: ssh.user.to_owned(),
+            auth: ways(ssh.auth, vault)?,
+            host_key: policy(ssh.host_key),
+            known_as: ssh.known_as.cloned(),
+            known_hosts: ssh.known_hosts.iter().map(Into::into).collect(),
+        })
+    };
     let via = ssh.via.iter().map(|via| {
         Ok(match via {
             ViaRecord::Command(text) => Via::Command(text.clone()),
-            ViaRecord::Hop(hop) => Via::Hop(Hop {
-                address: hop.address.clone(),
-                port: hop.port,
-                user: hop.user.clone(),
-                auth: ways(&hop.auth, vault)?,
-                host_key: policy(&hop.host_key),
-                known_as: hop.known_as.clone(),
-                known_hosts: hop.known_hosts.iter().map(Into::into).collect(),
-            }),
+            ViaRecord::Hop(hop) => Via::Hop(server(ServerRecord::of_hop(hop))?),
         })
     });
     Ok(Reach::Ssh(SshSpec {
-        address: ssh.address.clone(),
-        port: ssh.port,
-        user: ssh.user.clone(),
-        auth: ways(&ssh.auth, vault)?,
-        host_key: policy(&ssh.host_key),
-        sudo_password: ssh.sudo_password.as_ref().map(|name| secret(name, vault)).transpose()?,
-        known_as: ssh.known_as.clone(),
-        known_hosts: ssh.known_hosts.iter().map(Into::into).collect(),
         via: via.collect::<Result<_, Error>>()?,
+        sudo_password: ssh.sudo_password.as_ref().map(|name| secret(name, vault)).transpose()?,
+        server: server(ServerRecord::of_host(ssh))?,
     }))
+}
+
+/// What the records of a host and of a hop have in common.
+struct ServerRecord<'a> {
+    address: &'a str,
+    port: u16,
+    user: &'a str,
+    auth: &'a [AuthRecord],
+    host_key: &'a HostKeyRecord,
+    known_as: Option<&'a String>,
+    known_hosts: &'a [String],
+}
+
+impl<'a> ServerRecord<'a> {
+    fn of_host(ssh: &'a SshRecord) -> Self {
+        let SshRecord { address, port, user, auth, host_key, known_as, known_hosts, sudo_password: _, via: _ } = ssh;
+        Self { address, port: *port, user, auth, host_key, known_as: known_as.as_ref(), known_hosts }
+    }
+
+    fn of_hop(hop: &'a HopRecord) -> Self {
+        let HopRecord { address, port, user, auth, host_key, known_as, known_hosts } = hop;
+        Self { address, port: *port, user, auth, host_key, known_as: known_as.as_ref(), known_hosts }
+    }
 }
 
 fn secret(name: &SecretRef, vault: &Vault) -> Result<Secret, Error> {

@@ -95,7 +95,7 @@ impl Engine {
         let mut places = Places::of(&operation);
         let shared = &self.shared;
         let mut folders = Folders::default();
-        match Context::new(&shared.store, &operation, vault, &shared.known, &shared.host_places) {
+        match Context::new(&shared.store, &operation, vault, &shared.known, &shared.hops, &shared.host_places) {
             Ok(context) => {
                 folders = ask(&Arc::new(context), std::mem::take(&mut places.users)).await;
                 folders.unreachable.append(&mut places.unknown);

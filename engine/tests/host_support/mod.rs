@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::host::{
-    Auth, Host, HostKeyPolicy, Job, JobEnd, JobId, KnownHosts, Live, Program, Reach, SshSpec, Stream, Supervise,
+    Auth, Host, HostKeyPolicy, Job, JobEnd, JobId, KnownHosts, Live, Program, Reach, SshServer, SshSpec, Stream,
+    Supervise,
 };
 use store::Secret;
 use uuid::Uuid;
@@ -80,29 +81,34 @@ impl Sshd {
         Self::with("")
     }
 
-    /// `more`: lines for its configuration.
+    /// `more`: lines for its configuration, in which `$FOLDER` and `$PORT` are its own.
     pub fn with(more: &str) -> Self {
-        Self::launch(more, None)
+        Self::launch(more, None, &|_| {})
+    }
+
+    /// The same; `prepare` makes the files that the lines name.
+    pub fn prepared(more: &str, prepare: &dyn Fn(&Folder)) -> Self {
+        Self::launch(more, None, prepare)
     }
 
     /// With users and a sudo of its own, in a private view of `/etc`: nothing of this machine changes.
     ///
     /// `plain` may become anybody; `asked` after its password; `denied` nobody; `ptyed` by a sudo that gives it a terminal.
     pub fn with_users(more: &str) -> Self {
-        Self::launch(&format!("UsePAM yes\nPasswordAuthentication yes\n{more}"), Some(USERS))
+        Self::launch(&format!("UsePAM yes\nPasswordAuthentication yes\n{more}"), Some(USERS), &|_| {})
     }
 
     /// A server without SFTP.
     pub fn without_sftp() -> Self {
-        Self::launch("Subsystem sftp /bin/false", None)
+        Self::with("Subsystem sftp /bin/false")
     }
 
     /// The same, where a password is asked for by keyboard-interactive only.
     pub fn with_users_asking() -> Self {
-        Self::launch("UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes", Some(USERS))
+        Self::launch("UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes", Some(USERS), &|_| {})
     }
 
-    fn launch(more: &str, users: Option<&str>) -> Self {
+    fn launch(more: &str, users: Option<&str>, prepare: &dyn Fn(&Folder)) -> Self {
         let server = Path::new("/usr/sbin/sshd");
         assert!(server.exists(), "these tests run their own SSH server: install openssh-server");
         assert!(rustix::process::geteuid().is_root(), "sshd must be started by root");
@@ -112,8 +118,10 @@ impl Sshd {
             keygen(&folder.path(name), "ed25519", "");
         }
         std::fs::copy(folder.path("user.pub"), folder.path("authorized")).unwrap();
+        prepare(&folder);
         for _ in 0..20 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let more = more.replace("$FOLDER", folder.0.to_str().unwrap()).replace("$PORT", &port.to_string());
             let config = format!(
                 "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {authorized}\nPidFile none\n\
                  StrictModes no\nPermitRootLogin yes\nMaxStartups 100\n\
@@ -158,16 +166,18 @@ impl Sshd {
     }
 
     pub fn spec(&self) -> SshSpec {
-        SshSpec {
+        self.server().into()
+    }
+
+    pub fn server(&self) -> SshServer {
+        SshServer {
             address: "127.0.0.1".into(),
             port: self.port,
             user: "root".into(),
             auth: vec![Auth::Key { path: self.folder.path("user"), passphrase: None, certificate: None }],
             host_key: HostKeyPolicy::AcceptNew,
-            sudo_password: None,
             known_as: None,
             known_hosts: Vec::new(),
-            via: Vec::new(),
         }
     }
 
@@ -181,11 +191,11 @@ impl Sshd {
 
     /// As one of the users, with a password.
     pub fn as_user(&self, user: &str, password: &str) -> SshSpec {
-        SshSpec { user: user.into(), auth: vec![Auth::Password(secret(password))], ..self.spec() }
+        SshServer { user: user.into(), auth: vec![Auth::Password(secret(password))], ..self.server() }.into()
     }
 
-    pub fn host_with(&self, spec: SshSpec) -> Host {
-        Host::new("web", 1, Reach::Ssh(spec), self.known())
+    pub fn host_with(&self, spec: impl Into<SshSpec>) -> Host {
+        Host::new("web", 1, Reach::Ssh(spec.into()), self.known())
     }
 
     /// Processes of sshd that serve a connection.
