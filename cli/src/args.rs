@@ -1,5 +1,7 @@
 //! The command line.
 
+mod hosts;
+mod secret;
 mod store;
 mod tools;
 mod verbs;
@@ -9,6 +11,8 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub use hosts::{Check as CheckHosts, Facts, HostsCommand, Trust, Which};
+pub use secret::SecretCommand;
 pub use store::StoreCommand;
 pub use tools::{Copy, Diff, Exec, Explain, Graph, GraphFormat, ShowWorkflow, WorkflowCommand};
 pub use verbs::{Asked, Cancel, Gate, GateNo, Going, Insisted, Mark, MarkAs, Op, Resume, Skip};
@@ -56,6 +60,9 @@ pub enum Command {
     Run(Run),
     /// Run one command on all hosts of a role at once; an operation like any other
     Exec(Exec),
+    /// Look at the hosts of an inventory: how they are reached, whether they can be used, what they say, their keys
+    #[command(subcommand)]
+    Hosts(HostsCommand),
     /// List operations; forget those that have ended
     Ops(Ops),
     /// Show one operation: how it stands, and what can be asked of it
@@ -90,6 +97,9 @@ pub enum Command {
     Replay(Replay),
     /// Write an operation to a file for a report of a fault: plan, journal and outputs, no secrets
     Export(Export),
+    /// Seal secrets in the store, for inventories and inputs to refer to
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Look after the store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -129,16 +139,19 @@ pub struct With {
     /// A workflow file, or the name of a bundled workflow such as registry-install
     #[arg(value_name = "FILE|NAME")]
     pub workflow: String,
-    /// Hosts, roles and inputs, with secrets by reference
-    #[arg(long, short, value_name = "INV.ron")]
+    /// Hosts, roles and inputs, with secrets by reference; an inventory of Ansible's as it is, or an ssh configuration such as ~/.ssh/config
+    #[arg(long, short, value_name = "INV")]
     pub inventory: Option<PathBuf>,
+    /// The password of what ansible-vault has encrypted in the inventory, or a program that writes it
+    #[arg(long, value_name = "FILE", env = "ANSIBLE_VAULT_PASSWORD_FILE")]
+    pub vault_password_file: Option<PathBuf>,
     /// An input; `name.field=…` for a field of a record or a map, `name=@FILE` to read a text from a file. Never a secret
     #[arg(long = "input", value_name = "NAME=VALUE")]
     pub inputs: Vec<String>,
     /// A file of inputs: { "port": 5001, "token": From(Env("TOKEN")) }. --input counts more, the inventory less
     #[arg(long = "inputs", value_name = "FILE.ron")]
     pub inputs_files: Vec<PathBuf>,
-    /// A host for a role: `registry=ubuntu@192.0.2.10`, with `:PORT` where it is not 22, or `registry=local`
+    /// A host for a role: `registry=ubuntu@192.0.2.10`, with `:PORT` where it is not 22, a name of ~/.ssh/config, or `registry=local`
     #[arg(long = "host", value_name = "ROLE=[USER@]ADDR[:PORT]")]
     pub hosts: Vec<String>,
     /// Only these hosts, of all roles or of one; a host that is not named is not touched

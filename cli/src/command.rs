@@ -5,6 +5,7 @@ mod exec;
 mod explain;
 mod export;
 mod graph;
+mod hosts;
 mod logs;
 mod ops;
 mod plan;
@@ -12,6 +13,7 @@ mod prepared;
 mod replay;
 mod resume;
 mod run;
+mod secret;
 mod serve;
 mod show;
 mod store;
@@ -34,8 +36,9 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
         Command::Exec(exec) => exec::run(exec, global, &mut session).await,
         Command::Graph(graph) => graph::run(graph, global),
         Command::Test(test) => test::run(test, global),
-        Command::Plan(plan) => plan::run(plan, global).await,
+        Command::Plan(plan) => plan::run(plan, global, &mut session).await,
         Command::Run(run) => run::run(run, global, &mut session).await,
+        Command::Hosts(command) => hosts::run(command, global, &mut session).await,
         Command::Ops(ops) => ops::run(ops, global, &mut session).await,
         Command::Show(show) => show::run(show, global, &mut session).await,
         Command::Logs(logs) => logs::run(logs, global, &mut session).await,
@@ -53,6 +56,7 @@ pub async fn run(args: Args) -> Result<u8, Problem> {
         Command::Serve(_) => serve::run(global, &mut session).await,
         Command::Replay(replay) => replay::run(replay, global, &mut session).await,
         Command::Export(export) => export::run(export, global, &mut session).await,
+        Command::Secret(command) => secret::run(command, global, &mut session).await,
         Command::Store(command) => store::run(command, global, &mut session).await,
     };
     // However it went: whoever else is served by us is not left in the middle.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use dsl::{Source, ValueSource};
+use dsl::{FileValue, Source, ValueSource};
 
+use crate::inventory::Input;
 use crate::report::Problem;
 use crate::secret_source::SecretSource;
 
@@ -65,13 +66,21 @@ fn closing(text: &str, from: usize) -> Option<usize> {
     text.bytes().enumerate().skip(from).find(ends).map(|(at, _)| at)
 }
 
-/// Where a value of the file comes from.
-pub fn source(source: ValueSource) -> SecretSource {
+/// A value of the file as an inventory has it.
+pub fn input(value: FileValue) -> Input {
+    match value {
+        FileValue::Text(text) => Input::Value(text),
+        FileValue::From(from) => Input::From(source(from)),
+    }
+}
+
+fn source(source: ValueSource) -> SecretSource {
     match source {
         ValueSource::Env(name) => SecretSource::Env(name),
         ValueSource::File(path) => SecretSource::File(path.into()),
         ValueSource::Command(argv) => SecretSource::Command(argv),
         ValueSource::Prompt => SecretSource::Prompt,
+        ValueSource::Sealed(name) => SecretSource::Sealed(name),
     }
 }
 

@@ -22,6 +22,17 @@ pub fn secret(what: &str) -> Result<Zeroizing<String>, String> {
     Ok(Zeroizing::new(line.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
+/// Asks a question on `/dev/tty` that only `y` and `yes` say yes to.
+pub fn yes(question: &str) -> Result<bool, String> {
+    let no_terminal = |_| "there is no terminal to ask at".to_owned();
+    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(no_terminal)?;
+    let failed = |error: std::io::Error| error.to_string();
+    write!(terminal, "{question}? [y/N] ").map_err(failed)?;
+    let mut line = String::new();
+    BufReader::new(&terminal).read_line(&mut line).map_err(failed)?;
+    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
 /// The terminal without echo, until it is dropped.
 struct Quiet<'a> {
     terminal: &'a File,

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::inventory::Password;
 use crate::prompt;
 
 /// The longest secret, bytes.
@@ -23,6 +24,14 @@ pub enum SecretSource {
     Command(Vec<String>),
     /// Whoever sits at the terminal.
     Prompt,
+    /// Sealed in the store, under this name ([`crate::sealed`] fetches it).
+    Sealed(String),
+    /// It stands in an inventory of Ansible's itself; nothing that is written for Anneal can say so.
+    #[serde(skip)]
+    Here(store::Secret),
+    /// `ansible-vault` has encrypted it in an inventory of Ansible's.
+    #[serde(skip)]
+    Vault(store::Secret, Password),
 }
 
 impl SecretSource {
@@ -37,11 +46,20 @@ impl SecretSource {
                 run(argv).map_err(|why| format!("{what}: `{}`: {why}", argv.first().map_or("", String::as_str)))
             }
             SecretSource::Prompt => prompt::secret(what),
+            SecretSource::Sealed(name) => Err(format!(
+                "{what}: no secret `{name}` is sealed in the store; `anneal secret set {name}` asks for it"
+            )),
+            SecretSource::Here(secret) => Ok(Zeroizing::new(secret.expose().to_owned())),
+            SecretSource::Vault(vault, password) => {
+                let plain = password.open(vault.expose()).map_err(|why| format!("{what}: {why}"))?;
+                Ok(Zeroizing::new(plain.expose().to_owned()))
+            }
         }
     }
 }
 
-fn read(path: &PathBuf) -> Result<Zeroizing<String>, String> {
+/// The text of a file as a secret; one line end at its end is not part of it.
+pub fn read(path: &PathBuf) -> Result<Zeroizing<String>, String> {
     let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if meta.len() > SECRET_BYTES {
         return Err(format!("it has {} bytes; a secret has {SECRET_BYTES} at most", meta.len()));
@@ -68,7 +86,8 @@ fn run(argv: &[String]) -> Result<Zeroizing<String>, String> {
     text(&bytes)
 }
 
-fn text(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
+/// Bytes as a secret; one line end at their end is not part of it.
+pub fn text(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text")?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     Ok(Zeroizing::new(text.strip_suffix('\r').unwrap_or(text).to_owned()))

@@ -131,7 +131,12 @@ pub fn next(view: &OperationView) -> Vec<String> {
                 lines.push(format!("next: anneal resume {id}"));
             }
         }
-        Now::Stopped => lines.push(format!("next: mend the cause, then anneal resume {id}")),
+        Now::Stopped => {
+            lines.push(match view.nodes.iter().any(|node| matches!(node.state.as_str(), "failed" | "undo_failed")) {
+                true => format!("next: mend the cause, then anneal resume {id}"),
+                false => format!("next: anneal resume {id} goes on, anneal rollback {id} undoes what was done"),
+            })
+        }
         Now::Ended | Now::Quarantined => {}
     }
     lines

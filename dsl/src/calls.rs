@@ -9,7 +9,7 @@ use crate::code::Code;
 use crate::declared::Declared;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::limits;
-use crate::source::{Called, Files, Spanned, count, quote, sentence};
+use crate::source::{Called, Files, Source, Spanned, count, quote, sentence};
 use crate::workflow::{Workflow, build};
 
 /// The workflows in whose midst one is checked.
@@ -32,14 +32,19 @@ impl Calls {
         for step in &mut declared.steps {
             let Some(call) = &mut step.call else { continue };
             let Some(name) = &call.workflow else { continue };
-            match self.one(name, files) {
+            match self.one(name, files, sink) {
                 Ok(workflow) => call.callee = Some(Arc::new(workflow)),
                 Err(diagnostic) => sink.push(*diagnostic),
             }
         }
     }
 
-    fn one(&mut self, name: &Spanned<String>, files: &dyn Files) -> Result<Workflow, Box<Diagnostic>> {
+    fn one(
+        &mut self,
+        name: &Spanned<String>,
+        files: &dyn Files,
+        caller: &mut Sink,
+    ) -> Result<Workflow, Box<Diagnostic>> {
         let wrong =
             |message: String, label: &str| Box::new(Diagnostic::error(Code::CallFails, message).at(&name.span, label));
         let shown = quote(&name.value);
@@ -63,9 +68,15 @@ impl Calls {
         let mut sink = Sink::default();
         let workflow = build(&source, &*files, self, &mut sink);
         self.stack.pop();
-        let errors: Vec<Diagnostic> = sink.into_sorted().into_iter().filter(Diagnostic::is_error).collect();
+        let (errors, warnings): (Vec<_>, Vec<_>) = sink.into_sorted().into_iter().partition(Diagnostic::is_error);
         match (workflow, errors.as_slice()) {
-            (Some(workflow), []) => Ok(workflow),
+            (Some(workflow), []) => {
+                // What a workflow lets others see is for everybody to know who calls it.
+                let source = Arc::new(source);
+                let seen = warnings.into_iter().filter(|warning| warning.code == Code::SecretArgs);
+                seen.for_each(|warning| caller.push(called(name, warning, &source)));
+                Ok(workflow)
+            }
             (_, errors) => {
                 let message = format!("{shown}, which is called, has {}", count(errors.len(), "error"));
                 let mut diagnostic = *wrong(message, "called here");
@@ -86,4 +97,15 @@ impl Calls {
             }
         }
     }
+}
+
+/// A warning of a workflow that is called, where it is called.
+fn called(name: &Spanned<String>, warning: Diagnostic, source: &Arc<Source>) -> Diagnostic {
+    let shown = Diagnostic::warning(warning.code, warning.message).at(&name.span, "called here");
+    let shown = match (warning.inside, warning.labels.first()) {
+        (Some(inside), _) => shown.inside(&inside.file, &inside.label.range, &inside.label.text),
+        (None, Some(label)) => shown.inside(source, &label.range, &label.text),
+        (None, None) => shown,
+    };
+    warning.helps.into_iter().fold(shown, Diagnostic::help)
 }

@@ -174,6 +174,9 @@ codes! {
     BadGenerate = "A0162", "a secret cannot be drawn like this",
         "`generate: 32` draws so many random letters and digits where a secret Text is not given, when an operation is created. What \
          is drawn is secret, is never absent, and keeps to no pattern; its length must fit `min` and `max`.";
+    OtherBraces = "A0163", "an expression in the brackets of another language",
+        "Only `${{ … }}` is an expression here; `{{ … }}`, `${…}` and `$(…)` are text that passes through untouched, so that Go templates, Jinja and \
+         shell keep theirs. A text that has `inputs.`, `steps.` or another of our names in such brackets is probably meant otherwise.";
     JsonPath = "A0175", "a path in JSON cannot be read",
         "`Json(path: ...)` names a value in what the program writes: `.` is the whole, `.items[0].name` goes by names and \
          positions, and a name with other characters than letters, digits, `_` and `-` stands in brackets and single quotes: \

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::expr::{Binary, Unary};
 use crate::source::Spanned;
 
-pub(crate) use template::{PartSyntax, TemplateSyntax, expression, template};
+pub(crate) use template::{PartSyntax, TemplateSyntax, expression, foreign, template};
 
 /// An expression as it is written.
 #[derive(Debug, Clone, PartialEq)]

@@ -32,6 +32,8 @@ limits! {
     LABEL_BYTES: usize = 255, "bytes", "The name of a label, and its value.";
     EXECUTORS: usize = 512, "executors", "Executors at work at once, over all operations.";
     AT_HOST: usize = 32, "nodes", "Nodes at work on one host at once, over all operations.";
+    LASTING_SECRETS: usize = 1_000, "secrets", "Secrets that are sealed in the store by `anneal secret set`.";
+    LASTING_SECRET_BYTES: usize = 64 * 1024, "bytes", "One of them.";
     LOCK_BYTES: usize = 512, "bytes", "The name of a lock or an instance.";
     RECOVERED_AT_ONCE: usize = 64, "operations", "Unfinished operations that a recovery reads and takes in hand in one go; it has one such share at work for each processor.";
     RECONCILED_AT_ONCE: usize = 16, "operations", "Open operations of a restored store that are compared with their hosts at once.";

@@ -43,6 +43,42 @@ pub struct CreateRequest {
     pub if_locked: IfLocked,
 }
 
+/// `PUT /v1/secrets/{name}`. It carries a secret, so it is never logged and has no `Debug`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSet {
+    /// The secret.
+    pub value: String,
+}
+
+/// `PUT /v1/secrets/{name}` answers this.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSetAnswer {
+    /// Whether there was one of that name.
+    pub replaced: bool,
+}
+
+/// `POST /v1/secrets/{name}/rename`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRename {
+    /// The other name.
+    pub to: String,
+}
+
+/// `POST /v1/secrets/values`: the answer has those of the names that there are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretValues {
+    /// Of which secrets.
+    pub names: Vec<String>,
+}
+
+/// A secret in an answer; it has no `Debug`.
+#[derive(Serialize, Deserialize)]
+pub struct SecretValue(pub String);
+
 /// `POST /v1/operations/{id}/verb`; the answer is the operation's view after it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

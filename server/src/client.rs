@@ -1,9 +1,11 @@
 //! The client of the socket: one connection a request.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
+use engine::lasting::Lasting;
 use engine::operation::Entry;
 use engine::runner::{Pruned, Released};
 use engine::view::OperationView;
@@ -17,7 +19,8 @@ use uuid::Uuid;
 
 use crate::api::{
     About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Created, OutputView, PruneRequest,
-    RecoveredAnswer, ReleaseRequest, Row, VerbRequest, VerifyAnswer, WatchLine,
+    RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretSetAnswer, SecretValue, SecretValues,
+    VerbRequest, VerifyAnswer, WatchLine,
 };
 use crate::socket;
 
@@ -108,6 +111,32 @@ impl Client {
         self.get(&format!("/v1/operations/{}/export?anonymous={anonymous}", escape(id))).await
     }
 
+    /// The secrets that outlive operations, without their values.
+    pub async fn secrets(&self) -> Result<Vec<Lasting>, ClientError> {
+        self.get("/v1/secrets").await
+    }
+
+    /// Seals one; whether it replaced another.
+    pub async fn set_secret(&self, name: &str, request: &SecretSet) -> Result<bool, ClientError> {
+        let answer: SecretSetAnswer = self.ask(Method::PUT, &secret_path(name), request).await?;
+        Ok(answer.replaced)
+    }
+
+    /// Forgets one.
+    pub async fn remove_secret(&self, name: &str) -> Result<(), ClientError> {
+        self.ask(Method::DELETE, &secret_path(name), &()).await
+    }
+
+    /// Gives one another name.
+    pub async fn rename_secret(&self, name: &str, request: &SecretRename) -> Result<(), ClientError> {
+        self.post(&format!("{}/rename", secret_path(name)), request).await
+    }
+
+    /// The values of those that there are.
+    pub async fn secret_values(&self, request: &SecretValues) -> Result<BTreeMap<String, SecretValue>, ClientError> {
+        self.post("/v1/secrets/values", request).await
+    }
+
     /// Looks at all of the store.
     pub async fn verify_store(&self) -> Result<VerifyAnswer, ClientError> {
         self.get("/v1/store/verify").await
@@ -159,8 +188,17 @@ impl Client {
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.ask(Method::POST, path, body).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| gone(&error))?;
-        let answer = self.send(Method::POST, path, Bytes::from(body)).await?;
+        let answer = self.send(method, path, Bytes::from(body)).await?;
         decode(answer).await
     }
 
@@ -196,6 +234,10 @@ async fn failed_if(answer: Response<Incoming>) -> Result<Response<Incoming>, Cli
         Ok(error) => ClientError::Api(error),
         Err(_) => ClientError::Protocol(format!("it answers {status}")),
     })
+}
+
+fn secret_path(name: &str) -> String {
+    format!("/v1/secrets/{}", escape(name))
 }
 
 /// RFC 3986 section 2.1, for one segment or value.

@@ -16,7 +16,8 @@ mod watch;
 pub use access::{Access, Owner, attach, holder};
 pub use api::{
     About, ApiError, BackupAnswer, BackupRequest, CompactAnswer, CreateRequest, Left, OutputView, PruneRequest,
-    RecoveredAnswer, ReleaseRequest, Row, StoreProblem, VerbRequest, VerifyAnswer, WatchLine, kind_word,
+    RecoveredAnswer, ReleaseRequest, Row, SecretRename, SecretSet, SecretValue, SecretValues, StoreProblem,
+    VerbRequest, VerifyAnswer, WatchLine, kind_word,
 };
 pub use client::{Chunks, Client, ClientError, Lines};
 pub use export::{EXPORT_FORMAT, Export, StoreFacts};

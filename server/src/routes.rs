@@ -1,6 +1,7 @@
 //! The routes of the API: those that read operations and create them here, the others below.
 
 mod export;
+mod secret;
 mod store;
 mod verb;
 
@@ -12,7 +13,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use dsl::value::SecretRef;
 use engine::journal::Summary;
@@ -47,6 +48,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/operations/{id}/export", get(export::export))
         .route("/v1/operations/{id}/verb", post(verb::verb))
         .route("/v1/recover", post(verb::recover))
+        .route("/v1/secrets", get(secret::list))
+        .route("/v1/secrets/values", post(secret::values))
+        .route("/v1/secrets/{name}", put(secret::set).delete(secret::remove))
+        .route("/v1/secrets/{name}/rename", post(secret::rename))
         .route("/v1/prune", post(store::prune))
         .route("/v1/store/verify", get(store::verify))
         .route("/v1/store/compact", post(store::compact))

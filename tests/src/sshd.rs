@@ -50,10 +50,40 @@ impl Sshd {
         Sshd { folder, port, child }
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The private key that root logs in with.
+    pub fn key(&self) -> PathBuf {
+        self.folder.path().join("user")
+    }
+
+    /// The fingerprint of its own key, `SHA256:…`.
+    ///
+    /// # Panics
+    /// When `ssh-keygen` does not tell it.
+    pub fn fingerprint(&self) -> String {
+        let shown = Command::new("ssh-keygen").arg("-lf").arg(self.folder.path().join("host.pub")).output();
+        let shown = String::from_utf8(shown.expect("ssh-keygen starts").stdout).expect("text");
+        shown.split_whitespace().nth(1).expect("a fingerprint").to_owned()
+    }
+
     /// How an inventory names it.
     pub fn host(&self) -> String {
-        let key = self.folder.path().join("user");
+        let key = self.key();
         format!("Ssh(address: \"127.0.0.1\", port: {}, user: \"root\", key: \"{}\")", self.port, key.display())
+    }
+
+    /// How a host line of an inventory of Ansible's names it.
+    pub fn ansible(&self) -> String {
+        let key = self.folder.path().join("user");
+        format!(
+            "ansible_host=127.0.0.1 ansible_port={} ansible_user=root ansible_ssh_private_key_file={}",
+            self.port,
+            key.display()
+        )
     }
 
     /// Where jobs of its login user have their files.

@@ -56,6 +56,18 @@ fn a_file_that_is_no_workflow_is_refused_before_anything_else() {
 }
 
 #[test]
+fn elements_that_are_no_names_of_nodes_are_refused_before_there_is_an_operation() {
+    let anneal = Anneal::new();
+    let step = r#"Step(id: "a", on: "m", each: "inputs.l", do: Run(["echo", "${{ each }}"]))"#;
+    let inputs = r#"inputs: { "l": List(of: Text) }"#;
+    anneal.file("w.ron", format!(r#"Workflow(name: "w", {inputs}, roles: {{ "m": One }}, steps: [{step}])"#));
+    let given = |list: &str| anneal.expect(2, ["run", "w.ron", "--host", "m=local", "--input", &format!("l={list}")]);
+    check(&anneal, "each-twice", &given("[\"a\",\"a\"]"));
+    check(&anneal, "each-empty", &given("[\"a\",\"\"]"));
+    assert_eq!(anneal.expect(0, ["ops", "--json"]).stdout.trim(), "[]");
+}
+
+#[test]
 fn inputs_and_inventories_that_do_not_fit_are_refused() {
     let anneal = Anneal::new();
     anneal.file("one.ron", ONE);

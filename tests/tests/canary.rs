@@ -58,7 +58,9 @@ impl Search {
     /// The data folder, and what every command says about an operation.
     fn all(&self, anneal: &Anneal, id: &str) {
         self.files(anneal.data());
-        for args in [vec!["ops"], vec!["show", id], vec!["logs", id], vec!["replay", id], vec!["export", id]] {
+        let of_store = [vec!["ops"], vec!["secret", "list"], vec!["store", "export"]];
+        let of_operation = [vec!["show", id], vec!["logs", id], vec!["replay", id], vec!["export", id]];
+        for args in of_store.into_iter().chain(of_operation) {
             for json in [&[][..], &["--json"]] {
                 let ended = anneal.run(args.iter().chain(json));
                 ended.must_be(0);
@@ -124,13 +126,15 @@ fn busy_job_folders(host: &Host) -> Vec<u8> {
 const WORKFLOW: &str = "tests/workflows/canary.ron";
 
 const INPUTS: &str = r#"
-    inputs: { "word": Env("WORD"), "line": File("line") },
+    inputs: { "word": Env("WORD"), "line": Sealed("the.line") },
 "#;
 
 /// An operator with the workflow's secrets, and `ANNEAL_LOG=trace`.
 fn operator(word: &Canary, line: &Canary) -> Anneal {
     let anneal = Anneal::new().with_env("ANNEAL_LOG", "trace").with_env("WORD", &word.value);
     anneal.file("line", format!("{}\n", line.value));
+    let sealed = anneal.expect(0, ["secret", "set", "the.line", "--from-file", "line"]);
+    absent(std::slice::from_ref(line), "the output of secret set", sealed.all().as_bytes());
     anneal
 }
 

@@ -90,9 +90,12 @@ pub struct Exec {
     /// A role of the inventory, or one of its hosts
     #[arg(value_name = "ROLE|HOST", value_parser = NonEmptyStringValueParser::new())]
     pub target: String,
-    /// Hosts and roles, with secrets by reference
-    #[arg(long, short, value_name = "INV.ron")]
+    /// Hosts and roles, with secrets by reference; an inventory of Ansible's as it is, or an ssh configuration such as ~/.ssh/config
+    #[arg(long, short, value_name = "INV")]
     pub inventory: PathBuf,
+    /// The password of what ansible-vault has encrypted in the inventory, or a program that writes it
+    #[arg(long, value_name = "FILE", env = "ANSIBLE_VAULT_PASSWORD_FILE")]
+    pub vault_password_file: Option<PathBuf>,
     /// The program and its arguments: each reaches it as it is, no shell reads them
     #[arg(last = true, required = true, value_name = "PROGRAM [ARG]")]
     pub argv: Vec<String>,

@@ -12,11 +12,11 @@ use server::CreateRequest;
 
 use super::by;
 use crate::args::{Exec, Global};
-use crate::inventory::Inventory;
+use crate::inventory::Password;
 use crate::report::Problem;
 use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
-use crate::{given, inventory};
+use crate::{given, inventory, sealed};
 
 /// Name of the plan, and of its step.
 const NAME: &str = "exec";
@@ -24,10 +24,13 @@ const NAME: &str = "exec";
 const ABOUT_CHARS: usize = 200;
 
 pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let inventory = inventory::open(&exec.inventory)?;
-    let slots = slots(&exec.target, &inventory)?;
+    let mut inventory = inventory::open(&exec.inventory, &Password::new(exec.vault_password_file.clone()))?;
+    let slots = inventory.slots(&exec.target)?;
     let plan = plan(exec, &slots)?;
-    let everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
+    sealed::fetch(&mut inventory, &mut BTreeMap::new(), session).await?;
+    let mut everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
+    // Nothing asks for them here.
+    everything.hosts.values_mut().for_each(|host| host.labels.clear());
     let id = uuid::Uuid::now_v7();
     let request = CreateRequest {
         id,
@@ -42,27 +45,6 @@ pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Res
     session.ask(async |client| client.create(&request).await).await?;
     drop(request);
     watch::by_host(Watched { id, after: 0, by: by(), goal: Goal::Completes }, global, session).await
-}
-
-/// The hosts of a role, or the one host.
-fn slots(target: &str, inventory: &Inventory) -> Result<Vec<String>, Problem> {
-    let slots = match (inventory.roles.0.get(target), inventory.hosts.0.contains_key(target)) {
-        (Some(slots), _) => slots.clone(),
-        (None, true) => vec![target.to_owned()],
-        (None, false) => {
-            let known: Vec<&str> =
-                inventory.roles.0.keys().chain(inventory.hosts.0.keys()).map(String::as_str).collect();
-            let problem = Problem::usage(format!("the inventory has no role and no host `{target}`"));
-            return Err(problem.hint(match dsl::nearest(target, known.iter().copied()) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("it has {}", known.join(", ")),
-            }));
-        }
-    };
-    if slots.is_empty() {
-        return Err(Problem::usage(format!("the role `{target}` has no hosts")).hint("name some in the inventory"));
-    }
-    Ok(slots)
 }
 
 /// A plan of one step.

@@ -1,8 +1,9 @@
 //! `anneal logs OP [STEP] [--follow]`: what programs wrote, as the filter for secrets let it through.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
+use engine::action::output::harmless;
 use engine::operation::{Event, NodeId};
 use engine::runner::{LiveKey, Tail};
 use server::{ClientError, OutputView, WatchLine};
@@ -113,11 +114,17 @@ fn whole(output: &OutputView, named: bool) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Byte for byte, but on a terminal: there what a host wrote is shown and not obeyed.
 fn write(text: &str, stderr: bool) -> Result<(), Problem> {
     let written = match stderr {
-        true => write!(std::io::stderr().lock(), "{text}"),
+        true => {
+            let mut out = std::io::stderr().lock();
+            let text = harmless(text, out.is_terminal());
+            write!(out, "{text}")
+        }
         false => {
             let mut out = std::io::stdout().lock();
+            let text = harmless(text, out.is_terminal());
             write!(out, "{text}").and_then(|()| out.flush())
         }
     };

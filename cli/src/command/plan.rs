@@ -1,4 +1,4 @@
-//! `anneal plan FILE|NAME`: what a run would do, host by host. It needs no store: host keys are read, and recorded where that is
+//! `anneal plan FILE|NAME`: what a run would do, host by host. It needs no store, unless a secret is sealed in it: host keys are read, and recorded where that is
 //! asked for, as a run does.
 
 use std::collections::HashMap;
@@ -10,10 +10,11 @@ use super::prepared::{self, Prepared};
 use crate::args::{Global, Plan};
 use crate::data_dir::data_dir;
 use crate::report::{FAILED, MAY_DO, OK, Problem, USAGE, put, put_json};
+use crate::session::Session;
 use crate::stop::Stop;
 
-pub async fn run(plan: &Plan, global: &Global) -> Result<u8, Problem> {
-    let Some(prepared) = prepared::prepare(&plan.with, global)? else { return Ok(USAGE) };
+pub async fn run(plan: &Plan, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
+    let Some(prepared) = prepared::prepare(&plan.with, global, session).await? else { return Ok(USAGE) };
     let Prepared { plan, assets, hosts, secrets } = prepared;
     let preview = Preview {
         plan,

@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::watch::{self, Goal, Watched};
 
 pub async fn run(run: &Run, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
-    let Some(prepared) = prepared::prepare(&run.with, global)? else { return Ok(USAGE) };
+    let Some(prepared) = prepared::prepare(&run.with, global, session).await? else { return Ok(USAGE) };
     let Prepared { plan, assets, hosts, secrets } = prepared;
     let assets = assets.into_iter().map(|(path, bytes)| (path, data_encoding::BASE64.encode(&bytes))).collect();
     let id = uuid::Uuid::now_v7();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use engine::action::output::harmless;
 use engine::operation::{Entry, Event, NodeId};
 use engine::runner::Tail;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -139,8 +140,8 @@ impl Display {
 fn show(lines: &[hosts::Line]) -> Result<(), Problem> {
     for (line, stderr) in lines {
         match stderr {
-            true => say(line),
-            false => put(line)?,
+            true => say(&harmless(line, std::io::stderr().is_terminal())),
+            false => put(&harmless(line, std::io::stdout().is_terminal()))?,
         }
     }
     Ok(())

@@ -10,6 +10,9 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::limits;
 use crate::syntax::Text;
 
+/// How expressions begin that read something of the workflow.
+const SCOPES: [&str; 9] = ["inputs.", "steps.", "roles.", "host.", "let.", "operation.", "each.", "each ", "each}"];
+
 /// A text with expressions in it, as it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TemplateSyntax {
@@ -68,6 +71,7 @@ pub(crate) fn template(text: &Text, sink: &mut Sink) -> Option<TemplateSyntax> {
             at = start + 3;
             continue;
         }
+        warn(text, at..start, sink);
         plain.push_str(&value[at..start]);
         if !plain.is_empty() {
             parts.push(PartSyntax::Text(std::mem::take(&mut plain)));
@@ -88,11 +92,39 @@ pub(crate) fn template(text: &Text, sink: &mut Sink) -> Option<TemplateSyntax> {
             }
         }
     }
+    warn(text, at..value.len(), sink);
     plain.push_str(&value[at..]);
     if !plain.is_empty() || parts.is_empty() {
         parts.push(PartSyntax::Text(plain));
     }
     whole.then(|| TemplateSyntax { parts, span: text.span.clone() })
+}
+
+/// Our own names in the brackets of another language, `{{ inputs.x }}`, `${inputs.x}`: where they stand.
+pub(crate) fn foreign(value: &str) -> Vec<Range<usize>> {
+    let mut all = Vec::new();
+    for (open, close) in [("{{", "}}"), ("${", "}")] {
+        for (at, _) in value.match_indices(open).filter(|(at, _)| !value[..*at].ends_with('$')) {
+            let inner = &value[at + open.len()..];
+            let Some(end) = inner.find(close) else { continue };
+            if SCOPES.iter().any(|scope| inner.trim_start().starts_with(scope)) {
+                all.push(at..at + open.len() + end + close.len());
+            }
+        }
+    }
+    all
+}
+
+/// Warns of those in a part of a text that holds no expression.
+fn warn(text: &Text, plain: Range<usize>, sink: &mut Sink) {
+    for found in foreign(&text.value[plain.clone()]) {
+        let range = plain.start + found.start..plain.start + found.end;
+        let written = &text.value[range.clone()];
+        let inner = written.trim_matches(['$', '{', '}', ' ']);
+        let diagnostic = Diagnostic::warning(Code::OtherBraces, format!("`{written}` is text here, and no expression"))
+            .at(&text.locate(range), "passes through as it is");
+        sink.push(diagnostic.help(format!("for its value write `${{{{ {inner} }}}}`")));
+    }
 }
 
 /// Reads a text that is an expression as a whole, as `when` is.

@@ -11,10 +11,11 @@ pub(super) use hosts::{check_reboot, settle_role};
 
 use super::fields::{Fields, Shape};
 use super::scalars::Reader;
+use super::steps;
 use crate::code::Code;
 use crate::declared::{ActionDecl, ActionKind, GateDecl, Scalar, UntilDecl};
 use crate::diagnostic::Diagnostic;
-use crate::expression::{PartSyntax, TemplateSyntax, template};
+use crate::expression::{PartSyntax, TemplateSyntax, foreign, template};
 use crate::limits;
 use crate::plan::Otherwise;
 use crate::source::Spanned;
@@ -47,6 +48,12 @@ pub(super) fn action(node: &Node, reader: &mut Reader) -> Option<ActionDecl> {
         "Local",
         "Notify",
     ];
+    if steps::is_called(node, "Call") {
+        let diagnostic = Diagnostic::error(Code::UnknownVariant, "`Call` is no action of a step")
+            .at(&node.head(), "inside of a step");
+        reader.sink.push(diagnostic.help("it stands in the place of one: `steps: [Call(id: \"…\", workflow: \"…\")]`"));
+        return None;
+    }
     let word = reader.variant(node, "an action", known)?;
     read(node, word, reader)
 }
@@ -140,6 +147,14 @@ fn shell(node: &Node, reader: &mut Reader) -> Option<ActionKind> {
             .at(&text.locate(at..at + 3), "nothing is ever spliced into shell")
             .help("pass the value by `env: { \"NAME\": \"${{ … }}\" }` and read it as \"$NAME\"");
         reader.sink.push(diagnostic.help("or use a `Script` with `args`, or `stdin`"));
+    }
+    for found in foreign(&text.value) {
+        let message = format!("`{}` means nothing to a shell", &text.value[found.clone()]);
+        let diagnostic =
+            Diagnostic::warning(Code::OtherBraces, message).at(&text.locate(found), "goes to the shell as it is");
+        reader
+            .sink
+            .push(diagnostic.help("pass the value by `env: { \"NAME\": \"${{ … }}\" }` and read it as \"$NAME\""));
     }
     Some(ActionKind::Shell { text: text.value.clone() })
 }

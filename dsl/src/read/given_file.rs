@@ -52,6 +52,8 @@ pub enum ValueSource {
     Command(Vec<String>),
     /// Whoever sits at the terminal.
     Prompt,
+    /// Sealed in the store, under this name.
+    Sealed(String),
 }
 
 /// The values of a file, by the names of inputs; or all that is wrong with it.
@@ -162,7 +164,8 @@ impl Found<'_, '_> {
     fn source(&mut self, node: &Node) -> Option<ValueSource> {
         let reader = &mut self.reader;
         let inner = reader.single(node, "From(Env(\"NAME\"))")?;
-        let word = reader.variant(inner, "a place that values come from", &["Env", "File", "Command", "Prompt"])?;
+        let word =
+            reader.variant(inner, "a place that values come from", &["Env", "File", "Command", "Prompt", "Sealed"])?;
         match word {
             "Prompt" => reader.bare(inner).map(|()| ValueSource::Prompt),
             "Command" => {
@@ -180,7 +183,11 @@ impl Found<'_, '_> {
             word => {
                 let text = reader.single(inner, &format!("{word}(\"…\")"))?;
                 let text = reader.some_text(text, word)?.value.clone();
-                Some(if word == "Env" { ValueSource::Env(text) } else { ValueSource::File(text) })
+                Some(match word {
+                    "Env" => ValueSource::Env(text),
+                    "Sealed" => ValueSource::Sealed(text),
+                    _ => ValueSource::File(text),
+                })
             }
         }
     }

@@ -10,6 +10,9 @@ use crate::source::{Spanned, count, quote, there_are};
 use crate::syntax::{Kind, Node, Text};
 use crate::{duration, limits, syntax};
 
+/// A value that is shown as it would have to be written is no longer than this.
+const MEANT_BYTES: usize = 60;
+
 /// What every reader needs.
 pub(super) struct Reader<'s, 'k> {
     pub(super) source: &'s str,
@@ -66,7 +69,25 @@ impl<'s> Reader<'s, '_> {
             return;
         }
         let message = format!("`{field}` is {}, but {expected} is expected", node.describe());
-        self.sink.push(Diagnostic::error(Code::WrongShape, message).at(&node.head(), format!("not {expected}")));
+        let diagnostic = Diagnostic::error(Code::WrongShape, message).at(&node.head(), format!("not {expected}"));
+        self.sink.push(diagnostic.helps(self.meant(node, field, expected)));
+    }
+
+    /// The same value as it would have to be written, where only the signs around it are missing.
+    fn meant(&self, node: &Node, field: &str, expected: &str) -> Option<String> {
+        let written = self.source.get(node.span.clone()).filter(|written| written.len() <= MEANT_BYTES)?;
+        match (&node.kind, expected) {
+            (Kind::Word(_) | Kind::Number | Kind::Bool(_), "a text") => {
+                Some(format!("write it in quotes: \"{written}\""))
+            }
+            (Kind::Text(_) | Kind::Word(_) | Kind::Number, "a list") => {
+                Some(format!("write it in brackets: [{written}]"))
+            }
+            (Kind::List(_), "a text") if field == "Shell" => {
+                Some("a program and its arguments are run by `Run([…])`".to_owned())
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn malformed(&mut self, span: &Range<usize>, field: &str, reason: impl std::fmt::Display) {
@@ -180,7 +201,8 @@ impl<'s> Reader<'s, '_> {
             let number = &self.source[node.span.clone()];
             let message = format!("`{field}` is a number, but a duration is expected");
             let diagnostic = Diagnostic::error(Code::WrongShape, message).at(&node.span, "without a unit");
-            self.sink.push(diagnostic.help(format!("write it as a text with a unit, such as \"{number}s\"")));
+            let with_unit = if duration::parse(number).is_ok() { number.to_owned() } else { format!("{number}s") };
+            self.sink.push(diagnostic.help(format!("write it as a text with a unit, such as \"{with_unit}\"")));
             return None;
         }
         let text = self.text(node, field)?;

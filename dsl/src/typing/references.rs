@@ -107,7 +107,10 @@ impl Typing<'_> {
             Shape::Unknown => return Typed::unknown(),
             _ => {
                 let message = format!("{} has no fields", base.show());
-                self.error(Code::TypeMismatch, message, &name.span, "not a record");
+                let help = matches!(base.shape, Shape::Of(Type::Map(_)))
+                    .then(|| format!("an entry of a map is read by its key: `['{}']`", name.value));
+                let diagnostic = Diagnostic::error(Code::TypeMismatch, message).at(&name.span, "not a record");
+                self.sink.push(diagnostic.helps(help));
                 return Typed::unknown();
             }
         };

@@ -1,5 +1,7 @@
 //! Output of programs, filtered: where it is kept, and what of it is told.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::limits::INLINE_OUTPUT_BYTES;
 use crate::operation::OutputRef;
@@ -35,23 +37,37 @@ pub fn last_line(text: &str) -> Option<String> {
 
 /// The text without what would do something to a terminal: control characters as they are written in Rust.
 pub fn clean(text: &str) -> String {
-    let harmless = |c: char| c == '\t' || !c.is_control();
-    match text.chars().all(harmless) {
-        true => text.to_owned(),
-        false => text.chars().fold(String::with_capacity(text.len()), |mut clean, c| {
-            if harmless(c) {
-                clean.push(c)
-            } else {
-                clean.extend(c.escape_default())
-            }
-            clean
-        }),
+    shown(text, |c| c == '\t' || !c.is_control())
+}
+
+/// What programs wrote, for a terminal or as it is: lines stay lines, and all else that a terminal would obey is shown.
+pub fn harmless(text: &str, terminal: bool) -> Cow<'_, str> {
+    match terminal {
+        true => shown(&text.replace("\r\n", "\n"), |c| matches!(c, '\t' | '\n') || !c.is_control()).into(),
+        false => text.into(),
     }
+}
+
+fn shown(text: &str, as_it_is: impl Fn(char) -> bool) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        match as_it_is(c) {
+            true => shown.push(c),
+            false => shown.extend(c.escape_default()),
+        }
+        shown
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        let text = "a\tb\r\n\u{1b}]0;title\u{7}c\u{9b}2J\n";
+        assert_eq!(harmless(text, true), "a\tb\n\\u{1b}]0;title\\u{7}c\\u{9b}2J\n");
+        assert_eq!(harmless(text, false), text);
+    }
 
     #[test]
     fn a_line_that_a_host_wrote_does_nothing_to_a_terminal() {

@@ -192,7 +192,10 @@ impl Operation {
             }
             Event::UndoSkipped { node, .. } => {
                 self.node_event(node, NodeEvent::UndoSkipped, at_ms)?;
-                self.node_mut(node)?.touched = false;
+                let node = self.node_mut(node)?;
+                node.touched = false;
+                // Nothing was done, so nothing took time.
+                node.started_ms = 0;
                 Ok(())
             }
             Event::PauseAsked { by, why } => {

@@ -234,6 +234,13 @@ pub(super) fn failed_nodes(operation: &Operation, failed: impl IntoIterator<Item
     FailedBecause::Nodes(failed.map(|index| operation.nodes[index].id.clone()).collect())
 }
 
+impl Operation {
+    /// Why an operation that has just been made could only be given up: elements of an `each` are known, and no keys.
+    pub fn cannot_begin(&self) -> Option<String> {
+        expand(self, Phase::Body).err().map(|reason| self.because(&reason))
+    }
+}
+
 /// The steps whose elements can be told now.
 fn expand(operation: &Operation, phase: Phase) -> Result<Vec<Command>, FailedBecause> {
     let mut commands = Vec::new();

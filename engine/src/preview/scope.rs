@@ -46,6 +46,14 @@ impl<'a> Noting<'a> {
     fn note(&self, what: &str) {
         self.noted.borrow_mut().insert(what.to_owned());
     }
+
+    /// How the operation ends is asked for in `finally`; what stands before runs while it runs.
+    fn note_end(&self, what: &str) {
+        let core = &self.edge.core;
+        if core.node.is_none_or(|node| core.operation.plan.steps[node.step].finally.is_some()) {
+            self.note(what);
+        }
+    }
 }
 
 impl Scope for Noting<'_> {
@@ -85,11 +93,11 @@ impl Scope for Noting<'_> {
         self.edge.operation_started_at()
     }
     fn operation_state(&self) -> Value {
-        self.note("operation.state");
+        self.note_end("operation.state");
         self.edge.operation_state()
     }
     fn operation_failure(&self) -> Value {
-        self.note("operation.failure");
+        self.note_end("operation.failure");
         self.edge.operation_failure()
     }
     fn each(&self) -> Value {

@@ -77,6 +77,11 @@ impl Engine {
         };
         let operation = Operation::create(plan, &entry)
             .map_err(|illegal| Error::new(Kind::Invalid, format!("the plan cannot be run: {}", illegal.why)))?;
+        if let Some(why) = operation.cannot_begin() {
+            return Err(
+                Error::new(Kind::Invalid, why).hint("give other inputs: each element is the name of a node of its own")
+            );
+        }
         if operation.nodes.len() > NODES {
             let message = format!("the plan has {} nodes; the limit is {NODES}", operation.nodes.len());
             return Err(Error::new(Kind::Invalid, message).hint("run it on fewer hosts at a time"));

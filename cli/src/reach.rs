@@ -1,0 +1,394 @@
+//! From what an inventory or a flag says of a host to the record of how it is reached: where it is and what lies between
+//! (how to log in: `login`). What the inventory says wins, then what `ssh_config` says; secrets are gathered by name.
+
+mod login;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use dsl::value::SecretRef;
+use engine::HostSpec;
+use engine::operation::{AuthRecord, HopRecord, HostKeyRecord, ReachRecord, SshRecord, ViaRecord};
+use zeroize::Zeroizing;
+
+use crate::inventory::{Host, Inventory, Ssh, SshConfig, Via};
+use crate::report::{Problem, say};
+use crate::secret_source::SecretSource;
+use crate::ssh_config::{self, Asked, Disk, Expanded, Jump, Local, Proxy, Root, Strict};
+
+/// The most servers on the way to a host.
+const HOPS: usize = 8;
+
+/// How hosts are reached, as they are asked for; and the secrets that this takes.
+pub struct Reaching {
+    accept_new_host_keys: bool,
+    resolves: Resolves,
+    /// Whether this is about a server that lies on the way to a host.
+    on_the_way: bool,
+    /// By name; one that two hosts need is asked for once.
+    pub secrets: BTreeMap<String, Zeroizing<String>>,
+    files: Disk,
+    /// Warnings that were said.
+    said: BTreeSet<String>,
+}
+
+/// Which secrets are looked for; the others are only named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resolves {
+    All,
+    OfTheWay,
+    None,
+}
+
+/// A server, and the way there.
+struct Endpoint {
+    address: String,
+    port: u16,
+    user: String,
+    auth: Vec<AuthRecord>,
+    host_key: HostKeyRecord,
+    known_as: Option<String>,
+    known_hosts: Vec<String>,
+    via: Vec<ViaRecord>,
+}
+
+impl Reaching {
+    pub fn new(accept_new_host_keys: bool) -> Reaching {
+        Reaching {
+            accept_new_host_keys,
+            resolves: Resolves::All,
+            on_the_way: false,
+            secrets: BTreeMap::new(),
+            files: Disk::default(),
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// To show how hosts are reached, and not to go there: no secret is looked for, nobody is asked.
+    pub fn without_secrets() -> Reaching {
+        Reaching { resolves: Resolves::None, ..Reaching::new(false) }
+    }
+
+    /// To go there and not to log in: secrets are looked for that servers on the way want, and a host may have no way to log in.
+    pub fn for_the_way() -> Reaching {
+        Reaching { resolves: Resolves::OfTheWay, ..Reaching::new(false) }
+    }
+
+    /// A host of the inventory.
+    pub fn host(&mut self, name: &str, host: &Host, inventory: &Inventory) -> Result<HostSpec, Problem> {
+        match host {
+            Host::Local => Ok(HostSpec::new(ReachRecord::Local)),
+            Host::Unusable(why) => Err(Problem::usage(format!("host `{name}`: {why}"))),
+            Host::Ssh(ssh) => self.ssh(name, ssh, None, inventory),
+        }
+    }
+
+    /// A host that a flag gives, with the password that was asked for.
+    pub fn flag(&mut self, name: &str, ssh: &Ssh, password: Option<&Zeroizing<String>>) -> Result<HostSpec, Problem> {
+        let asked = password.map(|password| {
+            let secret = SecretRef(format!("hosts.{name}.password"));
+            self.secrets.insert(secret.0.clone(), password.clone());
+            secret
+        });
+        self.ssh(name, ssh, asked.as_ref(), &Inventory::default())
+    }
+
+    fn ssh(
+        &mut self,
+        name: &str,
+        ssh: &Ssh,
+        asked: Option<&SecretRef>,
+        inventory: &Inventory,
+    ) -> Result<HostSpec, Problem> {
+        let Endpoint { address, port, user, auth, host_key, known_as, known_hosts, via } =
+            self.endpoint(name, ssh, asked, inventory, &mut vec![name.to_owned()])?;
+        let sudo_password = match self.resolve(name, "sudo_password", ssh.sudo_password.as_ref())? {
+            Some(name) => Some(name),
+            None => self.resolve(name, "password", ssh.password.as_ref())?.or(asked.cloned()),
+        };
+        let reach = SshRecord { address, port, user, auth, host_key, sudo_password, known_as, known_hosts, via };
+        Ok(HostSpec { reach: ReachRecord::Ssh(reach), labels: ssh.labels.clone() })
+    }
+
+    /// `asked` is a password that was asked for; `trail` has the names of those that are on the way already.
+    fn endpoint(
+        &mut self,
+        name: &str,
+        ssh: &Ssh,
+        asked: Option<&SecretRef>,
+        inventory: &Inventory,
+        trail: &mut Vec<String>,
+    ) -> Result<Endpoint, Problem> {
+        let found = self.configured(ssh)?;
+        let user = ssh.user.clone().or(found.as_ref().map(|found| found.user.clone())).or_else(user_name);
+        let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
+            Problem::usage(format!("nobody says as which user to log in to `{name}`")).hint("write user@address")
+        })?;
+        let address = found.as_ref().map_or(&ssh.address, |found| &found.address).clone();
+        let port = ssh.port.or(found.as_ref().map(|found| found.port)).unwrap_or(22);
+        let jumps;
+        let via = match (&ssh.via, found.as_ref().map(|found| &found.proxy)) {
+            (Some(via), _) => self.way(name, via, &ssh.ssh_config, (&address, port, &user), inventory, trail)?,
+            (None, Some(Proxy::Jumps(all))) => {
+                jumps = all.iter().map(|jump| hop(jump, &ssh.ssh_config)).collect::<Vec<_>>();
+                // What the configuration calls a host is not what the inventory calls one.
+                self.way(name, &jumps, &ssh.ssh_config, (&address, port, &user), &Inventory::default(), trail)?
+            }
+            (None, Some(Proxy::Command(text))) => vec![ViaRecord::Command(text.clone())],
+            (None, Some(Proxy::None | Proxy::NoJump) | None) => Vec::new(),
+        };
+        Ok(Endpoint {
+            auth: self.auth(name, ssh, found.as_ref(), asked)?,
+            host_key: self.host_key(ssh, found.as_ref()),
+            known_as: ssh.known_as.clone().or(found.as_ref().and_then(|found| found.known_as.clone())),
+            known_hosts: known_hosts(ssh, found.as_ref())?,
+            via,
+            address,
+            port,
+            user,
+        })
+    }
+
+    /// What `ssh_config` says, where it is to be asked.
+    fn configured(&mut self, ssh: &Ssh) -> Result<Option<Expanded>, Problem> {
+        let root = match &ssh.ssh_config {
+            SshConfig::No => return Ok(None),
+            SshConfig::Usual => Root::Usual,
+            SshConfig::File(path) => Root::File(absolute(path)?.into()),
+        };
+        let local = local();
+        let asked = Asked { host: &ssh.address, user: ssh.user.as_deref(), port: ssh.port };
+        let found = ssh_config::read(asked, &root, &self.files, &local)?;
+        let expanded = ssh_config::expand(&found, asked, &local)?;
+        let mut warnings: Vec<String> =
+            found.warnings.iter().map(|warning| format!("ssh_config of `{}`: {warning}", ssh.address)).collect();
+        if expanded.strict == Strict::No && ssh.host_key.is_none() {
+            warnings.push(format!(
+                "ssh_config of `{}`: StrictHostKeyChecking is off; a key that is not known is accepted and recorded, one that has \
+                 changed is not",
+                ssh.address
+            ));
+        }
+        for warning in warnings {
+            if self.said.insert(warning.clone()) {
+                say(&format!("warning: {warning}"));
+            }
+        }
+        Ok(Some(expanded))
+    }
+
+    fn host_key(&self, ssh: &Ssh, found: Option<&Expanded>) -> HostKeyRecord {
+        let accepts = ssh.accept_new_host_key.unwrap_or(found.is_some_and(|found| match found.strict {
+            Strict::Yes => false,
+            Strict::AcceptNew | Strict::No => true,
+        }));
+        match &ssh.host_key {
+            Some(fingerprint) => HostKeyRecord::Pinned(fingerprint.clone()),
+            None if self.accept_new_host_keys || accepts => HostKeyRecord::AcceptNew,
+            None => HostKeyRecord::Strict,
+        }
+    }
+
+    /// The way there: each of `via` in turn, before the first what lies on the way to it.
+    fn way(
+        &mut self,
+        name: &str,
+        via: &[Via],
+        config: &SshConfig,
+        (address, port, user): (&str, u16, &str),
+        inventory: &Inventory,
+        trail: &mut Vec<String>,
+    ) -> Result<Vec<ViaRecord>, Problem> {
+        let mut way = Vec::new();
+        for (index, via) in via.iter().enumerate() {
+            let (hop_name, found);
+            let hop = match via {
+                Via::Command(text) if index == 0 => {
+                    way.push(ViaRecord::Command(ssh_config::command(text, address, port, user)?));
+                    continue;
+                }
+                Via::Command(_) => {
+                    return Err(Problem::usage(format!(
+                        "host `{name}`: a command runs on this machine, so it can only be the first of `via`"
+                    )));
+                }
+                Via::Ssh(ssh) => {
+                    hop_name = match &ssh.user {
+                        Some(user) => format!("{user}@{}", ssh.address),
+                        None => ssh.address.clone(),
+                    };
+                    &**ssh
+                }
+                Via::Name(text) => {
+                    hop_name = text.clone();
+                    match inventory.hosts.get(text) {
+                        Some(Host::Ssh(ssh)) => &**ssh,
+                        Some(Host::Local) => {
+                            return Err(Problem::usage(format!(
+                                "host `{name}`: `{text}` is this machine, and no way to another"
+                            ))
+                            .hint("leave it out of `via`"));
+                        }
+                        Some(Host::Unusable(why)) => {
+                            return Err(Problem::usage(format!("host `{name}`: on the way there `{text}`: {why}")));
+                        }
+                        None => {
+                            found = target(text, config)
+                                .map_err(|why| Problem::usage(format!("host `{name}`: via `{text}`: {why}")))?;
+                            &found
+                        }
+                    }
+                }
+            };
+            // Hosts that lead to each other, in the inventory or in ssh_config.
+            if trail.contains(&hop_name) {
+                return Err(Problem::usage(format!(
+                    "the way to `{}` goes round in a circle: {} -> {hop_name}",
+                    trail[0],
+                    trail.join(" -> ")
+                )));
+            }
+            if trail.len() > HOPS {
+                return Err(too_far(trail));
+            }
+            trail.push(hop_name.clone());
+            let before = std::mem::replace(&mut self.on_the_way, true);
+            let endpoint = self.endpoint(&hop_name, hop, None, inventory, trail);
+            self.on_the_way = before;
+            let mut endpoint = endpoint?;
+            trail.pop();
+            if index == 0 {
+                way.append(&mut endpoint.via);
+            }
+            let Endpoint { address, port, user, auth, host_key, known_as, known_hosts, via: _ } = endpoint;
+            way.push(ViaRecord::Hop(HopRecord { address, port, user, auth, host_key, known_as, known_hosts }));
+        }
+        if way.len() > HOPS {
+            return Err(too_far(trail));
+        }
+        Ok(way)
+    }
+
+    fn resolve(&mut self, host: &str, what: &str, source: Option<&SecretSource>) -> Result<Option<SecretRef>, Problem> {
+        let Some(source) = source else { return Ok(None) };
+        let name = format!("hosts.{host}.{what}");
+        let wanted = match self.resolves {
+            Resolves::All => true,
+            Resolves::OfTheWay => self.on_the_way,
+            Resolves::None => false,
+        };
+        if wanted && !self.secrets.contains_key(&name) {
+            let text = source.resolve(&format!("{what} of host `{host}`")).map_err(Problem::usage)?;
+            self.secrets.insert(name.clone(), text);
+        }
+        Ok(Some(SecretRef(name)))
+    }
+}
+
+/// `[USER@]HOST[:PORT]`, as flags and `via` take it.
+pub fn target(text: &str, ssh_config: &SshConfig) -> Result<Ssh, String> {
+    let (user, rest) = match text.rsplit_once('@') {
+        Some(("", _)) => return Err("a user is missing before `@`".to_owned()),
+        Some((user, rest)) => (Some(user.to_owned()), rest),
+        None => (None, text),
+    };
+    let (address, port) = split_port(rest)?;
+    Ok(Ssh { address, port, user, ssh_config: ssh_config.clone(), ..Ssh::default() })
+}
+
+/// `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.
+fn split_port(text: &str) -> Result<(String, Option<u16>), String> {
+    let port = |text: &str| match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(Some(port)),
+        _ => Err(format!("`{text}` is no TCP port")),
+    };
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or("a `]` is missing")?;
+        return match rest.strip_prefix(':') {
+            Some(text) => Ok((address.to_owned(), port(text)?)),
+            None if rest.is_empty() => Ok((address.to_owned(), None)),
+            None => Err(format!("`{rest}` is not `:PORT`")),
+        };
+    }
+    match text.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => Ok((text.to_owned(), None)),
+        Some((address, text)) if !address.is_empty() => Ok((address.to_owned(), port(text)?)),
+        None if !text.is_empty() => Ok((text.to_owned(), None)),
+        Some(_) | None => Err("an address is missing".to_owned()),
+    }
+}
+
+fn too_far(trail: &[String]) -> Problem {
+    Problem::usage(format!("the way to `{}` has more than {HOPS} stretches", trail[0]))
+}
+
+/// A server that `ProxyJump` names.
+fn hop(jump: &Jump, config: &SshConfig) -> Via {
+    let Jump { user, host, port } = jump.clone();
+    Via::Ssh(Box::new(Ssh { address: host, port, user, ssh_config: config.clone(), ..Ssh::default() }))
+}
+
+/// The files of known hosts that are named; nothing for the usual ones.
+fn known_hosts(ssh: &Ssh, found: Option<&Expanded>) -> Result<Vec<String>, Problem> {
+    let null = || vec![PathBuf::from("/dev/null")];
+    let files = match (&ssh.known_hosts, found) {
+        (Some(files), _) if files.is_empty() => null(),
+        (Some(files), _) => files.clone(),
+        (None, None) => Vec::new(),
+        (None, Some(found)) => {
+            let mut files = match &found.user_known_hosts {
+                Some(files) if files.is_empty() => null(),
+                Some(files) => files.clone(),
+                None => Vec::new(),
+            };
+            // The system's own files are read for every host.
+            if let Some(global) = found.global_known_hosts.as_ref().filter(|global| !global.is_empty()) {
+                if files.is_empty() {
+                    files.extend(home().map(|home| home.join(".ssh/known_hosts")));
+                }
+                files.extend(global.iter().cloned());
+            }
+            files
+        }
+    };
+    files.iter().map(|path| absolute(path)).collect()
+}
+
+/// Who we are, as ssh_config(5) asks it.
+pub fn local() -> Local {
+    Local {
+        home: home().unwrap_or_else(|| "/".into()),
+        user: user_name().unwrap_or_default(),
+        uid: rustix::process::getuid().as_raw(),
+        machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        env: |name| std::env::var(name).ok(),
+    }
+}
+
+/// Who runs the command: as the environment says, else as `/etc/passwd` does.
+fn user_name() -> Option<String> {
+    let said = |name: &&str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    ["USER", "LOGNAME"].iter().find_map(said).or_else(|| {
+        let uid = rustix::process::getuid().as_raw().to_string();
+        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+        let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        lines.find(|fields| fields.get(2) == Some(&uid.as_str())).map(|fields| fields[0].to_owned())
+    })
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+fn absolute(path: &Path) -> Result<String, Problem> {
+    let path = match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        (Ok(_), None) => return Err(Problem::usage("HOME is not set, so `~` means nothing")),
+        (Err(_), _) => path.to_owned(),
+    };
+    let absolute =
+        std::path::absolute(&path).map_err(|error| Problem::usage(format!("{}: {error}", path.display())))?;
+    absolute.to_str().map(str::to_owned).ok_or_else(|| Problem::usage(format!("{} is not UTF-8", absolute.display())))
+}
