@@ -77,7 +77,7 @@ pub async fn reattach(
             Err(error) if error.ended_it() => {
                 return NodeOutcome::Failed { failure: failure::of(&error), output: None };
             }
-            Err(error) if may_pass(&error) && left > pause && heard.last().elapsed() < WITHOUT_CONNECTION => {
+            Err(error) if is_asked_again(&error.kind, left.checked_sub(pause), heard.last().elapsed()) => {
                 tracing::debug!(node = %call.node, error = error.code(), "no answer yet, trying again");
                 if heard.last() > before {
                     // It answered in between, so this is another break.
@@ -125,9 +125,15 @@ impl Live for Heard<'_> {
     }
 }
 
+/// Whether a host is asked again after this: it may answer then, there is time for a pause and more, and it has not been silent for
+/// too long.
+fn is_asked_again(error: &ErrorKind, after_the_pause: Option<Duration>, silent: Duration) -> bool {
+    may_pass(error) && after_the_pause.is_some_and(|left| !left.is_zero()) && silent < WITHOUT_CONNECTION
+}
+
 /// Whether asking again later may be answered.
-fn may_pass(error: &host::Error) -> bool {
-    match error.kind.cause() {
+fn may_pass(error: &ErrorKind) -> bool {
+    match error.cause() {
         ErrorKind::Unreachable { .. }
         // Never a cause.
         | ErrorKind::Hop { .. }
@@ -274,7 +280,7 @@ async fn files(host: &Host, call: &Call) -> Result<BTreeMap<String, Vec<u8>>, Op
             match host.read_file(&call.job, path, call.as_user.as_deref(), OUT_BYTES).await {
                 Ok(content) => break content,
                 Err(error) if matches!(error.kind, ErrorKind::Invalid { .. }) => return Err(failed(error.to_string())),
-                Err(error) if may_pass(&error) && deadline.saturating_duration_since(Instant::now()) > pause => {
+                Err(error) if may_pass(&error.kind) && deadline.saturating_duration_since(Instant::now()) > pause => {
                     tracing::debug!(node = %call.node, error = error.code(), "a file cannot be read yet, trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -317,4 +323,26 @@ pub(super) fn exit_failure(context: &Context, call: &Call, end: &JobEnd) -> Fail
 /// The end of an id: UUIDs of version 7 that were made close together begin alike, and end differently.
 fn short(id: &str) -> &str {
     &id[id.len().saturating_sub(8)..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_asked_again_as_long_as_that_can_help() {
+        let (lost, refused) = (ErrorKind::Lost { said: String::new() }, ErrorKind::Fenced);
+        let (some, none, second) = (Some(Duration::from_secs(9)), Some(Duration::ZERO), Duration::from_secs(1));
+        let cases = [
+            (&lost, some, second, true),
+            (&lost, some, WITHOUT_CONNECTION - second, true),
+            (&lost, some, WITHOUT_CONNECTION, false),
+            (&lost, none, second, false),
+            (&lost, None, second, false),
+            (&refused, some, second, false),
+        ];
+        for (error, left, silent, again) in cases {
+            assert_eq!(is_asked_again(error, left, silent), again, "{error:?}, {left:?} left, silent for {silent:?}");
+        }
+    }
 }
