@@ -6,7 +6,7 @@ CUTS ?= 1200
 SEED ?=
 FUZZ ?= 600
 
-.PHONY: help build release demo test test-full lint sim fuzz crash faults powercut bench setup testbed-down
+.PHONY: help build release demo test test-full lint sim fuzz crash faults faults-hosts powercut bench setup testbed-down
 
 help:
 	@echo 'make demo            from nothing: two hosts, a registry installed, killed, rebooted, resumed (root, Debian)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make powercut CUTS=1200  the power cut under the store, writes lost, torn and reordered; SEED=n repeats (root)'
 	@echo 'make crash ROUNDS=100 the real binary killed while it works on real hosts; SEED=n repeats'
 	@echo 'make faults ROUNDS=20 its data folder damaged in every way, full disks, races; SEED=n repeats'
+	@echo 'make faults-hosts PART=breaking  what can be wrong with a host or the way to it; without PART all of it (root)'
 	@echo 'make bench           the benchmarks, with peers in the same run'
 	@echo 'make build           target/debug/anneal        make release   target/release/anneal'
 	@echo 'make lint            rustfmt and clippy         make testbed-down   takes the test hosts away'
@@ -46,6 +47,7 @@ test-full: lint test
 	$(MAKE) powercut
 	$(MAKE) crash ROUNDS=100
 	$(MAKE) faults
+	$(MAKE) faults-hosts
 	workflows/test-scripts
 	tests/testbed/selftest
 	$(MAKE) bench
@@ -72,6 +74,10 @@ crash: setup build
 faults: ROUNDS ?= 20
 faults: build
 	cargo run --quiet -p anneal-tests --bin faults -- $(ROUNDS) $(SEED)
+
+# PART: reaching breaking sessions programs output machine lines.
+faults-hosts: build
+	cargo run --quiet -p anneal-tests --bin hostfaults -- $(PART)
 
 bench: setup release
 	benches/run.sh

@@ -26,6 +26,9 @@ busybox busybox
 dash dash
 procps pgrep
 sudo sudo
+iptables iptables
+iproute2 ip
+faketime faketime
 LIST
 if [ ${#need[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] || {

@@ -42,6 +42,7 @@ mod proxy_command;
 mod read;
 mod restarted;
 mod run;
+mod sessions;
 mod shown_keys;
 mod spec;
 mod ssh_agent;

@@ -42,6 +42,7 @@ limits! {
     RECONCILED_AT_ONCE: usize = 16, "operations", "Open operations of a restored store that are compared with their hosts at once.";
     PRUNE_ROWS: usize = 1_000, "rows", "About so many rows one commit deletes when operations are pruned.";
     BLOB_GRACE_MS: u64 = 3_600_000, "ms", "How old a blob must be that a prune deletes because nothing refers to it.";
+    WITHOUT_CONNECTION_MS: u64 = 3_600_000, "ms", "How long a host may be without an answer while a command runs on it, before nobody knows how that ended; the step's own `timeout` counts too.";
     REPORTS: usize = 1_024, "reports", "Reports that may queue up for one operation before its executors wait.";
     INLINE_OUTPUT_BYTES: usize = 16 * 1024, "bytes", "Output that a journal entry holds itself; more goes into a blob.";
     OUT_BYTES: usize = 64 * 1024, "bytes", "One `out` value.";

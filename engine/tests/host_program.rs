@@ -301,3 +301,19 @@ async fn what_a_job_wrote_is_forgotten_and_how_it_ended_is_not() {
         host.sweep(job.id.operation, None).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_question_is_over_when_its_program_is_and_not_when_a_child_in_the_background_is() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("shells"));
+    for (name, host) in everywhere(&sshd, &folder) {
+        let mut asked = shell("sleep 30 & echo $! >&2; seq 1 30000; exit 3");
+        (asked.supervise, asked.timeout) = (Supervise::Never, Duration::from_secs(20));
+        let began = Instant::now();
+        let end = host.run(&asked, &()).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(15), "{name}: {:?}", began.elapsed());
+        let (exit, out, err) = text(&end);
+        let expected: String = (1..=30000).map(|n| format!("{n}\n")).collect();
+        assert!(exit == 3 && out == expected, "{name}: {exit}, {} bytes", out.len());
+        host_support::kill(err.trim().parse().unwrap());
+    }
+}

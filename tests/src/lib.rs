@@ -7,6 +7,7 @@ pub mod bench;
 pub mod binary;
 pub mod campaign;
 pub mod canary;
+pub mod hostfaults;
 pub mod journal;
 pub mod mounted;
 pub mod powercut;

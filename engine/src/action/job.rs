@@ -1,6 +1,7 @@
 //! `Run`, `Shell` and `Script`: a program on a host. Exit codes are the only truth.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use dsl::value::{SecretRef, Value};
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::out::{self, Missing};
 use super::{failure, output};
 use crate::host::{self, ErrorKind, FileContent, Found, Host, Job, JobEnd, Live, Supervise};
-use crate::limits::OUT_BYTES;
+use crate::limits::{OUT_BYTES, WITHOUT_CONNECTION_MS};
 use crate::operation::{Failure, FailureClass, NodeOutcome, OutputRef, Unknown};
 use crate::runner::{Call, Context, Reporter};
 use crate::vault::out_name;
@@ -20,6 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long we look for a job whose own time is over: its record is still there.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long a host is looked for that has not answered since.
+const WITHOUT_CONNECTION: Duration = Duration::from_millis(WITHOUT_CONNECTION_MS);
 
 /// Runs a job to its end; a lost connection is mended and the job found again.
 pub async fn run(
@@ -53,7 +56,7 @@ pub async fn run(
     }
 }
 
-/// Finds a job again and waits for its end, for as long as the step may still take.
+/// Finds a job again and waits for its end, for as long as the step may still take, and as long as a host may be without an answer.
 pub async fn reattach(
     context: &Context,
     host: &Host,
@@ -63,9 +66,11 @@ pub async fn reattach(
 ) -> NodeOutcome {
     let deadline = Instant::from_std(call.deadline) + GRACE;
     let mut pause = FIRST_PAUSE;
+    let heard = Heard { live, last: Mutex::new(Instant::now()) };
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match host.reattach_or_idle(&call.job, call.as_user.as_deref(), left, call.idle, live).await {
+        let before = heard.last();
+        match host.reattach_or_idle(&call.job, call.as_user.as_deref(), left, call.idle, &heard).await {
             Ok(Found::Ended(end)) => {
                 reporter.reattached().await;
                 return judge(context, host, call, end).await;
@@ -76,8 +81,12 @@ pub async fn reattach(
             Err(error) if error.ended_it() => {
                 return NodeOutcome::Failed { failure: failure::of(&error), output: None };
             }
-            Err(error) if may_pass(&error) && left > pause => {
+            Err(error) if is_asked_again(&error.kind, left.checked_sub(pause), heard.last().elapsed()) => {
                 tracing::debug!(node = %call.node, error = error.code(), "no answer yet, trying again");
+                if heard.last() > before {
+                    // It answered in between, so this is another break.
+                    pause = FIRST_PAUSE;
+                }
                 live.output(crate::host::Stream::Stderr, format!("waiting for the host: {error}\n").as_bytes());
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -91,13 +100,49 @@ pub async fn reattach(
     }
 }
 
+/// Notes when the host was last heard of, for whoever looks on.
+struct Heard<'a> {
+    live: &'a dyn Live,
+    last: Mutex<Instant>,
+}
+
+impl Heard<'_> {
+    fn last(&self) -> Instant {
+        // A time is whole after every statement.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+impl Live for Heard<'_> {
+    fn output(&self, stream: host::Stream, bytes: &[u8]) {
+        self.now();
+        self.live.output(stream, bytes);
+    }
+
+    fn heard(&self) {
+        self.now();
+        self.live.heard();
+    }
+}
+
+/// Whether a host is asked again after this: it may answer then, there is time for a pause and more, and it has not been silent for
+/// too long.
+fn is_asked_again(error: &ErrorKind, after_the_pause: Option<Duration>, silent: Duration) -> bool {
+    may_pass(error) && after_the_pause.is_some_and(|left| !left.is_zero()) && silent < WITHOUT_CONNECTION
+}
+
 /// Whether asking again later may be answered.
-fn may_pass(error: &host::Error) -> bool {
-    match error.kind.cause() {
+fn may_pass(error: &ErrorKind) -> bool {
+    match error.cause() {
         ErrorKind::Unreachable { .. }
         // Never a cause.
         | ErrorKind::Hop { .. }
         | ErrorKind::Timeout { .. }
+        | ErrorKind::HungUp { .. }
         | ErrorKind::Lost { .. }
         | ErrorKind::Sudo { .. }
         | ErrorKind::DiskFull { .. }
@@ -239,7 +284,7 @@ async fn files(host: &Host, call: &Call) -> Result<BTreeMap<String, Vec<u8>>, Op
             match host.read_file(&call.job, path, call.as_user.as_deref(), OUT_BYTES).await {
                 Ok(content) => break content,
                 Err(error) if matches!(error.kind, ErrorKind::Invalid { .. }) => return Err(failed(error.to_string())),
-                Err(error) if may_pass(&error) && deadline.saturating_duration_since(Instant::now()) > pause => {
+                Err(error) if may_pass(&error.kind) && deadline.saturating_duration_since(Instant::now()) > pause => {
                     tracing::debug!(node = %call.node, error = error.code(), "a file cannot be read yet, trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -282,4 +327,26 @@ pub(super) fn exit_failure(context: &Context, call: &Call, end: &JobEnd) -> Fail
 /// The end of an id: UUIDs of version 7 that were made close together begin alike, and end differently.
 fn short(id: &str) -> &str {
     &id[id.len().saturating_sub(8)..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_asked_again_as_long_as_that_can_help() {
+        let (lost, refused) = (ErrorKind::Lost { said: String::new() }, ErrorKind::Fenced);
+        let (some, none, second) = (Some(Duration::from_secs(9)), Some(Duration::ZERO), Duration::from_secs(1));
+        let cases = [
+            (&lost, some, second, true),
+            (&lost, some, WITHOUT_CONNECTION - second, true),
+            (&lost, some, WITHOUT_CONNECTION, false),
+            (&lost, none, second, false),
+            (&lost, None, second, false),
+            (&refused, some, second, false),
+        ];
+        for (error, left, silent, again) in cases {
+            assert_eq!(is_asked_again(error, left, silent), again, "{error:?}, {left:?} left, silent for {silent:?}");
+        }
+    }
 }

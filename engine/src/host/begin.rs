@@ -41,7 +41,7 @@ pub(super) struct Running {
     pending: VecDeque<Event>,
     errors: Preamble,
     _sending: Option<Sending>,
-    _connection: Option<Arc<Connection>>,
+    connection: Option<Arc<Connection>>,
 }
 
 /// A task that sends, ended with what it sends for. Gives the script's input back where more follows.
@@ -80,6 +80,8 @@ enum Silence {
     AskedAgain,
     /// Nothing in time.
     Late,
+    /// A login shell that writes without end.
+    Noise,
 }
 
 impl Host {
@@ -131,22 +133,29 @@ impl Host {
             outgoing: Some(exec.outgoing),
             output: Preamble::default(),
             errors: Preamble::default(),
+            heard: 0,
             password,
             deadline: Instant::now() + limits::BEGIN,
         };
-        let asking = matches!(as_whom, Become::Asking(_));
+        // The orders follow the begin line where they would reach sudo instead; and the first time on a connection, when nobody
+        // knows yet whether its login shell ever comes to us: so that it can be said for certain that nothing began.
+        let first = connection.as_ref().is_some_and(|connection| !connection.has_begun());
+        let hold = first || matches!(as_whom, Become::Asking(_));
         let (mut sending, mut input) = (None, Some(input));
-        if !asking {
+        if !hold {
             sending = beginning.send(input.as_ref());
         }
         let Begun { pid, first, ended } = match beginning.wait().await {
             Ok(begun) => begun,
             Err(silence) => {
-                let kind = beginning.explain(&silence, as_whom, !asking);
+                let kind = beginning.explain(&silence, as_whom, !hold);
                 return Err((kind, input));
             }
         };
-        if asking {
+        if let Some(connection) = &connection {
+            connection.begins();
+        }
+        if hold {
             sending = beginning.send(input.as_ref());
         }
         let mut outgoing = None;
@@ -171,7 +180,7 @@ impl Host {
             pending,
             errors: beginning.errors,
             _sending: sending,
-            _connection: connection,
+            connection,
         })
     }
 }
@@ -182,6 +191,8 @@ struct Beginning<'a> {
     outgoing: Option<Outgoing>,
     output: Preamble,
     errors: Preamble,
+    /// Bytes on both streams.
+    heard: usize,
     password: Option<&'a Secret>,
     deadline: Instant,
 }
@@ -230,6 +241,9 @@ impl Beginning<'_> {
                     continue;
                 }
             };
+            if let Some(Event::Data(_, bytes)) = &event {
+                self.heard += bytes.len();
+            }
             match event {
                 Some(Event::Data(Stream::Stdout, bytes)) => {
                     if let Some((pid, first)) = self.output.push(&bytes) {
@@ -256,6 +270,9 @@ impl Beginning<'_> {
                     return Err(ended.map_or(Silence::Broke, |code| Silence::Ended { code }));
                 }
             }
+            if self.heard > limits::NOISE_BYTES {
+                return Err(Silence::Noise);
+            }
         }
     }
 
@@ -279,13 +296,18 @@ impl Beginning<'_> {
         };
         match (silence, user) {
             (Silence::Broke, _) => ErrorKind::Lost { said: "before the command began, as far as is known".into() },
-            (Silence::Late, Some(user)) if !sent => {
+            (Silence::Late, Some(user)) if !sent && matches!(as_whom, Become::Asking(_)) => {
                 let said = if said.is_empty() { "nothing".into() } else { said };
                 ErrorKind::Sudo {
                     user,
                     said: format!("no answer within {} s; it said: {said}", limits::BEGIN.as_secs()),
                 }
             }
+            (Silence::Late, _) if !sent => ErrorKind::Timeout { stage: "starting a shell", after: limits::BEGIN },
+            (Silence::Noise, _) if !sent => ErrorKind::NoShell {
+                said: format!("its login writes without end before it comes to a command, as {said:.80}"),
+            },
+            (Silence::Noise, _) => ErrorKind::Lost { said: "the login writes without end".into() },
             (Silence::Late, _) => {
                 ErrorKind::Lost { said: format!("no shell began within {} s {said}", limits::BEGIN.as_secs()) }
             }
@@ -337,6 +359,29 @@ impl Running {
         let Some(event) = self.next().await else { return false };
         self.pending.push_front(event);
         true
+    }
+
+    /// Waits until nothing more is on its way of a program that has ended: a while, and an answer of the server to a question that
+    /// it was asked then, which nothing that it sent before can come after.
+    pub(super) fn silence(&self) -> impl Future<Output = ()> + use<> {
+        let connection = self.connection.clone();
+        async move {
+            tokio::time::sleep(limits::AFTER_EXIT).await;
+            if let Some(connection) = connection {
+                connection.ping().await;
+            }
+        }
+    }
+
+    /// Waits until work is refused a session of the connection that this one uses.
+    pub(super) fn crowded(&self) -> impl Future<Output = ()> + use<> {
+        let connection = self.connection.clone();
+        async move {
+            match connection {
+                Some(connection) => connection.sessions.crowded().await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The whole answer of a script whose answers are short.

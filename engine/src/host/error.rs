@@ -82,10 +82,15 @@ pub enum ErrorKind {
     },
     /// Nothing answered in time while connecting.
     Timeout {
-        /// Which stage: `connecting`, `exchanging keys`, `logging in`.
+        /// Which stage: `connecting`, `greeting us`, `exchanging keys`, `logging in`, `starting a shell`.
         stage: &'static str,
         /// How long it was waited for.
         after: Duration,
+    },
+    /// The server ended the connection before the login, each time.
+    HungUp {
+        /// How often it was tried.
+        times: u32,
     },
     /// The server refused every way to log in.
     Auth {
@@ -226,7 +231,7 @@ impl Error {
     /// [`ErrorKind::Lost`] a job may be running.
     pub fn is_connection(&self) -> bool {
         use ErrorKind as K;
-        matches!(self.kind.cause(), K::Unreachable { .. } | K::Timeout { .. } | K::Lost { .. })
+        matches!(self.kind.cause(), K::Unreachable { .. } | K::Timeout { .. } | K::HungUp { .. } | K::Lost { .. })
     }
 
     /// Whether it is certain that the job of a failed [`run`](super::Host::run) neither ran nor will run.
@@ -245,6 +250,7 @@ impl Error {
         match self.kind.cause() {
             K::Unreachable { .. } => "unreachable",
             K::Timeout { .. } => "connect-timeout",
+            K::HungUp { .. } => "hung-up",
             K::Auth { .. } => "auth",
             K::HostKeyUnknown { .. } => "host-key-unknown",
             K::HostKeyChanged { .. } => "host-key-changed",
@@ -278,7 +284,15 @@ impl Error {
             K::Timeout { stage: "connecting", .. } => {
                 "the address does not answer: check that the machine runs and that the network leads there".into()
             }
+            K::Timeout { stage: "starting a shell", .. } => {
+                "the login works, but its shell or a login script hangs, or the machine is overloaded; nothing was begun".into()
+            }
             K::Timeout { .. } => "the machine accepts connections but its SSH server hangs or is overloaded".into(),
+            K::HungUp { .. } => {
+                "the server has more logins under way than it allows (`MaxStartups`), shuts this address out for a while, or \
+                 is going down: look into its log"
+                    .into()
+            }
             K::Auth { advice, offered, .. } => advice.text(offered),
             K::HostKeyUnknown { fingerprint, .. } => format!(
                 "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
@@ -299,7 +313,9 @@ impl Error {
             }
             K::Lost { .. } if !self.runs_on => "try again when the host can be reached; it begins anew".into(),
             K::Lost { .. } => "a command that had begun runs on; it is found again when the host can be reached".into(),
-            K::NoShell { .. } => "the user needs a POSIX shell as its login shell, and no forced command".into(),
+            K::NoShell { .. } => {
+                "the user needs a POSIX shell as its login shell, login scripts that end, and no forced command".into()
+            }
             K::Sudo { user, .. } => {
                 format!("give the host a sudo password, or allow the login user to become {user} without one")
             }
@@ -336,6 +352,8 @@ impl ErrorKind {
         match self {
             K::Unreachable { said } => write!(f, "{host} cannot be reached: {said}")?,
             K::Timeout { stage, after } => write!(f, "{host} did not answer while {stage}, for {}", seconds(*after))?,
+            K::HungUp { times: 1 } => write!(f, "{host} hung up before the login")?,
+            K::HungUp { times } => write!(f, "{host} hung up before the login, {times} times")?,
             K::Auth { tried, offered, advice: _ } => {
                 write!(f, "{host} refused the login; tried ")?;
                 if tried.is_empty() {
@@ -463,6 +481,8 @@ mod tests {
         let kinds = [
             ErrorKind::Unreachable { said: "connection refused".into() },
             ErrorKind::Timeout { stage: "logging in", after },
+            ErrorKind::Timeout { stage: "starting a shell", after },
+            ErrorKind::HungUp { times: 7 },
             ErrorKind::Auth {
                 tried: vec!["password (refused)".into()],
                 offered: vec!["publickey".into()],
@@ -490,8 +510,11 @@ mod tests {
              that a firewall lets SSH through",
             "web (u@h:22) did not answer while logging in, for 30 s; the machine accepts connections but its SSH server \
              hangs or is overloaded",
-            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user, and \
-             the key or the password, in the inventory",
+            "web (u@h:22) did not answer while starting a shell, for 30 s; the login works, but its shell or a login script \
+             hangs, or the machine is overloaded; nothing was begun",
+            "web (u@h:22) hung up before the login, 7 times; the server has more logins under way than it allows \
+             (`MaxStartups`), shuts this address out for a while, or is going down: look into its log",
+            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user",
             "web (u@h:22) cannot be reached by the jump host ops@[::1]:22: the jump host cannot be reached: connection \
              refused; check that the machine runs, its address and port, and that a firewall lets SSH through",
             "web (u@h:22) cannot be reached by the jump host root@bastion:22: the jump host does not let us through to \

@@ -12,10 +12,11 @@ use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::Stream;
 use super::error::ErrorKind;
+use super::sessions::Turn;
 
 /// What a command does.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) struct Exec {
 
 /// Its output.
 pub(super) enum Incoming {
-    Ssh { half: ChannelReadHalf, _closer: Closer, _permit: Option<OwnedSemaphorePermit> },
+    Ssh { half: ChannelReadHalf, _closer: Closer, _turn: Option<Turn> },
     Local(mpsc::Receiver<Event>),
 }
 
@@ -57,11 +58,11 @@ impl Exec {
         }
     }
 
-    pub(super) fn over_ssh(channel: russh::Channel<Msg>, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn over_ssh(channel: russh::Channel<Msg>, turn: Option<Turn>) -> Self {
         let (half, write) = channel.split();
         let write = Arc::new(write);
         Self {
-            incoming: Incoming::Ssh { half, _closer: Closer(Arc::clone(&write)), _permit: permit },
+            incoming: Incoming::Ssh { half, _closer: Closer(Arc::clone(&write)), _turn: turn },
             outgoing: Outgoing::Ssh(write),
         }
     }

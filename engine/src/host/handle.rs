@@ -188,7 +188,7 @@ impl Host {
         }
         line.push_str(&format!("{} -c {}", self.0.settings.shell, quote_line(script.text())));
         let mut connection = self.connection(spec).await?;
-        let (channel, permit) = match connection.channel(want).await {
+        let (channel, turn) = match connection.channel(want).await {
             Ok(channel) => channel,
             // It was dead and we had not noticed. Nothing has been sent, so a new one makes no difference.
             Err(ErrorKind::Lost { .. }) => {
@@ -203,7 +203,7 @@ impl Host {
             }
             Err(kind) => return Err(kind),
         };
-        let exec = Exec::over_ssh(channel, permit);
+        let exec = Exec::over_ssh(channel, turn);
         exec.run(line).await?;
         Ok((exec, Some(connection)))
     }

@@ -77,6 +77,10 @@ impl Live for Idle<'_> {
         }
         self.live.output(stream, bytes);
     }
+
+    fn heard(&self) {
+        self.live.heard();
+    }
 }
 
 impl Host {

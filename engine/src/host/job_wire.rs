@@ -11,6 +11,8 @@ use super::{Output, Stream, limits};
 
 const BEGIN: &[u8] = b"\nanneal-begin ";
 const END: &[u8] = b"\nanneal-end ";
+/// Of a process id, at most.
+const PID_DIGITS: usize = 10;
 
 /// What stands before our script begins: it is dropped, but kept for a while in case it explains why nothing began.
 #[derive(Default)]
@@ -22,9 +24,11 @@ pub(super) struct Preamble {
 impl Preamble {
     /// Takes bytes; at the begin line, the script's process and what follows it.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Option<(u32, Vec<u8>)> {
+        // Only from where a begin line could not have been complete before: a shell may write without end, in small pieces.
+        let from = self.seen.len().saturating_sub(BEGIN.len() + PID_DIGITS);
         self.seen.extend_from_slice(bytes);
-        let found = find(&self.seen, BEGIN).and_then(|at| {
-            let number = at + BEGIN.len();
+        let found = find(&self.seen[from..], BEGIN).and_then(|at| {
+            let number = from + at + BEGIN.len();
             let length = self.seen[number..].iter().position(|&b| b == b'\n')?;
             let pid = std::str::from_utf8(&self.seen[number..number + length]).ok()?.parse().ok()?;
             Some((pid, self.seen[number + length + 1..].to_vec()))
@@ -268,6 +272,9 @@ mod tests {
             assert_eq!(pid, 4711);
             assert!(b"out".starts_with(&rest[..]) && preamble.over);
         }
+        let mut slow = Preamble::default();
+        let found: Vec<_> = text.iter().filter_map(|&byte| slow.push(&[byte])).collect();
+        assert_eq!(found, [(4711, Vec::new())], "byte by byte");
         let mut endless = Preamble::default();
         for _ in 0..1000 {
             assert!(endless.push(&[b'x'; 1000]).is_none());

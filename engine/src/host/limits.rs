@@ -46,14 +46,27 @@ pub const FAREWELL: Duration = Duration::from_secs(1);
 pub const KEY_FILE_BYTES: u64 = 64 << 10;
 /// A file of known host keys.
 pub const KNOWN_HOSTS_BYTES: u64 = 64 << 20;
-/// How long a channel that the server refuses is asked for again.
+/// How long a channel that the server refuses is asked for again, where we have no other that would end.
 pub const CHANNEL_WAIT: Duration = Duration::from_secs(60);
+/// How long it is asked for again before the server is taken to allow no more than we have.
+pub const SESSION_PATIENCE: Duration = Duration::from_secs(2);
+/// After so long a wait for a turn one channel more is tried than the server allowed before.
+pub const SESSION_AGAIN: Duration = Duration::from_secs(60);
+/// The first pause after a server hung up before the login; it doubles, and each is drawn between half and one and a half of it.
+pub const HUNG_UP_PAUSE: Duration = Duration::from_millis(200);
+/// The longest of these pauses.
+pub const HUNG_UP_LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// From asking for a shell until it says that it has begun. sudo's questions are in it.
 pub const BEGIN: Duration = Duration::from_secs(45);
 /// After this silence a prompt that is not sudo's own is taken for one (PAM may word it differently).
 pub const FOREIGN_PROMPT: Duration = Duration::from_secs(3);
 /// What a shell or sudo may write before our script begins; more is dropped.
 pub const PREAMBLE_BYTES: usize = 64 << 10;
+/// What they may write in all; then they are taken to write without end.
+pub const NOISE_BYTES: usize = 256 << 10;
+/// After a program without files has ended, silence of this length means that whoever keeps its channel open is a child that
+/// it left behind.
+pub const AFTER_EXIT: Duration = Duration::from_secs(1);
 /// Live output starts after this long, so that short jobs do not pay for it.
 pub const LIVE_AFTER: Duration = Duration::from_millis(1000);
 /// A deadline over this is also kept on the host, by the supervisor's watchdog.
@@ -184,8 +197,27 @@ pub fn table() -> Vec<Limit> {
             "CHANNEL_WAIT",
             CHANNEL_WAIT.as_millis() as u64,
             "ms",
-            "How long a channel that the server refuses is asked for again.",
+            "How long a channel that the server refuses is asked for again, where we have no other that would end.",
         ),
+        limit(
+            "SESSION_PATIENCE",
+            SESSION_PATIENCE.as_millis() as u64,
+            "ms",
+            "How long it is asked for again before the server is taken to allow no more than we have.",
+        ),
+        limit(
+            "SESSION_AGAIN",
+            SESSION_AGAIN.as_millis() as u64,
+            "ms",
+            "After so long a wait for a turn one channel more is tried than the server allowed before.",
+        ),
+        limit(
+            "HUNG_UP_PAUSE",
+            HUNG_UP_PAUSE.as_millis() as u64,
+            "ms",
+            "The first pause after a server hung up before the login; it doubles, and is drawn anew each time. All within `CONNECT`.",
+        ),
+        limit("HUNG_UP_LONGEST_PAUSE", HUNG_UP_LONGEST_PAUSE.as_millis() as u64, "ms", "The longest of these pauses."),
         limit("BEGIN", BEGIN.as_millis() as u64, "ms", "From asking for a shell until it says that it has begun."),
         limit(
             "FOREIGN_PROMPT",
@@ -198,6 +230,18 @@ pub fn table() -> Vec<Limit> {
             PREAMBLE_BYTES as u64,
             "bytes",
             "What a shell or sudo may write before our script begins; more is dropped.",
+        ),
+        limit(
+            "NOISE_BYTES",
+            NOISE_BYTES as u64,
+            "bytes",
+            "What they may write in all before our script begins; then they are taken to write without end.",
+        ),
+        limit(
+            "AFTER_EXIT",
+            AFTER_EXIT.as_millis() as u64,
+            "ms",
+            "After the end of a probe or another program without files, silence of this length means that a child keeps its channel open.",
         ),
         limit(
             "LIVE_AFTER",

@@ -14,6 +14,9 @@ use super::{Host, JobId, Stream, limits};
 pub trait Live: Send + Sync {
     /// More output.
     fn output(&self, stream: Stream, bytes: &[u8]);
+
+    /// The host answers about the job, or only says that it is there: while attached anew, each second.
+    fn heard(&self) {}
 }
 
 /// Takes how far an upload is.
@@ -48,12 +51,22 @@ impl Host {
                 continue;
             };
             let mut frames = Frames::default();
-            while let Some(event) = running.next().await {
-                if let Event::Data(Stream::Stdout, bytes) = event {
-                    frames.push(&bytes, &mut |stream, bytes| live.output(stream, bytes));
+            let mut crowded = std::pin::pin!(running.crowded());
+            loop {
+                tokio::select! {
+                    event = running.next() => match event {
+                        Some(Event::Data(Stream::Stdout, bytes)) => {
+                            frames.push(&bytes, &mut |stream, bytes| live.output(stream, bytes));
+                        }
+                        Some(_) => {}
+                        None => return,
+                    },
+                    // Work comes before who looks on.
+                    () = &mut crowded => break,
                 }
             }
-            return;
+            drop(running);
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }

@@ -4,15 +4,18 @@
 //! carry what comes at the end, and a pipe that breaks is one of the ends that the scripts expect.
 
 use std::io;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::Stream;
 use super::exec::{Event, Exec, Incoming, Outgoing};
+use super::{Stream, limits};
 
 /// Starts a command line.
 pub(super) fn start(words: &[&str]) -> io::Result<Exec> {
@@ -33,10 +36,23 @@ pub(super) fn start(words: &[&str]) -> io::Result<Exec> {
     let (events, incoming) = mpsc::channel(16);
     let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     tokio::spawn(async move {
-        let copying =
-            tokio::join!(copy(output, Stream::Stdout, events.clone()), copy(errors, Stream::Stderr, events.clone()));
-        let ((), ()) = copying;
-        let exit = match child.wait().await {
+        let moved = AtomicBool::new(false);
+        let mut copying = pin!(async {
+            tokio::join!(
+                copy(output, Stream::Stdout, events.clone(), &moved),
+                copy(errors, Stream::Stderr, events.clone(), &moved)
+            )
+        });
+        let ended = tokio::select! {
+            biased;
+            ((), ()) = &mut copying => child.wait().await,
+            ended = child.wait() => {
+                // A child that it left behind may keep the pipes open; what it wrote itself is in them.
+                while timeout(limits::AFTER_EXIT, &mut copying).await.is_err() && moved.swap(false, Ordering::Relaxed) {}
+                ended
+            }
+        };
+        let exit = match ended {
             Ok(status) => exit_code(status),
             Err(_) => return,
         };
@@ -46,7 +62,7 @@ pub(super) fn start(words: &[&str]) -> io::Result<Exec> {
     Ok(Exec { incoming: Incoming::Local(incoming), outgoing: Outgoing::Local(input) })
 }
 
-async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, to: mpsc::Sender<Event>) {
+async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, to: mpsc::Sender<Event>, moved: &AtomicBool) {
     let Some(mut from) = from else { return };
     let mut buffer = vec![0; 32 << 10];
     loop {
@@ -60,6 +76,7 @@ async fn copy(from: Option<impl AsyncRead + Unpin>, stream: Stream, to: mpsc::Se
                 if to.send(Event::Data(stream, buffer[..bytes].to_vec())).await.is_err() {
                     return;
                 }
+                moved.store(true, Ordering::Relaxed);
             }
         }
     }

@@ -157,6 +157,7 @@ impl Host {
         let apart = wait.frames.is_none();
         let (mut out, mut err, mut exited) = (Vec::new(), Vec::new(), None);
         let idle = std::mem::replace(&mut wait.idle, Idle::new(None, false, &()));
+        idle.heard();
         let mut showing = std::pin::pin!(async {
             if apart {
                 self.show(id, as_user, &idle).await;
@@ -166,7 +167,7 @@ impl Host {
         loop {
             tokio::select! {
                 biased;
-                event = running.next() => match event {
+                event = running.next() => match event.inspect(|_| idle.heard()) {
                     None => break,
                     Some(Event::Exit(code)) => exited = Some(code),
                     Some(Event::Refused) => {}
@@ -250,10 +251,13 @@ impl Host {
             }
         });
         let (mut out, mut err, mut exited) = (Gather::default(), Gather::default(), None);
+        let mut silence = Box::pin(running.silence());
         loop {
             let event = tokio::select! {
                 biased;
                 event = running.next() => event,
+                // A child that it left behind keeps the channel, and may do so for ever.
+                () = &mut silence, if exited.is_some() => None,
                 () = &mut over => {
                     let killed = self.kill_verified(&job.id, as_user, Some(running.pid)).await;
                     let verified = killed.map_err(|kind| self.unknown(kind))?;
@@ -263,8 +267,14 @@ impl Host {
             match event {
                 None => break,
                 Some(Event::Refused) => {}
-                Some(Event::Exit(code)) => exited = Some(code),
+                Some(Event::Exit(code)) => {
+                    exited = Some(code);
+                    silence = Box::pin(running.silence());
+                }
                 Some(Event::Data(stream, bytes)) => {
+                    if exited.is_some() {
+                        silence = Box::pin(running.silence());
+                    }
                     live.output(stream, &bytes);
                     match stream {
                         Stream::Stdout => out.push(&bytes),

@@ -11,6 +11,7 @@
 //! The same holds for jump hosts and for what is reached through them: each stretch of a way is a connection of its own, end to end.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -19,13 +20,14 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Channel, Disconnect, Preferred, cipher, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::ErrorKind;
 use super::host_key::{Client, Judge, Told};
 use super::known_hosts::{Expected, is_same};
 use super::proxy_command::{self, Program};
+use super::sessions::{Sessions, Turn};
 use super::{Hops, Via, limits, ssh_login};
 
 static HANDSHAKES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits::HANDSHAKES));
@@ -33,7 +35,9 @@ static HANDSHAKES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits:
 /// An open, logged-in connection.
 pub(super) struct Connection {
     handle: Handle<Client>,
-    channels: Arc<Semaphore>,
+    pub(super) sessions: Sessions,
+    /// Whether a script of ours has begun on it, so that the login shell is known to come to our scripts.
+    has_begun: AtomicBool,
 }
 
 /// How a channel is asked for.
@@ -56,7 +60,27 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub(super) type Way = (Box<dyn Stream>, Option<Program>);
 
 /// Connects, by what lies between, and logs in. `channels`: how many are used at once.
+///
+/// A server with as many logins under way as it allows (`MaxStartups`) hangs up on some at random: then we come again, as long as
+/// connecting may take, and each time at another moment than the others that were sent away.
 pub(super) async fn open(via: &[Via], judge: Judge, hops: &Hops, channels: usize) -> Result<Connection, ErrorKind> {
+    let deadline = Instant::now() + limits::CONNECT;
+    let (mut pause, mut times) = (limits::HUNG_UP_PAUSE, 0);
+    loop {
+        match open_once(via, judge.clone(), hops, channels).await {
+            Err(ErrorKind::HungUp { .. }) => times += 1,
+            opened => return opened,
+        }
+        let again = Instant::now() + pause.mul_f64(0.5 + fastrand::f64());
+        if again > deadline {
+            return Err(ErrorKind::HungUp { times });
+        }
+        tokio::time::sleep_until(again).await;
+        pause = (pause * 2).min(limits::HUNG_UP_LONGEST_PAUSE);
+    }
+}
+
+async fn open_once(via: &[Via], judge: Judge, hops: &Hops, channels: usize) -> Result<Connection, ErrorKind> {
     let server = judge.server.clone();
     let (stream, program) = way(via, &judge, hops).await?;
     let opening = async {
@@ -66,7 +90,9 @@ pub(super) async fn open(via: &[Via], judge: Judge, hops: &Hops, channels: usize
             handshake(stream, judge).await?
         };
         match timeout(limits::LOGIN, ssh_login::log_in(&mut handle, &told, &server)).await {
-            Ok(Ok(())) => Ok(Connection { handle, channels: Arc::new(Semaphore::new(channels)) }),
+            Ok(Ok(())) => {
+                Ok(Connection { handle, sessions: Sessions::new(channels), has_begun: AtomicBool::new(false) })
+            }
             Ok(Err(kind)) => Err(kind),
             Err(_) => Err(ErrorKind::Timeout { stage: "logging in", after: limits::LOGIN }),
         }
@@ -74,6 +100,10 @@ pub(super) async fn open(via: &[Via], judge: Judge, hops: &Hops, channels: usize
     match (opening.await, program) {
         // What broke the stream is known to the program better than to us.
         (Err(ErrorKind::Unreachable { said } | ErrorKind::Lost { said }), Some(program)) => {
+            Err(ErrorKind::Unreachable { said: format!("{}; {said}", program.said().await) })
+        }
+        (Err(ErrorKind::HungUp { .. }), Some(program)) => {
+            let said = "it ended before the login".to_owned();
             Err(ErrorKind::Unreachable { said: format!("{}; {said}", program.said().await) })
         }
         (Err(ErrorKind::Timeout { stage: "exchanging keys", after }), Some(program)) => {
@@ -93,7 +123,11 @@ pub(super) async fn way(via: &[Via], judge: &Judge, hops: &Hops) -> Result<Way, 
     }
     let server = &judge.server;
     Ok(match via.split_last() {
-        None => (Box::new(connect(&server.address, server.port).await?), None),
+        None => {
+            let stream = connect(&server.address, server.port).await?;
+            greeted(&stream).await?;
+            (Box::new(stream), None)
+        }
         Some((Via::Command(text), [])) => {
             let started = proxy_command::start(text);
             let (stream, program) = started.map_err(|error| ErrorKind::Io { said: format!("sh: {error}") })?;
@@ -135,6 +169,16 @@ async fn connect(address: &str, port: u16) -> Result<TcpStream, ErrorKind> {
     Err(ErrorKind::Unreachable { said })
 }
 
+/// Waits for the first byte of a server, which speaks first (RFC 4253, 4.2), before a place among the handshakes is taken: one
+/// that accepts connections and says nothing keeps nobody from another.
+async fn greeted(stream: &TcpStream) -> Result<(), ErrorKind> {
+    match timeout(limits::HANDSHAKE, stream.readable()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(ErrorKind::Unreachable { said: error.to_string() }),
+        Err(_) => Err(ErrorKind::Timeout { stage: "greeting us", after: limits::HANDSHAKE }),
+    }
+}
+
 async fn handshake(stream: Box<dyn Stream>, judge: Judge) -> Result<(Handle<Client>, Told), ErrorKind> {
     let config = config(&judge.expected()?);
     let (client, told) = judge.client();
@@ -152,7 +196,23 @@ pub(super) fn no_handshake(error: russh::Error) -> ErrorKind {
         russh::Error::NoCommonAlgo { kind, theirs, .. } => ErrorKind::Protocol {
             said: format!("no {kind:?} algorithm in common; the server has {}", theirs.join(", ")),
         },
+        russh::Error::Version => {
+            ErrorKind::Unreachable { said: "what answers there is no SSH server, or does not come to the point".into() }
+        }
+        error if hung_up(&error) => ErrorKind::HungUp { times: 1 },
         error => ErrorKind::Unreachable { said: format!("it does not speak SSH with us: {error}") },
+    }
+}
+
+/// Whether the server ended the connection, as one does that has as many logins under way as it allows.
+fn hung_up(error: &russh::Error) -> bool {
+    use std::io::ErrorKind as Io;
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP => true,
+        russh::Error::IO(error) => {
+            matches!(error.kind(), Io::UnexpectedEof | Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe)
+        }
+        _ => false,
     }
 }
 
@@ -197,14 +257,24 @@ pub(super) fn config_for(keys: Vec<Algorithm>, certificates: Vec<Algorithm>) -> 
     }
 }
 
+/// What a server says to a question for a session.
+enum Asked {
+    Given(Channel<Msg>),
+    Refused(ErrorKind),
+}
+
+fn lost(said: &str) -> ErrorKind {
+    ErrorKind::Lost { said: said.to_owned() }
+}
+
 impl Connection {
     pub(super) fn is_closed(&self) -> bool {
         self.handle.is_closed()
     }
 
     /// A place for one more channel, where there is one.
-    pub(super) fn room(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.channels).try_acquire_owned().ok()
+    pub(super) fn room(&self) -> Option<Turn> {
+        self.sessions.now()
     }
 
     /// A channel to another server, as the jump host that this is sees it.
@@ -213,31 +283,84 @@ impl Connection {
         self.handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0).await
     }
 
-    /// A session channel. A server that has given as many as it allows refuses; then we ask again for a while.
-    pub(super) async fn channel(&self, want: Want) -> Result<(Channel<Msg>, Option<OwnedSemaphorePermit>), ErrorKind> {
-        let lost = |said: &str| ErrorKind::Lost { said: said.to_owned() };
-        let channels = Arc::clone(&self.channels);
-        let permit = match want {
+    /// Whether a script of ours has begun here before.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begins(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// A session channel. Work waits for its turn where a server refuses more; what cannot wait, or can do without, is told.
+    pub(super) async fn channel(&self, want: Want) -> Result<(Channel<Msg>, Option<Turn>), ErrorKind> {
+        let turn = match want {
             Want::AtOnce => None,
-            Want::InTurn => Some(channels.acquire_owned().await.map_err(|_| lost("it was closed"))?),
-            Want::IfRoom if channels.available_permits() > limits::CHANNELS / 2 => channels.try_acquire_owned().ok(),
-            Want::IfRoom => return Err(ErrorKind::Io { said: "no channel is free".into() }),
+            Want::IfRoom => {
+                let turn = self.sessions.if_room();
+                Some(turn.ok_or_else(|| ErrorKind::Io { said: "no channel is free".into() })?)
+            }
+            Want::InTurn => return self.in_turn().await,
         };
-        let deadline = Instant::now() + limits::CHANNEL_WAIT;
+        match self.ask().await? {
+            Asked::Given(channel) => Ok((channel, turn)),
+            Asked::Refused(error) => Err(error),
+        }
+    }
+
+    async fn in_turn(&self) -> Result<(Channel<Msg>, Option<Turn>), ErrorKind> {
+        let next = || async { self.sessions.turn().await.ok_or_else(|| lost("it was closed")) };
+        let (mut turn, mut patience) = (next().await?, limits::SESSION_PATIENCE);
+        loop {
+            let error = match self.ask_within(patience).await? {
+                Asked::Given(channel) => return Ok((channel, Some(turn))),
+                Asked::Refused(error) => error,
+            };
+            turn = match self.sessions.refused(turn) {
+                None => next().await?,
+                Some(_) if patience == limits::CHANNEL_WAIT || !self.sessions.gives() => return Err(error),
+                Some(last) => {
+                    patience = limits::CHANNEL_WAIT;
+                    last
+                }
+            };
+        }
+    }
+
+    /// Asks again while it is refused: a session that has just ended counts a moment longer with the server.
+    async fn ask_within(&self, patience: Duration) -> Result<Asked, ErrorKind> {
+        let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.handle.channel_open_session().await {
-                Ok(channel) => return Ok((channel, permit)),
-                Err(russh::Error::ChannelOpenFailure(reason)) if want != Want::InTurn || Instant::now() > deadline => {
-                    return Err(ErrorKind::Io { said: format!("the server gives no more sessions ({reason:?})") });
-                }
-                Err(russh::Error::ChannelOpenFailure(_)) => {
+            match self.ask().await? {
+                Asked::Refused(_) if Instant::now() < deadline => {
+                    self.sessions.make_room();
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
-                Err(error) => return Err(lost(&error.to_string())),
+                asked => return Ok(asked),
             }
         }
+    }
+
+    async fn ask(&self) -> Result<Asked, ErrorKind> {
+        match self.handle.channel_open_session().await {
+            Ok(channel) => {
+                self.sessions.was_given();
+                Ok(Asked::Given(channel))
+            }
+            Err(russh::Error::ChannelOpenFailure(reason)) => {
+                let said = format!("the server gives no more sessions ({reason:?})");
+                Ok(Asked::Refused(ErrorKind::Io { said }))
+            }
+            Err(error) => Err(lost(&error.to_string())),
+        }
+    }
+
+    /// Waits until the server has answered a question; until the connection is given up where it does not.
+    pub(super) async fn ping(&self) {
+        // Whoever asks hears of a connection that is gone by its channel.
+        drop(self.handle.send_ping().await);
     }
 
     pub(super) async fn close(&self) {
