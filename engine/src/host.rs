@@ -35,6 +35,7 @@ mod output;
 mod read;
 mod restarted;
 mod run;
+mod session;
 mod spec;
 mod ssh_connection;
 mod ssh_login;

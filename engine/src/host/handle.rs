@@ -3,7 +3,7 @@
 //! The connection is opened when first needed and again after it was lost. While one caller opens it the others wait, and
 //! share what comes of it: a machine that is down costs each of them one timeout, not one after the other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::error::{Error, ErrorKind};
 use super::exec::Exec;
 use super::job_script::{Place, Script, is_user_name, quote_line};
+use super::session::Leave;
 use super::ssh_connection::{self, Connection, Want};
 use super::{KnownHosts, Reach, SshSpec, limits, local};
 
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     link: tokio::sync::Mutex<Link>,
     /// Users for whom sudo is known to ask for a password here.
     pub(super) asking: Mutex<HashSet<String>>,
+    /// What is known of each user's sessions here.
+    pub(super) sessions: Mutex<HashMap<String, Leave>>,
     /// Whether programs that live and die with their channel are to end.
     ending: watch::Sender<bool>,
 }
@@ -78,6 +81,7 @@ impl Host {
             settings: Settings { shell: "sh".into(), watchdog_over: limits::WATCHDOG_OVER },
             link: tokio::sync::Mutex::default(),
             asking: Mutex::default(),
+            sessions: Mutex::default(),
             ending: watch::Sender::default(),
         }))
     }
@@ -105,6 +109,7 @@ impl Host {
             settings,
             link: tokio::sync::Mutex::default(),
             ending: watch::Sender::default(),
+            sessions: Mutex::default(),
             asking: Mutex::default(),
         }))
     }
@@ -117,6 +122,11 @@ impl Host {
     /// The generation.
     pub fn generation(&self) -> u32 {
         self.0.generation
+    }
+
+    /// The user that we are there without sudo.
+    pub(super) fn login(&self) -> &str {
+        &self.0.login
     }
 
     /// Whether it is this machine, without SSH.
@@ -170,10 +180,11 @@ impl Host {
         as_whom: Become<'_>,
         want: Want,
     ) -> Result<(Exec, Option<Arc<Connection>>), ErrorKind> {
+        let text = self.leaving(script, as_whom);
         let spec = match &self.0.reach {
             Reach::Local => {
                 let mut words = sudo(as_whom);
-                words.extend([self.0.settings.shell.as_str(), "-c", script.text()]);
+                words.extend([self.0.settings.shell.as_str(), "-c", &text]);
                 let started = local::start(&words);
                 return Ok((started.map_err(|error| ErrorKind::Io { said: format!("{}: {error}", words[0]) })?, None));
             }
@@ -183,7 +194,7 @@ impl Host {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(&format!("{} -c {}", self.0.settings.shell, quote_line(script.text())));
+        line.push_str(&format!("{} -c {}", self.0.settings.shell, quote_line(&text)));
         let mut connection = self.connection(spec).await?;
         let (channel, permit) = match connection.channel(want).await {
             Ok(channel) => channel,

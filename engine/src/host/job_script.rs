@@ -27,6 +27,7 @@ macro_rules! script {
 
 static SUPERVISE: LazyLock<String> = script!("prologue", "common", "supervisor");
 static WATCH: LazyLock<String> = script!("prologue", "common", "nap", "trim", "slay", "watch", "supervisor");
+static FIRST: LazyLock<String> = script!("prologue", "common", "session", "nap", "trim", "slay", "watch", "supervisor");
 static BARE: LazyLock<String> = script!("prologue", "bare");
 static REATTACH: LazyLock<String> = script!("prologue", "common", "nap", "look", "trim", "reattach");
 static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "slay", "kill");
@@ -46,6 +47,8 @@ pub(super) enum Script {
     Supervise,
     /// A job with a watchdog on the host.
     Watch,
+    /// The first job of a user on a host, which also asks what the end of the login session does to it.
+    First,
     Bare,
     Reattach,
     Kill,
@@ -64,6 +67,7 @@ impl Script {
         match self {
             Self::Supervise => &SUPERVISE,
             Self::Watch => &WATCH,
+            Self::First => &FIRST,
             Self::Bare => &BARE,
             Self::Reattach => &REATTACH,
             Self::Kill => &KILL,
@@ -439,6 +443,7 @@ mod tests {
         for script in [
             Script::Supervise,
             Script::Watch,
+            Script::First,
             Script::Bare,
             Script::Reattach,
             Script::Kill,
