@@ -43,7 +43,7 @@ mod upload;
 
 pub use content::{Content, OnHost};
 pub use copy::Copy;
-pub use download::Download;
+pub use download::{Download, remove_part};
 pub use error::{Error, ErrorKind};
 pub use handle::Host;
 pub use inspect::{Inspected, There};

@@ -31,7 +31,7 @@ pub use context::Context;
 pub(crate) use context::{HostPlaces, THIS_MACHINE, known_hosts, public_values};
 pub use create::{Create, IfLocked, lock_words};
 pub use engine::{Engine, Options};
-pub use executor::{Executor, HostExecutor, Reporter};
+pub use executor::{Executor, HostExecutor, Left, Reporter};
 pub(crate) use hosts::first_generation;
 pub use hosts::{HostSpec, reach};
 pub use live::{LiveAt, LiveKey, Tail};

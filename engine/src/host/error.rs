@@ -153,8 +153,7 @@ impl Error {
     /// The connection failed or broke, as opposed to the host answering no: another try may succeed. After
     /// [`ErrorKind::Lost`] a job may be running.
     pub fn is_connection(&self) -> bool {
-        use ErrorKind as K;
-        matches!(self.kind, K::Unreachable { .. } | K::Timeout { .. } | K::Lost { .. })
+        self.kind.is_connection()
     }
 
     /// Whether it is certain that the job of a failed [`run`](super::Host::run) neither ran nor will run.
@@ -233,6 +232,14 @@ impl Error {
             K::Fenced | K::Invalid { .. } | K::Io { .. } | K::Protocol { .. } => return None,
         };
         Some(hint)
+    }
+}
+
+impl ErrorKind {
+    /// See [`Error::is_connection`].
+    pub(super) fn is_connection(&self) -> bool {
+        use ErrorKind as K;
+        matches!(self, K::Unreachable { .. } | K::Timeout { .. } | K::Lost { .. })
     }
 }
 

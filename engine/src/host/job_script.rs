@@ -171,6 +171,13 @@ pub(super) fn plain(id: &JobId, place: Place<'_>, more: &str) -> Orders {
     orders
 }
 
+/// Orders without a job, with shell text that removes files.
+pub(super) fn with_files(id: &JobId, place: Place<'_>, removing: &str) -> Orders {
+    let mut orders = header(id, place, "");
+    orders.extend_from_slice(format!("{removing}\n\n").as_bytes());
+    orders
+}
+
 /// Orders for [`Script::Supervise`] or [`Script::Bare`]. `watchdog`: whether the host keeps the deadline itself.
 pub(super) fn job(job: &Job, place: Place<'_>, watchdog: bool) -> Result<Orders, String> {
     check(job)?;

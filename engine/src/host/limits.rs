@@ -70,6 +70,8 @@ pub const BLOCK_BYTES: u64 = 1 << 20;
 pub const BLOCKS: u64 = 8;
 /// How often in a row a transfer goes on after its connection broke, without a byte that is new.
 pub const RESUMES: u32 = 5;
+/// How long a download waits for the last write of an earlier attempt.
+pub const EARLIER_WRITE: Duration = Duration::from_secs(20);
 /// Largest upload.
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Processes named after a kill that left some.
@@ -201,6 +203,12 @@ pub fn table() -> Vec<Limit> {
             RESUMES.into(),
             "times",
             "How often in a row a transfer goes on after its connection broke, without a byte that is new.",
+        ),
+        limit(
+            "EARLIER_WRITE",
+            EARLIER_WRITE.as_millis() as u64,
+            "ms",
+            "How long a download waits for the last write of an earlier attempt.",
         ),
         limit("UPLOAD_BYTES", UPLOAD_BYTES, "bytes", "Largest file that is brought to a host, or from one."),
         limit("SURVIVORS", SURVIVORS as u64, "count", "Processes named after a kill that left some."),

@@ -19,6 +19,7 @@ use super::job_script::{self, Script, file_name};
 use super::job_wire::{End, Frames, Gather, How, Was, failure, split_end};
 use super::session::Leave;
 use super::ssh_connection::Want;
+use super::upload::removes_parts;
 use super::{Found, Host, Job, JobEnd, JobId, Killed, Live, Stream, Supervise, limits};
 
 /// After a kill that found the job ended, its end is on its way.
@@ -119,9 +120,23 @@ impl Host {
     /// # Errors
     /// The host cannot be asked.
     pub async fn sweep(&self, operation: uuid::Uuid, as_user: Option<&str>) -> Result<(), Error> {
+        self.sweep_with(operation, as_user, &[]).await
+    }
+
+    /// The same, with what transfers left beside their targets that did not come to their end: of each its node and its target.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    pub async fn sweep_with(
+        &self,
+        operation: uuid::Uuid,
+        as_user: Option<&str>,
+        transfers: &[(JobId, String)],
+    ) -> Result<(), Error> {
         let id = JobId { operation, node: "sweep".into(), attempt: 1 };
         let asking = async {
-            let orders = job_script::plain(&id, self.place(as_user)?, "");
+            let removing: String = transfers.iter().map(|(id, to)| removes_parts(id, to)).collect();
+            let orders = job_script::with_files(&id, self.place(as_user)?, &removing);
             let running = self.begin(Script::Sweep, as_user, Input::All(orders), Want::InTurn).await?;
             match running.answer(limits::ASK).await?.end {
                 End::Done => Ok(()),
