@@ -217,9 +217,7 @@ impl Error {
             K::Lost { .. } if !self.runs_on => "try again when the host can be reached; it begins anew".into(),
             K::Lost { .. } => "a command that had begun runs on; it is found again when the host can be reached".into(),
             K::NoShell { .. } => "the user needs a POSIX shell as its login shell, and no forced command".into(),
-            K::Sudo { user, .. } => {
-                format!("give the host a sudo password, or allow the login user to become {user} without one")
-            }
+            K::Sudo { user, said } => sudo_hint(user, said),
             K::NoSuchUser { user } => format!("create {user} on the machine, or run the step as another user"),
             K::DiskFull { .. } => "make room there and try again; nothing was begun".into(),
             K::TimedOut { killed, .. } | K::Idle { killed, .. } if !killed.survivors.is_empty() => {
@@ -315,6 +313,27 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What mends a refusal of sudo, as far as its words tell.
+fn sudo_hint(user: &str, said: &str) -> String {
+    let says = |words: &str| said.contains(words);
+    if says("must have a tty") {
+        return "sudoers has `requiretty`: take it away for the login user, as `Defaults:NAME !requiretty`".into();
+    }
+    if says("sudo: command not found") || says("sudo: not found") {
+        return format!("install sudo on the machine, or log in as {user}");
+    }
+    if says("password is wrong") {
+        return "check `sudo_password` of the host".into();
+    }
+    if says("asks something else") {
+        return "the login user's password may have expired: log in by hand once, and answer".into();
+    }
+    format!(
+        "give the host a sudo password, or allow the login user to become {user} without one, for every command: a rule for \
+         single ones is not enough, for it is `sh` that is run"
+    )
+}
 
 /// What a kill left.
 fn left(f: &mut fmt::Formatter<'_>, killed: &Killed) -> fmt::Result {

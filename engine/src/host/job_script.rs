@@ -34,7 +34,7 @@ static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "sl
 static FETCH: LazyLock<String> = script!("prologue", "common", "look", "fetch");
 static QUIET: LazyLock<String> = script!("prologue", "common", "look", "quiet");
 static FORGET: LazyLock<String> = script!("prologue", "common", "look", "forget");
-static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
+static SWEEP: LazyLock<String> = script!("prologue", "common", "look", "sweep");
 static LIST: LazyLock<String> = script!("prologue", "common", "list");
 static UPLOAD: LazyLock<String> = script!("prologue", "common", "sum", "first", "keep", "upload");
 static RESTARTED: LazyLock<String> = script!("prologue", "common", "look", "restarted");
@@ -171,9 +171,10 @@ pub(super) fn plain(id: &JobId, place: Place<'_>, more: &str) -> Orders {
     orders
 }
 
-/// Orders without a job, with shell text that removes files.
-pub(super) fn with_files(id: &JobId, place: Place<'_>, removing: &str) -> Orders {
-    let mut orders = header(id, place, "");
+/// Orders for [`Script::Sweep`], with shell text that removes files.
+pub(super) fn sweep(id: &JobId, place: Place<'_>, removing: &str) -> Orders {
+    let more = format!("a_stale={} a_most={}", limits::STALE.as_secs() / 86_400, limits::STALE_FOLDERS);
+    let mut orders = header(id, place, &more);
     orders.extend_from_slice(format!("{removing}\n\n").as_bytes());
     orders
 }

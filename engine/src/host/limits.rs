@@ -26,6 +26,8 @@ pub const CHANNEL_WAIT: Duration = Duration::from_secs(60);
 pub const BEGIN: Duration = Duration::from_secs(45);
 /// After this silence a prompt that is not sudo's own is taken for one (PAM may word it differently).
 pub const FOREIGN_PROMPT: Duration = Duration::from_secs(3);
+/// After this silence a second prompt, when the password was given, is a question that nobody answers.
+pub const SECOND_PROMPT: Duration = Duration::from_secs(10);
 /// What a shell or sudo may write before our script begins; more is dropped.
 pub const PREAMBLE_BYTES: usize = 64 << 10;
 /// Live output starts after this long, so that short jobs do not pay for it.
@@ -70,6 +72,10 @@ pub const BLOCK_BYTES: u64 = 1 << 20;
 pub const BLOCKS: u64 = 8;
 /// How often in a row a transfer goes on after its connection broke, without a byte that is new.
 pub const RESUMES: u32 = 5;
+/// A job folder in which nothing was begun for this long, and nothing lives, is swept with those of an operation that ends.
+pub const STALE: Duration = Duration::from_secs(90 * 86_400);
+/// How many of those are swept at once.
+pub const STALE_FOLDERS: usize = 100;
 /// How long a download waits for the last write of an earlier attempt.
 pub const EARLIER_WRITE: Duration = Duration::from_secs(20);
 /// Largest upload.
@@ -121,6 +127,12 @@ pub fn table() -> Vec<Limit> {
             FOREIGN_PROMPT.as_millis() as u64,
             "ms",
             "After this silence a prompt that is not sudo's own is taken for one (PAM may word it differently).",
+        ),
+        limit(
+            "SECOND_PROMPT",
+            SECOND_PROMPT.as_millis() as u64,
+            "ms",
+            "After this silence a second prompt, when the password was given, is a question that nobody answers.",
         ),
         limit(
             "PREAMBLE_BYTES",
@@ -204,6 +216,13 @@ pub fn table() -> Vec<Limit> {
             "times",
             "How often in a row a transfer goes on after its connection broke, without a byte that is new.",
         ),
+        limit(
+            "STALE",
+            STALE.as_millis() as u64,
+            "ms",
+            "A job folder in which nothing was begun for this long, and nothing lives, is swept when an operation ends.",
+        ),
+        limit("STALE_FOLDERS", STALE_FOLDERS as u64, "count", "How many of those are swept at once."),
         limit(
             "EARLIER_WRITE",
             EARLIER_WRITE.as_millis() as u64,

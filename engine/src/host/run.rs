@@ -104,7 +104,7 @@ impl Host {
     ) -> Result<Found, Error> {
         let asking = async {
             job_script::check_id(id).map_err(|why| ErrorKind::Invalid { why })?;
-            let orders = job_script::plain(id, self.place(as_user)?, "a_follow=");
+            let orders = job_script::plain(id, self.place(as_user)?, &format!("a_follow= a_old={}", old(id)));
             let running = self.begin(Script::Reattach, as_user, Input::All(orders), Want::InTurn).await?;
             let deadline = Instant::now() + timeout;
             let idle = Idle::new(idle, true, live);
@@ -136,7 +136,7 @@ impl Host {
         let id = JobId { operation, node: "sweep".into(), attempt: 1 };
         let asking = async {
             let removing: String = transfers.iter().map(|(id, to)| removes_parts(id, to)).collect();
-            let orders = job_script::with_files(&id, self.place(as_user)?, &removing);
+            let orders = job_script::sweep(&id, self.place(as_user)?, &removing);
             let running = self.begin(Script::Sweep, as_user, Input::All(orders), Want::InTurn).await?;
             match running.answer(limits::ASK).await?.end {
                 End::Done => Ok(()),
@@ -314,6 +314,16 @@ impl Host {
         }
         let exit = exited.ok_or_else(|| ErrorKind::Lost { said: "before the command ended".into() })?;
         Ok(JobEnd { exit, stdout: out.finish(), stderr: err.finish() })
+    }
+}
+
+/// Whether an operation is so old that its folder may have been swept: what is not found there may have been.
+fn old(id: &JobId) -> &'static str {
+    let began = id.operation.get_timestamp().map(|at| Duration::from_secs(at.to_unix().0));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    match began.is_some_and(|began| began + limits::STALE < now) {
+        true => "yes",
+        false => "",
     }
 }
 

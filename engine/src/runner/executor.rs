@@ -38,10 +38,13 @@ pub trait Executor: Send + Sync + 'static {
 pub struct Left {
     /// The slots it worked on, and as which users; with the uploads and copies there that did not come to their end: node and
     /// target.
-    pub used: BTreeMap<(String, Option<String>), Vec<(JobId, String)>>,
+    pub used: BTreeMap<(String, Option<String>), Vec<Transfer>>,
     /// The downloads that did not.
-    pub here: Vec<(JobId, String)>,
+    pub here: Vec<Transfer>,
 }
+
+/// A file on its way: of which node, and its target.
+pub type Transfer = (JobId, String);
 
 /// What an executor reports of an attempt. In a box: a channel has room for 32 of what it carries from its beginning, and
 /// thousands of operations each have one.

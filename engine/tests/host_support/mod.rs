@@ -64,7 +64,9 @@ asked ALL=(ALL) ALL
 ptyed ALL=(ALL) NOPASSWD: ALL
 Defaults:ptyed use_pty
 END
+    printf '%s\n' "$SUDOERS" >>/etc/sudoers.d/anneal-test
     chmod 0440 /etc/sudoers.d/anneal-test
+    eval "$PREPARE"
     exec "$0" "$@"
 "#;
 
@@ -92,6 +94,12 @@ impl Sshd {
         Self::launch(&format!("UsePAM yes\nPasswordAuthentication yes\n{more}"), Some(USERS))
     }
 
+    /// The same with more lines in its sudoers, and after some shell text that prepares its `/etc`.
+    pub fn with_sudoers(sudoers: &str, prepare: &str) -> Self {
+        let more = "UsePAM yes\nPasswordAuthentication yes";
+        Self::prepared(more, Some(USERS), &[("SUDOERS", sudoers), ("PREPARE", prepare)])
+    }
+
     /// A server without SFTP.
     pub fn without_sftp() -> Self {
         Self::launch("Subsystem sftp /bin/false", None)
@@ -103,6 +111,10 @@ impl Sshd {
     }
 
     fn launch(more: &str, users: Option<&str>) -> Self {
+        Self::prepared(more, users, &[("SUDOERS", ""), ("PREPARE", ":")])
+    }
+
+    fn prepared(more: &str, users: Option<&str>, with: &[(&str, &str)]) -> Self {
         let server = Path::new("/usr/sbin/sshd");
         assert!(server.exists(), "these tests run their own SSH server: install openssh-server");
         assert!(rustix::process::geteuid().is_root(), "sshd must be started by root");
@@ -144,6 +156,7 @@ impl Sshd {
                 .args(["-D", "-e", "-f"])
                 .arg(folder.path("sshd_config"))
                 .env("FOLDER", &folder.0)
+                .envs(with.iter().copied())
                 .stdin(Stdio::null())
                 .stderr(log)
                 .spawn()
