@@ -42,6 +42,7 @@ mod proxy_command;
 mod read;
 mod restarted;
 mod run;
+mod session;
 mod sessions;
 mod shown_keys;
 mod spec;
@@ -55,7 +56,7 @@ mod upload;
 
 pub use content::{Content, OnHost};
 pub use copy::Copy;
-pub use download::Download;
+pub use download::{Download, remove_part};
 pub use error::{Advice, Error, ErrorKind};
 pub use handle::Host;
 pub use hops::Hops;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use engine::host::{
     Auth, Content, ErrorKind, Host, HostKeyPolicy, KnownHosts, Progress, Reach, Rules, SshServer, Upload,
 };
-use host_support::{Folder, PASSWORD, Sshd, eventually, id, keygen, local, secret};
+use host_support::{Folder, PASSWORD, Sshd, children, eventually, id, keygen, local, processes_with, secret};
 use russh::server;
 
 fn sha256(bytes: &[u8]) -> String {
@@ -211,6 +211,180 @@ async fn an_interrupted_upload_leaves_the_old_file_and_can_be_repeated() {
     host.upload(&file, &()).await.unwrap();
     assert!(std::fs::read(&to).unwrap() == bytes(40 << 20));
     eventually("the temporary files to be gone", || entries(&folder.0) == ["to"]).await;
+}
+
+/// Where it began, how often it began again, and how much was sent twice; at each of some points the connection is cut.
+#[derive(Default)]
+struct Cuts<'a> {
+    at: Mutex<Vec<u64>>,
+    cut: Option<&'a (dyn Fn() + Sync)>,
+    told: Mutex<Vec<u64>>,
+}
+
+impl<'a> Cuts<'a> {
+    fn at(at: &[u64], cut: &'a (dyn Fn() + Sync)) -> Self {
+        Self { at: Mutex::new(at.to_vec()), cut: Some(cut), told: Mutex::default() }
+    }
+
+    fn again(&self) -> u64 {
+        self.told.lock().unwrap().windows(2).map(|pair| pair[0].saturating_sub(pair[1])).sum()
+    }
+}
+
+impl Progress for Cuts<'_> {
+    fn sent(&self, bytes: u64, _of: u64) {
+        self.told.lock().unwrap().push(bytes);
+        let mut at = self.at.lock().unwrap();
+        if at.first().is_some_and(|at| bytes >= *at) {
+            at.remove(0);
+            self.cut.unwrap()();
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+#[tokio::test]
+async fn an_upload_goes_on_where_its_connection_broke_however_it_goes() {
+    let (with, without, folder) = (Sshd::with_users(""), Sshd::without_sftp(), Folder::new("upload"));
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let content = bytes(60 << 20);
+    let from = folder.path("from");
+    std::fs::write(&from, &content).unwrap();
+    let plain = || with.host_with(with.as_user("plain", PASSWORD));
+    let ways: [(&str, Host, &Sshd, Option<&str>); 5] = [
+        ("sftp", with.host(), &with, None),
+        ("a pipe", without.host(), &without, None),
+        ("sudo", plain(), &with, Some("root")),
+        ("the user", plain(), &with, None),
+        ("another user", plain(), &with, Some("other")),
+    ];
+    let mut points = fastrand::Rng::with_seed(u64::from(std::process::id()));
+    for (name, host, sshd, user) in ways {
+        let (first, second) = (points.u64(20 * MIB..30 * MIB), points.u64(45 * MIB..60 * MIB));
+        let cut = || sshd.cut();
+        let cuts = Cuts::at(&[first, second], &cut);
+        let to = folder.path(name);
+        let mut file = upload(Vec::new(), &to);
+        (file.sha256, file.from) = (sha256(&content), Content::Path(from.clone()));
+        (file.as_user, file.rules.resume) = (user.map(Into::into), true);
+        host.upload(&file, &cuts).await.unwrap_or_else(|error| panic!("{name}, cut at {first}, {second}: {error}"));
+        assert!(std::fs::read(&to).unwrap() == content, "{name}");
+        assert!(cuts.at.lock().unwrap().is_empty(), "{name}: it was cut twice");
+        // What we had sent need not have arrived: what was on its way, and the rest of a block, of each cut.
+        assert!(cuts.again() <= 2 * 18 * MIB, "{name}: {} bytes were sent again", cuts.again());
+    }
+    eventually("nothing but the files to be there", || entries(&folder.0).len() == 6).await;
+}
+
+#[tokio::test]
+async fn the_next_attempt_goes_on_with_the_same_file_and_not_with_another() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("upload"));
+    let to = folder.path("to");
+    for changed in [false, true] {
+        let mut content = bytes(40 << 20);
+        let mut file = upload(content.clone(), &to);
+        file.rules.resume = true;
+        // The engine dies: nothing is done any more.
+        let at = tokio::sync::Notify::new();
+        let stop = || at.notify_one();
+        let (host, cuts) = (sshd.host(), Cuts::at(&[30 * MIB], &stop));
+        tokio::select! {
+            done = host.upload(&file, &cuts) => panic!("it ended: {done:?}"),
+            () = at.notified() => {}
+        }
+        drop(host);
+        if changed {
+            content[5] ^= 1;
+            file = Upload { id: file.id, ..upload(content.clone(), &to) };
+            file.rules.resume = true;
+        }
+        file.id.attempt = 2;
+        let told = Cuts::default();
+        sshd.host().upload(&file, &told).await.unwrap();
+        let first = told.told.lock().unwrap()[0];
+        assert_eq!(first > 2 * MIB, !changed, "it began at {first}");
+        assert!(std::fs::read(&to).unwrap() == content);
+        eventually("nothing else to be there", || entries(&folder.0) == ["to"]).await;
+        std::fs::remove_file(&to).unwrap();
+    }
+}
+
+/// A connection that hangs may bring its last bytes when the next attempt is long done.
+#[tokio::test]
+async fn what_an_attempt_that_was_given_up_still_writes_goes_elsewhere() {
+    let (with, without, folder) = (Sshd::start(), Sshd::without_sftp(), Folder::new("upload"));
+    for sshd in [&with, &without] {
+        let to = folder.path("to");
+        let file = |attempt, beginning: usize| {
+            let mut content = bytes(40 << 20);
+            // The same beginning, and another end.
+            content[beginning..].iter_mut().for_each(|byte| *byte ^= attempt as u8);
+            let mut file = upload(content, &to);
+            (file.rules.resume, file.id.attempt) = (true, attempt);
+            file
+        };
+        let (old, mut new) = (file(1, 40 << 20), file(2, 8 << 20));
+        new.id.operation = old.id.operation;
+        // Its server stops: what was sent lies there and waits.
+        let stopped = Mutex::new(Vec::new());
+        let freeze = || {
+            let sessions: Vec<u32> =
+                sshd.sessions().into_iter().flat_map(|pid| [vec![pid], children(pid)].concat()).collect();
+            sessions.iter().for_each(|pid| signal(*pid, "STOP"));
+            stopped.lock().unwrap().extend(sessions);
+        };
+        let at = tokio::sync::Notify::new();
+        let stop = || {
+            freeze();
+            at.notify_one();
+        };
+        let (host, cuts) = (sshd.host(), Cuts::at(&[12 * MIB], &stop));
+        tokio::select! {
+            done = host.upload(&old, &cuts) => panic!("it ended: {done:?}"),
+            () = at.notified() => {}
+        }
+        sshd.host().upload(&new, &()).await.unwrap();
+        stopped.lock().unwrap().iter().for_each(|pid| signal(*pid, "CONT"));
+        host.close().await;
+        let ended = || stopped.lock().unwrap().iter().all(|pid| !Path::new(&format!("/proc/{pid}/cwd")).exists());
+        eventually("the old connection to end", ended).await;
+        // Once more, with something left beside it: it is so already, and the rest goes.
+        let stale = sha256(to.to_str().unwrap().as_bytes());
+        let stale = folder.path(&format!(".anneal-{}.put.{}.1.77", new.id.operation, &stale[..8]));
+        std::fs::write(stale, "half").unwrap();
+        sshd.host().upload(&new, &()).await.unwrap();
+        let Content::Bytes(expected) = &new.from else { unreachable!() };
+        assert!(std::fs::read(&to).unwrap() == *expected, "the target is what was checked");
+        eventually("nothing else to be there", || entries(&folder.0) == ["to"]).await;
+        std::fs::remove_file(&to).unwrap();
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+}
+
+#[tokio::test]
+async fn what_a_given_up_upload_left_is_swept_with_its_operation() {
+    let (sshd, folder) = (Sshd::start(), Folder::new("it's \"left\" $here"));
+    let to = folder.path("to");
+    let mut file = upload(bytes(20 << 20), &to);
+    file.rules.resume = true;
+    let at = tokio::sync::Notify::new();
+    let stop = || at.notify_one();
+    let (host, cuts) = (sshd.host(), Cuts::at(&[4 * MIB], &stop));
+    tokio::select! {
+        done = host.upload(&file, &cuts) => panic!("it ended: {done:?}"),
+        () = at.notified() => {}
+    }
+    let others = folder.path(".anneal-of-another");
+    std::fs::write(&others, "").unwrap();
+    host.close().await;
+    eventually("the script to end", || processes_with(&file.id.operation.to_string(), "environ").is_empty()).await;
+    assert_eq!(entries(&folder.0).len(), 2, "what was brought of it is there");
+    host.sweep_with(file.id.operation, None, &[(file.id.clone(), file.to.clone())]).await.unwrap();
+    assert_eq!(entries(&folder.0), [".anneal-of-another"]);
 }
 
 #[tokio::test]

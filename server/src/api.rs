@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dsl::plan::Plan;
 use engine::operation::{Entry, NodeId, Record, Verb};
-use engine::runner::{Retention, Tail, Waits};
+use engine::runner::{Moving, Retention, Tail, Waits};
 use engine::view::Now;
 use engine::{HostSpec, IfLocked, Kind};
 use serde::{Deserialize, Serialize};
@@ -193,6 +193,8 @@ pub enum WatchLine {
     Entry(Entry),
     /// Live output of a running node.
     Tail(Tail),
+    /// How far the transfer of a running node is.
+    Moving(Moving),
     /// What it waits for of other operations has changed.
     Waits(Vec<Waits>),
     /// Nothing more comes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use engine::operation::NodeId;
 use engine::runner::{LiveKey, Standing, Waits};
 use engine::{Engine, Error, Kind};
 use tokio::sync::mpsc;
@@ -25,7 +26,8 @@ const QUEUE_LINES: usize = 256;
 pub(crate) fn stream(engine: Engine, id: Uuid, after: u64) -> Response {
     let (to, mut lines) = mpsc::channel::<Bytes>(QUEUE_LINES);
     tokio::spawn(async move {
-        let mut watcher = Watcher { engine, id, after, offsets: HashMap::new(), waits: Vec::new(), to };
+        let mut watcher =
+            Watcher { engine, id, after, offsets: HashMap::new(), moved: HashMap::new(), waits: Vec::new(), to };
         let end = match watcher.run().await {
             Ok(end) => end,
             Err(Gone::Reader) => return,
@@ -49,6 +51,8 @@ struct Watcher {
     id: Uuid,
     after: u64,
     offsets: HashMap<LiveKey, u64>,
+    /// What was told last of transfers: how many bytes.
+    moved: HashMap<NodeId, u64>,
     /// What was told last that it waits for.
     waits: Vec<Waits>,
     to: mpsc::Sender<Bytes>,
@@ -117,6 +121,13 @@ impl Watcher {
             if let Some(tail) = self.engine.tail(self.id, &at, offset) {
                 self.offsets.insert(at.key(), tail.offset);
                 self.send(&WatchLine::Tail(tail)).await?;
+            }
+        }
+        let moving = self.engine.moving(self.id);
+        self.moved.retain(|node, _| moving.iter().any(|moving| moving.node == *node));
+        for moving in moving {
+            if self.moved.insert(moving.node.clone(), moving.bytes) != Some(moving.bytes) {
+                self.send(&WatchLine::Moving(moving)).await?;
             }
         }
         Ok(())

@@ -49,7 +49,7 @@ impl Following<'_> {
                 match lines.next().await {
                     Ok(Some(WatchLine::End { .. })) => return Ok(()),
                     Ok(Some(WatchLine::Tail(tail))) => self.tail(tail)?,
-                    Ok(Some(WatchLine::Waits(_))) => {}
+                    Ok(Some(WatchLine::Waits(_) | WatchLine::Moving(_))) => {}
                     Ok(Some(WatchLine::Entry(entry))) => {
                         after = entry.seq;
                         if let Event::Succeeded { node, attempt, output: Some(_), .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::action::output::harmless;
 use engine::operation::{Entry, Event, NodeId};
-use engine::runner::Tail;
+use engine::runner::{Moving, Tail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use server::{OutputView, WatchLine};
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::hosts::{self, Hosts};
 use crate::report::{Problem, put, put_json, say};
 use crate::show::short;
+use crate::size::size;
 use crate::time::clock;
 use crate::told::{self, Teller};
 
@@ -83,6 +84,7 @@ impl Display {
                     say(&format!("{} {text}", clock(entry.at_ms)));
                 }
             }
+            (Display::Plain(_) | Display::ByHost(..), WatchLine::Moving(_)) => {}
             (Display::Plain(_), WatchLine::Tail(_) | WatchLine::End { .. }) => {}
             (Display::Terminal(teller, live), WatchLine::Entry(entry)) => {
                 let gate = teller.asks(entry).is_some();
@@ -106,6 +108,7 @@ impl Display {
                 waits.iter().for_each(|waits| display.note(&format!("{:8} • {}", "", told::waits(waits))));
             }
             (Display::Terminal(_, live), WatchLine::Tail(tail)) => live.tail(tail),
+            (Display::Terminal(_, live), WatchLine::Moving(moving)) => live.moving(moving),
             (Display::Terminal(..), WatchLine::End { .. }) => {}
         }
         Ok(())
@@ -194,5 +197,35 @@ impl Live {
         if let (Some(bar), Some(line)) = (self.bars.get(&tail.node), last) {
             bar.set_message(line.chars().filter(|c| !c.is_control()).collect::<String>());
         }
+    }
+
+    fn moving(&self, moving: &Moving) {
+        if let Some(bar) = self.bars.get(&moving.node) {
+            bar.set_message(how_far(moving));
+        }
+    }
+}
+
+/// `12.0 MiB of 60.0 MiB, 20 %, 11.2 MiB/s`.
+fn how_far(moving: &Moving) -> String {
+    let percent = moving.bytes.saturating_mul(100).checked_div(moving.of).unwrap_or(100);
+    let text = format!("{} of {}, {percent} %", size(moving.bytes), size(moving.of));
+    match moving.bytes_per_s {
+        0 => text,
+        rate => format!("{text}, {}/s", size(rate)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_says_how_far_it_is_and_how_fast() {
+        let node = NodeId { step: "put".into(), key: "web".into() };
+        let mut moving = Moving { node, attempt: 1, bytes: 12 << 20, of: 60 << 20, bytes_per_s: 0 };
+        assert_eq!(how_far(&moving), "12.0 MiB of 60.0 MiB, 20 %");
+        moving.bytes_per_s = 11 << 20;
+        assert_eq!(how_far(&moving), "12.0 MiB of 60.0 MiB, 20 %, 11.0 MiB/s");
     }
 }

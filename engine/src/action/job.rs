@@ -24,6 +24,9 @@ const GRACE: Duration = Duration::from_secs(60);
 /// How long a host is looked for that has not answered since.
 const WITHOUT_CONNECTION: Duration = Duration::from_millis(WITHOUT_CONNECTION_MS);
 
+/// How shells count HUP, KILL and TERM.
+const BY_SIGNAL: [i32; 3] = [129, 137, 143];
+
 /// Runs a job to its end; a lost connection is mended and the job found again.
 pub async fn run(
     context: &Context,
@@ -201,7 +204,11 @@ async fn judge(context: &Context, host: &Host, call: &Call, end: JobEnd) -> Node
         Err(failure) => return NodeOutcome::Failed { failure, output: None },
     };
     if !call.ok_exit.contains(&end.exit) {
-        return NodeOutcome::Failed { failure: exit_failure(context, call, &end), output: kept };
+        let mut failure = exit_failure(context, call, &end);
+        if BY_SIGNAL.contains(&end.exit) {
+            failure.hint = host.ended_with_session(call.as_user.as_deref()).or(failure.hint);
+        }
+        return NodeOutcome::Failed { failure, output: kept };
     }
     match values(context, host, call, &end).await {
         Ok(out) => NodeOutcome::Succeeded { out, changed: true, output: kept },

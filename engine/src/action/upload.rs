@@ -1,7 +1,7 @@
 //! `Upload`: a file brought to the host, whole or not at all.
 //!
 //! A `File` input is checked again here: what arrives is what the operation was created with, or nothing (D3). An upload
-//! lives in the engine and is harmless to repeat, so an interrupted one is simply done again.
+//! lives in the engine and is harmless to repeat: an interrupted one is gone on with.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ pub(crate) async fn prepared(call: &Call, from: &UploadSource, to: &str, mode: O
         as_user: call.as_user.clone(),
         sha256,
         timeout: call.timeout,
-        rules: Rules::default(),
+        rules: Rules { resume: true, ..Rules::default() },
     })
 }
 

@@ -78,6 +78,8 @@ enum Silence {
     Broke,
     /// sudo asked again: the password is wrong.
     AskedAgain,
+    /// sudo has its password and asks something else, as PAM does for one that has expired.
+    AsksMore,
     /// Nothing in time.
     Late,
     /// A login shell that writes without end.
@@ -224,18 +226,23 @@ impl Beginning<'_> {
         let mut answered = false;
         let mut ended = None;
         loop {
-            let pause = if self.password.is_some() && !answered {
-                self.deadline.min(Instant::now() + limits::FOREIGN_PROMPT)
-            } else {
-                self.deadline
+            let patience = match (self.password, answered) {
+                (None, _) => limits::BEGIN,
+                (Some(_), false) => limits::FOREIGN_PROMPT,
+                (Some(_), true) => limits::SECOND_PROMPT,
             };
+            let pause = self.deadline.min(Instant::now() + patience);
             let event = match timeout_at(pause, self.incoming.next()).await {
                 Ok(event) => event,
                 Err(_) if Instant::now() >= self.deadline => return Err(Silence::Late),
                 Err(_) => {
                     // PAM may ask in words of its own: text without a newline, and then silence.
                     if self.errors.seen.last().is_some_and(|&last| last != b'\n') {
+                        if answered {
+                            return Err(Silence::AsksMore);
+                        }
                         answered = true;
+                        self.errors.seen.clear();
                         self.answer().await;
                     }
                     continue;
@@ -313,9 +320,12 @@ impl Beginning<'_> {
             }
             (Silence::Refused, _) => ErrorKind::NoShell { said: "the server refuses to".into() },
             (Silence::AskedAgain, Some(user)) => ErrorKind::Sudo { user, said: "the sudo password is wrong".into() },
+            (Silence::AsksMore, Some(user)) => {
+                ErrorKind::Sudo { user, said: format!("it has the password and asks something else: {said}") }
+            }
             (Silence::Ended { code }, Some(user)) => sudo_refusal(*code, user, said),
             (Silence::Ended { code }, None) => ErrorKind::NoShell { said: format!("it ended with {code}: {said}") },
-            (Silence::AskedAgain, None) => ErrorKind::Protocol { said },
+            (Silence::AskedAgain | Silence::AsksMore, None) => ErrorKind::Protocol { said },
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use ring::digest::{Context, SHA256};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::Mutex;
 
@@ -103,11 +104,25 @@ impl Content {
 
     /// Whether the first bytes have this sum: `false` where that cannot be told, for then they are sent again.
     pub(super) async fn begins_with(&self, bytes: u64, sha256: &str) -> Result<bool, ErrorKind> {
-        let Self::OnHost(there) = self else { return Ok(false) };
+        let Self::OnHost(there) = self else { return self.begins_here(bytes, sha256).await };
         match there.given.lock().await.as_mut() {
             Some(given) => Ok(there.note(given.sum(bytes).await)? == sha256),
             None => Ok(false),
         }
+    }
+
+    /// The same of content that is here.
+    async fn begins_here(&self, bytes: u64, sha256: &str) -> Result<bool, ErrorKind> {
+        let (mut from, mut left) = (self.open(0).await?, bytes);
+        let mut hash = Context::new(&SHA256);
+        while left > 0 {
+            let Some(piece) = from.next().await? else { return Ok(false) };
+            let first = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            hash.update(&piece[..first]);
+            left -= first as u64;
+        }
+        let sum: String = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(sum == sha256)
     }
 
     /// Reads it from a byte on.

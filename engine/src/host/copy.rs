@@ -47,7 +47,8 @@ impl Host {
             loop {
                 match self.copy_once(source, copy, deadline, &moved, progress).await {
                     Ok(written) => return Ok(written),
-                    Err(error) => go_on.after(error, &moved).await?,
+                    Err(error) if go_on.after(error.kind.clone(), &moved).await.is_ok() => {}
+                    Err(error) => return Err(error),
                 }
             }
         };
@@ -117,13 +118,15 @@ impl Moved {
     }
 }
 
-struct Counted<'a> {
-    moved: &'a Moved,
-    progress: &'a dyn Progress,
+/// Told on, and remembered.
+pub(super) struct Counted<'a> {
+    pub(super) moved: &'a Moved,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl Progress for Counted<'_> {
     fn sent(&self, bytes: u64, of: u64) {
+        self.moved.begun();
         self.moved.up_to(bytes);
         self.progress.sent(bytes, of);
     }
@@ -147,17 +150,17 @@ impl GoOn {
     }
 
     /// Waits for the host to come back; gives the error back where it is the last one.
-    pub(super) async fn after(&mut self, error: Error, moved: &Moved) -> Result<(), Error> {
+    pub(super) async fn after(&mut self, kind: ErrorKind, moved: &Moved) -> Result<(), ErrorKind> {
         let now = moved.bytes.load(ORDER);
         if now > self.before {
             *self = Self { before: now, ..Self::new() };
         } else {
             self.in_vain += 1;
         }
-        if !error.is_connection() || !moved.begun.load(ORDER) || self.in_vain > limits::RESUMES {
-            return Err(error);
+        if !kind.is_connection() || !moved.begun.load(ORDER) || self.in_vain > limits::RESUMES {
+            return Err(kind);
         }
-        tracing::info!(error = error.code(), "the transfer goes on");
+        tracing::info!(?kind, "the transfer goes on");
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Ok(())

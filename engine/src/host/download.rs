@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Host {
             loop {
                 match self.bring_here(download, &moved, progress).await {
                     Ok(written) => return Ok(written),
-                    Err(kind) => go_on.after(failed(kind), &moved).await?,
+                    Err(kind) => go_on.after(kind, &moved).await.map_err(failed)?,
                 }
             }
         };
@@ -80,7 +80,7 @@ impl Host {
                 return Ok(written);
             }
         }
-        let path = temporary(download);
+        let path = temporary(&download.id, &download.to);
         let mut part = here(&path, move |path| Part::open(path, size)).await?;
         if part.at > 0 && given.sum(part.at).await? != part.sum() {
             part = here(&path, move |_| part.anew()).await?;
@@ -172,9 +172,7 @@ struct Part {
 impl Part {
     /// What an earlier attempt left, in whole blocks; or nothing yet.
     fn open(path: &Path, size: u64) -> io::Result<Part> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(path)?;
+        let mut file = Self::alone(path)?;
         let there = file.metadata()?.len();
         let at = if there > size { 0 } else { there / limits::BLOCK_BYTES * limits::BLOCK_BYTES };
         let (mut hash, mut left) = (Context::new(&SHA256), at);
@@ -182,6 +180,27 @@ impl Part {
         file.set_len(at)?;
         file.seek(SeekFrom::Start(at))?;
         Ok(Part { file, hash, at })
+    }
+
+    /// Opens it for us alone: a write of an attempt that was given up may still be on its way to the disk, and its end is
+    /// waited for. It may end by taking the target's place; then there is another file to open.
+    fn alone(path: &Path) -> io::Result<File> {
+        let deadline = Instant::now() + limits::EARLIER_WRITE;
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(path)?;
+            if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let same = |there: Metadata, ours: Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
+                if fs::symlink_metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|ours| same(there, ours))) {
+                    return Ok(file);
+                }
+            } else if Instant::now() > deadline {
+                return Err(io::Error::other("an earlier attempt still writes it"));
+            } else {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
     }
 
     fn anew(mut self) -> io::Result<Part> {
@@ -233,10 +252,21 @@ fn folder(to: &Path) -> &Path {
     to.parent().unwrap_or(Path::new("/"))
 }
 
+/// Removes what a download that was given up left beside its target.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn remove_part(id: &JobId, to: &Path) -> io::Result<()> {
+    match fs::remove_file(temporary(id, to)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Beside the target, told apart by operation, node and target; the same in every attempt, for it goes on with it.
-fn temporary(download: &Download) -> PathBuf {
+fn temporary(id: &JobId, to: &Path) -> PathBuf {
     let mut hash = Context::new(&SHA256);
-    hash.update(download.to.as_os_str().as_encoded_bytes());
-    let JobId { operation, node, .. } = &download.id;
-    folder(&download.to).join(format!(".anneal-{operation}.{node}.{}", &hex(hash)[..8]))
+    hash.update(to.as_os_str().as_encoded_bytes());
+    let JobId { operation, node, .. } = id;
+    folder(to).join(format!(".anneal-{operation}.{node}.{}", &hex(hash)[..8]))
 }

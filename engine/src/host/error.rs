@@ -230,8 +230,7 @@ impl Error {
     /// The connection failed or broke, as opposed to the host answering no: another try may succeed. After
     /// [`ErrorKind::Lost`] a job may be running.
     pub fn is_connection(&self) -> bool {
-        use ErrorKind as K;
-        matches!(self.kind.cause(), K::Unreachable { .. } | K::Timeout { .. } | K::HungUp { .. } | K::Lost { .. })
+        self.kind.is_connection()
     }
 
     /// Whether it is certain that the job of a failed [`run`](super::Host::run) neither ran nor will run.
@@ -316,9 +315,7 @@ impl Error {
             K::NoShell { .. } => {
                 "the user needs a POSIX shell as its login shell, login scripts that end, and no forced command".into()
             }
-            K::Sudo { user, .. } => {
-                format!("give the host a sudo password, or allow the login user to become {user} without one")
-            }
+            K::Sudo { user, said } => sudo_hint(user, said),
             K::NoSuchUser { user } => format!("create {user} on the machine, or run the step as another user"),
             K::DiskFull { .. } => "make room there and try again; nothing was begun".into(),
             K::TimedOut { killed, .. } | K::Idle { killed, .. } if !killed.survivors.is_empty() => {
@@ -331,6 +328,14 @@ impl Error {
             K::Hop { .. } | K::Fenced | K::Invalid { .. } | K::Io { .. } | K::Protocol { .. } => return None,
         };
         Some(hint)
+    }
+}
+
+impl ErrorKind {
+    /// See [`Error::is_connection`].
+    pub(super) fn is_connection(&self) -> bool {
+        use ErrorKind as K;
+        matches!(self.cause(), K::Unreachable { .. } | K::Timeout { .. } | K::HungUp { .. } | K::Lost { .. })
     }
 }
 
@@ -422,6 +427,27 @@ impl ErrorKind {
 }
 
 impl std::error::Error for Error {}
+
+/// What mends a refusal of sudo, as far as its words tell.
+fn sudo_hint(user: &str, said: &str) -> String {
+    let says = |words: &str| said.contains(words);
+    if says("must have a tty") {
+        return "sudoers has `requiretty`: take it away for the login user, as `Defaults:NAME !requiretty`".into();
+    }
+    if says("sudo: command not found") || says("sudo: not found") {
+        return format!("install sudo on the machine, or log in as {user}");
+    }
+    if says("password is wrong") {
+        return "check `sudo_password` of the host".into();
+    }
+    if says("asks something else") {
+        return "the login user's password may have expired: log in by hand once, and answer".into();
+    }
+    format!(
+        "give the host a sudo password, or allow the login user to become {user} without one, for every command: a rule for \
+         single ones is not enough, for it is `sh` that is run"
+    )
+}
 
 /// What a kill left.
 fn left(f: &mut fmt::Formatter<'_>, killed: &Killed) -> fmt::Result {

@@ -2,7 +2,7 @@
 //!
 //! The connection is opened when first needed and again after it was lost.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::exec::Exec;
 use super::host_key::Judge;
 use super::job_script::{Place, Script, is_user_name, quote_line};
 use super::link::Link;
+use super::session::Leave;
 use super::ssh_connection::{self, Connection, Want};
 use super::{Hops, KnownHosts, Reach, SshSpec, limits, local};
 
@@ -32,6 +33,8 @@ pub(super) struct Inner {
     link: Link,
     /// Users for whom sudo is known to ask for a password here.
     pub(super) asking: Mutex<HashSet<String>>,
+    /// What is known of each user's sessions here.
+    pub(super) sessions: Mutex<HashMap<String, Leave>>,
     /// Whether programs that live and die with their channel are to end.
     ending: watch::Sender<bool>,
 }
@@ -74,6 +77,7 @@ impl Host {
             settings: Settings { shell: "sh".into(), watchdog_over: limits::WATCHDOG_OVER },
             link: Link::default(),
             asking: Mutex::default(),
+            sessions: Mutex::default(),
             ending: watch::Sender::default(),
         }))
     }
@@ -108,6 +112,7 @@ impl Host {
             settings,
             link: Link::default(),
             ending: watch::Sender::default(),
+            sessions: Mutex::default(),
             asking: Mutex::default(),
         }))
     }
@@ -120,6 +125,11 @@ impl Host {
     /// The generation.
     pub fn generation(&self) -> u32 {
         self.0.generation
+    }
+
+    /// The user that we are there without sudo.
+    pub(super) fn login(&self) -> &str {
+        &self.0.login
     }
 
     /// Whether it is this machine, without SSH.
@@ -173,10 +183,11 @@ impl Host {
         as_whom: Become<'_>,
         want: Want,
     ) -> Result<(Exec, Option<Arc<Connection>>), ErrorKind> {
+        let text = self.leaving(script, as_whom);
         let spec = match &self.0.reach {
             Reach::Local => {
                 let mut words = sudo(as_whom);
-                words.extend([self.0.settings.shell.as_str(), "-c", script.text()]);
+                words.extend([self.0.settings.shell.as_str(), "-c", &text]);
                 let started = local::start(&words);
                 return Ok((started.map_err(|error| ErrorKind::Io { said: format!("{}: {error}", words[0]) })?, None));
             }
@@ -186,7 +197,7 @@ impl Host {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(&format!("{} -c {}", self.0.settings.shell, quote_line(script.text())));
+        line.push_str(&format!("{} -c {}", self.0.settings.shell, quote_line(&text)));
         let mut connection = self.connection(spec).await?;
         let (channel, turn) = match connection.channel(want).await {
             Ok(channel) => channel,

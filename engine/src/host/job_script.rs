@@ -27,13 +27,14 @@ macro_rules! script {
 
 static SUPERVISE: LazyLock<String> = script!("prologue", "common", "supervisor");
 static WATCH: LazyLock<String> = script!("prologue", "common", "nap", "trim", "slay", "watch", "supervisor");
+static FIRST: LazyLock<String> = script!("prologue", "common", "session", "nap", "trim", "slay", "watch", "supervisor");
 static BARE: LazyLock<String> = script!("prologue", "bare");
 static REATTACH: LazyLock<String> = script!("prologue", "common", "nap", "look", "trim", "reattach");
 static KILL: LazyLock<String> = script!("prologue", "common", "nap", "look", "slay", "kill");
 static FETCH: LazyLock<String> = script!("prologue", "common", "look", "fetch");
 static QUIET: LazyLock<String> = script!("prologue", "common", "look", "quiet");
 static FORGET: LazyLock<String> = script!("prologue", "common", "look", "forget");
-static SWEEP: LazyLock<String> = script!("prologue", "common", "sweep");
+static SWEEP: LazyLock<String> = script!("prologue", "common", "look", "sweep");
 static LIST: LazyLock<String> = script!("prologue", "common", "list");
 static UPLOAD: LazyLock<String> = script!("prologue", "common", "sum", "first", "keep", "upload");
 static RESTARTED: LazyLock<String> = script!("prologue", "common", "look", "restarted");
@@ -46,6 +47,8 @@ pub(super) enum Script {
     Supervise,
     /// A job with a watchdog on the host.
     Watch,
+    /// The first job of a user on a host, which also asks what the end of the login session does to it.
+    First,
     Bare,
     Reattach,
     Kill,
@@ -64,6 +67,7 @@ impl Script {
         match self {
             Self::Supervise => &SUPERVISE,
             Self::Watch => &WATCH,
+            Self::First => &FIRST,
             Self::Bare => &BARE,
             Self::Reattach => &REATTACH,
             Self::Kill => &KILL,
@@ -164,6 +168,14 @@ fn mark(id: &JobId) -> String {
 pub(super) fn plain(id: &JobId, place: Place<'_>, more: &str) -> Orders {
     let mut orders = header(id, place, more);
     orders.extend_from_slice(b"\n\n");
+    orders
+}
+
+/// Orders for [`Script::Sweep`], with shell text that removes files.
+pub(super) fn sweep(id: &JobId, place: Place<'_>, removing: &str) -> Orders {
+    let more = format!("a_stale={} a_most={}", limits::STALE.as_secs() / 86_400, limits::STALE_FOLDERS);
+    let mut orders = header(id, place, &more);
+    orders.extend_from_slice(format!("{removing}\n\n").as_bytes());
     orders
 }
 
@@ -439,6 +451,7 @@ mod tests {
         for script in [
             Script::Supervise,
             Script::Watch,
+            Script::First,
             Script::Bare,
             Script::Reattach,
             Script::Kill,

@@ -7,6 +7,7 @@
 //! Invariant: without its end line an answer is not an answer.
 
 use super::error::{ErrorKind, shown};
+use super::session::Leave;
 use super::{Output, Stream, limits};
 
 const BEGIN: &[u8] = b"\nanneal-begin ";
@@ -53,6 +54,8 @@ pub(super) enum End {
     NoFolder,
     /// For how many seconds a job has written nothing, where that can be told; and how many bytes it has written.
     Quiet { seconds: Option<i64>, bytes: u64 },
+    /// The end of the login session would end the job. Nothing began; so it can be kept from that.
+    Session(Leave),
     /// The attempt's name is taken.
     Fenced,
     /// It could not be done: where, and what the system said.
@@ -127,6 +130,7 @@ fn parse_end(line: &str) -> Option<End> {
             out_cut: cut.contains('o'),
             err_cut: cut.contains('e'),
         },
+        ("session", [how]) => End::Session(Leave::read(how)?),
         ("fenced", _) => End::Fenced,
         ("folder", _) => End::NoFolder,
         ("quiet", [seconds, bytes]) => End::Quiet { seconds: seconds.parse().ok(), bytes: bytes.parse().ok()? },

@@ -60,6 +60,8 @@ pub const HUNG_UP_LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub const BEGIN: Duration = Duration::from_secs(45);
 /// After this silence a prompt that is not sudo's own is taken for one (PAM may word it differently).
 pub const FOREIGN_PROMPT: Duration = Duration::from_secs(3);
+/// After this silence a second prompt, when the password was given, is a question that nobody answers.
+pub const SECOND_PROMPT: Duration = Duration::from_secs(10);
 /// What a shell or sudo may write before our script begins; more is dropped.
 pub const PREAMBLE_BYTES: usize = 64 << 10;
 /// What they may write in all; then they are taken to write without end.
@@ -109,6 +111,12 @@ pub const BLOCK_BYTES: u64 = 1 << 20;
 pub const BLOCKS: u64 = 8;
 /// How often in a row a transfer goes on after its connection broke, without a byte that is new.
 pub const RESUMES: u32 = 5;
+/// A job folder in which nothing was begun for this long, and nothing lives, is swept with those of an operation that ends.
+pub const STALE: Duration = Duration::from_secs(90 * 86_400);
+/// How many of those are swept at once.
+pub const STALE_FOLDERS: usize = 100;
+/// How long a download waits for the last write of an earlier attempt.
+pub const EARLIER_WRITE: Duration = Duration::from_secs(20);
 /// Largest upload.
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// Processes named after a kill that left some.
@@ -226,6 +234,12 @@ pub fn table() -> Vec<Limit> {
             "After this silence a prompt that is not sudo's own is taken for one (PAM may word it differently).",
         ),
         limit(
+            "SECOND_PROMPT",
+            SECOND_PROMPT.as_millis() as u64,
+            "ms",
+            "After this silence a second prompt, when the password was given, is a question that nobody answers.",
+        ),
+        limit(
             "PREAMBLE_BYTES",
             PREAMBLE_BYTES as u64,
             "bytes",
@@ -318,6 +332,19 @@ pub fn table() -> Vec<Limit> {
             RESUMES.into(),
             "times",
             "How often in a row a transfer goes on after its connection broke, without a byte that is new.",
+        ),
+        limit(
+            "STALE",
+            STALE.as_millis() as u64,
+            "ms",
+            "A job folder in which nothing was begun for this long, and nothing lives, is swept when an operation ends.",
+        ),
+        limit("STALE_FOLDERS", STALE_FOLDERS as u64, "count", "How many of those are swept at once."),
+        limit(
+            "EARLIER_WRITE",
+            EARLIER_WRITE.as_millis() as u64,
+            "ms",
+            "How long a download waits for the last write of an earlier attempt.",
         ),
         limit("UPLOAD_BYTES", UPLOAD_BYTES, "bytes", "Largest file that is brought to a host, or from one."),
         limit("SURVIVORS", SURVIVORS as u64, "count", "Processes named after a kill that left some."),

@@ -17,7 +17,9 @@ use super::exec::Event;
 use super::idle::Idle;
 use super::job_script::{self, Script, file_name};
 use super::job_wire::{End, Frames, Gather, How, Was, failure, split_end};
+use super::session::Leave;
 use super::ssh_connection::Want;
+use super::upload::removes_parts;
 use super::{Found, Host, Job, JobEnd, JobId, Killed, Live, Stream, Supervise, limits};
 
 /// After a kill that found the job ended, its end is on its way.
@@ -102,12 +104,13 @@ impl Host {
     ) -> Result<Found, Error> {
         let asking = async {
             job_script::check_id(id).map_err(|why| ErrorKind::Invalid { why })?;
-            let orders = job_script::plain(id, self.place(as_user)?, "a_follow=");
+            let orders = job_script::plain(id, self.place(as_user)?, &format!("a_follow= a_old={}", old(id)));
             let running = self.begin(Script::Reattach, as_user, Input::All(orders), Want::InTurn).await?;
             let deadline = Instant::now() + timeout;
             let idle = Idle::new(idle, true, live);
             let wait = Wait { id, as_user, cwd: None, timeout, deadline, idle, frames: Some(Frames::default()) };
-            self.until_end(wait, running).await
+            let found = self.until_end(wait, running).await?;
+            found.ok_or_else(|| ErrorKind::Protocol { said: "a look at a job ended with its session".into() })
         };
         asking.await.map_err(|kind| self.error(kind, &format!("re-attaching to {}", file_name(id))))
     }
@@ -117,9 +120,23 @@ impl Host {
     /// # Errors
     /// The host cannot be asked.
     pub async fn sweep(&self, operation: uuid::Uuid, as_user: Option<&str>) -> Result<(), Error> {
+        self.sweep_with(operation, as_user, &[]).await
+    }
+
+    /// The same, with what transfers left beside their targets that did not come to their end: of each its node and its target.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    pub async fn sweep_with(
+        &self,
+        operation: uuid::Uuid,
+        as_user: Option<&str>,
+        transfers: &[(JobId, String)],
+    ) -> Result<(), Error> {
         let id = JobId { operation, node: "sweep".into(), attempt: 1 };
         let asking = async {
-            let orders = job_script::plain(&id, self.place(as_user)?, "");
+            let removing: String = transfers.iter().map(|(id, to)| removes_parts(id, to)).collect();
+            let orders = job_script::sweep(&id, self.place(as_user)?, &removing);
             let running = self.begin(Script::Sweep, as_user, Input::All(orders), Want::InTurn).await?;
             match running.answer(limits::ASK).await?.end {
                 End::Done => Ok(()),
@@ -130,10 +147,23 @@ impl Host {
     }
 
     async fn supervised(&self, job: &Job, live: &dyn Live) -> Result<JobEnd, ErrorKind> {
+        loop {
+            // Where the session would have ended it, it begins anew, as it is known now.
+            if let Some(end) = self.supervise(job, live).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    async fn supervise(&self, job: &Job, live: &dyn Live) -> Result<Option<JobEnd>, ErrorKind> {
         let as_user = job.as_user.as_deref();
         let watchdog = job.timeout > self.0.settings.watchdog_over;
         let orders = job_script::job(job, self.place(as_user)?, watchdog).map_err(|why| ErrorKind::Invalid { why })?;
-        let script = if watchdog { Script::Watch } else { Script::Supervise };
+        let script = match (self.session_of(as_user), watchdog) {
+            (None, _) => Script::First,
+            (Some(_), true) => Script::Watch,
+            (Some(_), false) => Script::Supervise,
+        };
         let running = self.begin(script, as_user, Input::All(orders), Want::InTurn).await?;
         // Where the host keeps the deadline itself, we come after it.
         let grace = if watchdog { limits::WATCHDOG_GRACE } else { Duration::ZERO };
@@ -141,8 +171,12 @@ impl Host {
         let idle = Idle::new(job.idle, false, live);
         let cwd = job.cwd.as_deref();
         let wait = Wait { id: &job.id, as_user, cwd, timeout: job.timeout, deadline, idle, frames: None };
-        match self.until_end(wait, running).await? {
-            Found::Ended(end) => Ok(end),
+        let Some(found) = self.until_end(wait, running).await? else { return Ok(None) };
+        if script == Script::First {
+            self.remember_session(as_user, Leave::NotNeeded, live);
+        }
+        match found {
+            Found::Ended(end) => Ok(Some(end)),
             // Only a kill by another engine can make these out of a job that we have just begun.
             Found::NeverBegan => Err(ErrorKind::Fenced),
             found @ (Found::Rebooted | Found::Vanished) => {
@@ -151,8 +185,9 @@ impl Host {
         }
     }
 
-    /// Listens until the script says how the job ended, and keeps the deadline.
-    async fn until_end(&self, mut wait: Wait<'_>, mut running: Running) -> Result<Found, ErrorKind> {
+    /// Listens until the script says how the job ended, and keeps the deadline. `None`: nothing began, for the end of the
+    /// session would have ended it; how that is avoided is remembered.
+    async fn until_end(&self, mut wait: Wait<'_>, mut running: Running) -> Result<Option<Found>, ErrorKind> {
         let Wait { id, as_user, .. } = wait;
         let apart = wait.frames.is_none();
         let (mut out, mut err, mut exited) = (Vec::new(), Vec::new(), None);
@@ -211,9 +246,13 @@ impl Host {
         };
         let (code, how, out_cut, err_cut) = match end {
             End::Exit { code, how, out_cut, err_cut } => (code, how, out_cut, err_cut),
-            End::Never => return Ok(Found::NeverBegan),
-            End::Rebooted => return Ok(Found::Rebooted),
-            End::Vanished => return Ok(Found::Vanished),
+            End::Never => return Ok(Some(Found::NeverBegan)),
+            End::Rebooted => return Ok(Some(Found::Rebooted)),
+            End::Vanished => return Ok(Some(Found::Vanished)),
+            End::Session(leave) => {
+                self.remember_session(as_user, leave, &idle);
+                return Ok(None);
+            }
             End::Fenced => return Err(ErrorKind::Fenced),
             End::NoFolder => return Err(ErrorKind::NoFolder { path: wait.cwd.unwrap_or_default().to_owned() }),
             End::Failed { path, said } => return Err(failure(&path, &said)),
@@ -227,7 +266,7 @@ impl Host {
         let stdout =
             self.whole(id, as_user, Stream::Stdout, brought, out_cut).await.map_err(|kind| self.unknown(kind))?;
         let stderr = self.whole(id, as_user, Stream::Stderr, err, err_cut).await.map_err(|kind| self.unknown(kind))?;
-        Ok(Found::Ended(JobEnd { exit: code, stdout, stderr }))
+        Ok(Some(Found::Ended(JobEnd { exit: code, stdout, stderr })))
     }
 
     /// A job has begun, and a question about it failed: whatever failed, what became of the job is not known.
@@ -285,6 +324,16 @@ impl Host {
         }
         let exit = exited.ok_or_else(|| ErrorKind::Lost { said: "before the command ended".into() })?;
         Ok(JobEnd { exit, stdout: out.finish(), stderr: err.finish() })
+    }
+}
+
+/// Whether an operation is so old that its folder may have been swept: what is not found there may have been.
+fn old(id: &JobId) -> &'static str {
+    let began = id.operation.get_timestamp().map(|at| Duration::from_secs(at.to_unix().0));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    match began.is_some_and(|began| began + limits::STALE < now) {
+        true => "yes",
+        false => "",
     }
 }
 

@@ -18,12 +18,13 @@ use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::begin::{Answer, Input, Running};
+use super::copy::{Counted, GoOn, Moved};
 use super::error::{Error, ErrorKind};
 use super::exec::{Event, Outgoing};
 use super::job_script::{self, Script, file_name, quote};
 use super::job_wire::{End, failure, find, split_end};
 use super::ssh_connection::Want;
-use super::{Content, Host, Killed, Progress, Reach, Rules, Stream, Upload, Was, Written, limits};
+use super::{Content, Host, JobId, Killed, Progress, Reach, Rules, Stream, Upload, Was, Written, limits};
 
 /// How the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +37,25 @@ enum Via {
 
 impl Host {
     /// Brings a file to its place. A file that is there as it should be is left alone; doing it again after an
-    /// interruption is safe, and removes what the interrupted one left.
+    /// interruption is safe, and removes what the interrupted one left, or goes on with it ([`Rules::resume`]).
     ///
     /// # Errors
     /// See [`ErrorKind`]; after any of them the target is the old file or the new one.
     pub async fn upload(&self, upload: &Upload, progress: &dyn Progress) -> Result<Written, Error> {
-        self.within(upload, self.bring(upload, progress)).await
+        if !upload.rules.resume {
+            return self.within(upload, self.bring(upload, progress)).await;
+        }
+        let moved = Moved::default();
+        let work = async {
+            let mut go_on = GoOn::new();
+            loop {
+                match self.bring(upload, &Counted { moved: &moved, progress }).await {
+                    Ok(written) => return Ok(written),
+                    Err(kind) => go_on.after(kind, &moved).await?,
+                }
+            }
+        };
+        self.within(upload, work).await
     }
 
     /// Looks whether a file is there as it should be, and whether it could be put there, as far as that can be seen without
@@ -285,7 +299,7 @@ enum FirstWord {
 ///
 /// Before it says so, it may ask whether what an earlier attempt brought is the beginning of this file.
 async fn first_word(running: &mut Running, content: &Content) -> Result<FirstWord, ErrorKind> {
-    let (mut said, mut have) = (Vec::new(), 0);
+    let mut said = Vec::new();
     while let Some(event) = running.next().await {
         if let Event::Data(Stream::Stdout, bytes) = event {
             said.extend_from_slice(&bytes);
@@ -295,15 +309,17 @@ async fn first_word(running: &mut Running, content: &Content) -> Result<FirstWor
             let line = String::from_utf8_lossy(&line[5..at]).into_owned();
             let known = line.split_once(' ').and_then(|(bytes, sum)| Some((bytes.parse().ok()?, sum)));
             let (bytes, sum) = known.ok_or_else(|| ErrorKind::Protocol { said: line.clone() })?;
-            let same = content.begins_with(bytes, sum).await?;
-            have = if same { bytes } else { 0 };
-            let answer = if same { "yes\n" } else { "no\n" };
+            let answer = if content.begins_with(bytes, sum).await? { "yes\n" } else { "no\n" };
             let lost = || ErrorKind::Lost { said: "before the upload began".into() };
             let outgoing = running.outgoing.as_mut().ok_or_else(lost)?;
             outgoing.send(answer.as_bytes().to_vec()).await.map_err(|said| ErrorKind::Lost { said })?;
         }
         if let Some(at) = said.strip_prefix(b"go ").and_then(|rest| rest.iter().position(|&b| b == b'\n')) {
-            return Ok(FirstWord::Go { temporary: String::from_utf8_lossy(&said[3..3 + at]).into_owned(), have });
+            let line = String::from_utf8_lossy(&said[3..3 + at]).into_owned();
+            let go =
+                line.split_once(' ').and_then(|(have, temporary)| Some((have.parse().ok()?, temporary.to_owned())));
+            let (have, temporary) = go.ok_or(ErrorKind::Protocol { said: line })?;
+            return Ok(FirstWord::Go { temporary, have });
         }
         if find(&said, b"\nanneal-end ").is_some()
             && let Some((_, end)) = split_end(&said)
@@ -383,14 +399,14 @@ fn orders(upload: &Upload, size: u64, via: Via, place: job_script::Place<'_>) ->
         Via::Channel => "stdin",
         Via::Look => "look",
     };
-    // Beside the target, told apart by operation, node and target; the attempt comes last, so that a later one finds it.
-    let target = ring::digest::digest(&ring::digest::SHA256, upload.to.as_bytes());
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let (target, key) = (hex(&target.as_ref()[..4]), hex(&target.as_ref()[..16]));
-    let part = quote(&format!(".anneal-{}.{}.{target}", upload.id.operation, upload.id.node));
+    let (part, key) = part(&upload.id, &upload.to);
+    let part = quote(&part);
     let (to, mode, sha256, attempt) =
         (quote(&upload.to), upload.mode.unwrap_or(0o644), &upload.sha256, upload.id.attempt);
-    let rules = rules(&upload.rules);
+    let mut rules = upload.rules.clone();
+    // What is gone on with is counted in whole blocks.
+    rules.resume &= size > limits::BLOCK_BYTES;
+    let rules = self::rules(&rules);
     let more = format!(
         "a_to={to} a_mode={mode:o} a_sha={sha256} a_size={size} a_part={part} a_attempt={attempt} a_via={via} a_key={key} {rules}"
     );
@@ -431,6 +447,20 @@ fn rules(rules: &Rules) -> String {
 /// Whether a name of a user or a group, or a number, can stand before or behind the colon of `chown`.
 fn is_owner(name: &str) -> bool {
     job_script::is_user_name(name) || (!name.is_empty() && name.len() < 11 && name.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What the temporary files of a target are called, up to attempt and process; and the name under which the target is kept.
+/// They are told apart by operation, node and target; the attempt comes last, so that a later one finds what is there.
+fn part(id: &JobId, to: &str) -> (String, String) {
+    let target = ring::digest::digest(&ring::digest::SHA256, to.as_bytes());
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let (target, key) = (hex(&target.as_ref()[..4]), hex(&target.as_ref()[..16]));
+    (format!(".anneal-{}.{}.{target}", id.operation, id.node), key)
+}
+
+/// Shell text that removes what a transfer which was given up left beside its target.
+pub(super) fn removes_parts(id: &JobId, to: &str) -> String {
+    format!("rm -f {}/{}.*; ", quote(folder_of(to).trim_end_matches('/')), quote(&part(id, to).0))
 }
 
 fn folder_of(path: &str) -> &str {

@@ -1,6 +1,7 @@
 //! Executors: one unit of work each, on one node; they report and never touch the state.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::call::{Call, Task, Work};
 use super::context::Context;
 use super::live::Sink;
 use crate::action;
-use crate::host::Host;
+use crate::host::{Host, JobId, remove_part};
 use crate::limits::SWEEP_MS;
 use crate::operation::{Effect, Failure, NodeId, NodeOutcome, Unknown};
 
@@ -26,12 +27,24 @@ pub trait Executor: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
-    /// Removes what it left on hosts, once an operation has ended for good: here nothing. `used` names the slots it worked on,
-    /// and as which users.
-    fn finish(&self, _context: Arc<Context>, _used: BTreeSet<(String, Option<String>)>) -> BoxFuture<'static, ()> {
+    /// Removes what it left on hosts, once an operation has ended for good: here nothing.
+    fn finish(&self, _context: Arc<Context>, _left: Left) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
 }
+
+/// Where an operation that has ended may have left something.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// The slots it worked on, and as which users; with the uploads and copies there that did not come to their end: node and
+    /// target.
+    pub used: BTreeMap<(String, Option<String>), Vec<Transfer>>,
+    /// The downloads that did not.
+    pub here: Vec<Transfer>,
+}
+
+/// A file on its way: of which node, and its target.
+pub type Transfer = (JobId, String);
 
 /// What an executor reports of an attempt. In a box: a channel has room for 32 of what it carries from its beginning, and
 /// thousands of operations each have one.
@@ -103,14 +116,19 @@ impl Executor for HostExecutor {
         })
     }
 
-    /// The job folders go, and then the connections.
-    fn finish(&self, context: Arc<Context>, used: BTreeSet<(String, Option<String>)>) -> BoxFuture<'static, ()> {
+    /// The job folders go and what transfers left, and then the connections.
+    fn finish(&self, context: Arc<Context>, left: Left) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let operation = context.id;
-            let sweeps = used.iter().filter_map(|(slot, user)| {
+            for (id, to) in &left.here {
+                if let Err(error) = remove_part(id, Path::new(to)) {
+                    tracing::warn!(%operation, to, %error, "what was brought of it so far is left beside it");
+                }
+            }
+            let sweeps = left.used.iter().filter_map(|((slot, user), transfers)| {
                 let host = context.host(slot)?;
                 Some(async move {
-                    let sweep = host.sweep(operation, user.as_deref());
+                    let sweep = host.sweep_with(operation, user.as_deref(), transfers);
                     match tokio::time::timeout(Duration::from_millis(SWEEP_MS), sweep).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => {

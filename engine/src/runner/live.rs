@@ -4,9 +4,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::limits::BLOCK_BYTES;
 use crate::host::{Live, Stream};
 use crate::limits::LIVE_BYTES;
 use crate::operation::NodeId;
@@ -26,6 +28,22 @@ pub struct Tail {
     pub offset: u64,
     /// What was written; lossy UTF-8.
     pub text: String,
+}
+
+/// How far the file of a running node is, that is brought from one machine to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moving {
+    /// The node.
+    pub node: NodeId,
+    /// The attempt.
+    pub attempt: u32,
+    /// Bytes that are there, or on their way.
+    pub bytes: u64,
+    /// Of so many.
+    pub of: u64,
+    /// How many came in a second, since this process began to bring them; 0 until that can be told.
+    pub bytes_per_s: u64,
 }
 
 /// Which output: node, attempt, and whether it is standard error.
@@ -60,6 +78,24 @@ struct Lines {
     attempt: u32,
     stdout: Ring,
     stderr: Ring,
+    moved: Option<Moved>,
+}
+
+/// A transfer: from which byte on it is brought, since when, and how far it is.
+#[derive(Debug)]
+struct Moved {
+    since: Instant,
+    first: u64,
+    bytes: u64,
+    of: u64,
+}
+
+impl Moved {
+    fn per_s(&self, now: Instant) -> u64 {
+        let ms = now.saturating_duration_since(self.since).as_millis();
+        let moved = u128::from(self.bytes.saturating_sub(self.first)) * 1_000;
+        moved.checked_div(ms).and_then(|rate| u64::try_from(rate).ok()).unwrap_or(0)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +150,27 @@ impl Board {
         both.filter(|at| at.offset > 0).collect()
     }
 
+    /// The transfers under way.
+    pub fn moving(&self) -> Vec<Moving> {
+        let (board, now) = (self.lock(), Instant::now());
+        let moving = board.iter().filter_map(|(node, lines)| {
+            let moved = lines.moved.as_ref()?;
+            let (node, bytes_per_s) = (node.clone(), moved.per_s(now));
+            Some(Moving { node, attempt: lines.attempt, bytes: moved.bytes, of: moved.of, bytes_per_s })
+        });
+        moving.collect()
+    }
+
+    /// A transfer has come so far. One that is at an earlier byte than before has begun anew.
+    fn moved(&self, node: &NodeId, attempt: u32, bytes: u64, of: u64) {
+        let mut board = self.lock();
+        let Some(lines) = board.get_mut(node).filter(|lines| lines.attempt == attempt) else { return };
+        match &mut lines.moved {
+            Some(moved) if moved.bytes <= bytes && moved.of == of => moved.bytes = bytes,
+            _ => lines.moved = Some(Moved { since: Instant::now(), first: bytes, bytes, of }),
+        }
+    }
+
     /// Forgets a node that has ended.
     pub fn clear(&self, node: &NodeId) {
         self.lock().remove(node);
@@ -145,13 +202,6 @@ pub struct Sink {
     silent: bool,
 }
 
-impl Sink {
-    /// A remark of ours, for whoever watches; it is no output of a program.
-    fn remark(&self, text: &str) {
-        self.board.append(&self.node, self.attempt, Stream::Stderr, text.as_bytes());
-    }
-}
-
 impl Live for Sink {
     fn output(&self, stream: Stream, bytes: &[u8]) {
         if self.silent {
@@ -168,7 +218,35 @@ impl Live for Sink {
 
 impl crate::host::Progress for Sink {
     fn sent(&self, bytes: u64, of: u64) {
-        let percent = bytes.saturating_mul(100).checked_div(of).unwrap_or(100);
-        self.remark(&format!("{bytes} of {of} bytes, {percent} %\n"));
+        // What is there in a moment is not worth a word.
+        if of > BLOCK_BYTES {
+            self.board.moved(&self.node, self.attempt, bytes, of);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Progress as _;
+
+    #[test]
+    fn a_transfer_is_told_from_where_it_began_or_began_anew() {
+        let (board, node) = (Board::default(), NodeId { step: "put".into(), key: "web".into() });
+        let sink = board.sink(node.clone(), 2, &Redactor::default(), false);
+        sink.sent(10, 20);
+        assert_eq!(board.moving(), [], "so little is not told");
+        let far = |bytes| Moving { node: node.clone(), attempt: 2, bytes, of: 100 << 20, bytes_per_s: 0 };
+        let told = || board.moving().into_iter().map(|moving| Moving { bytes_per_s: 0, ..moving }).collect::<Vec<_>>();
+        for mib in [30, 40, 20, 25] {
+            sink.sent(mib << 20, 100 << 20);
+            assert_eq!(told(), [far(mib << 20)]);
+        }
+        let since = Instant::now();
+        let moved = Moved { since, first: 20 << 20, bytes: 25 << 20, of: 100 << 20 };
+        assert_eq!(moved.per_s(since), 0, "no time has passed");
+        assert_eq!(moved.per_s(since + std::time::Duration::from_millis(2_500)), 2 << 20);
+        board.clear(&node);
+        assert_eq!(told(), []);
     }
 }

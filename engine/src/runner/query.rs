@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::engine::{Engine, blocking};
-use super::live::{LiveAt, Tail};
+use super::live::{LiveAt, Moving, Tail};
 use super::standing::{Update, Waits};
 use crate::error::{Error, Kind};
 use crate::journal::{self, Summary};
@@ -89,6 +89,12 @@ impl Engine {
     pub fn live(&self, id: Uuid) -> Vec<LiveAt> {
         let board = self.shared.hands().get(&id).map(|hand| hand.board.clone());
         board.map(|board| board.all()).unwrap_or_default()
+    }
+
+    /// The transfers of an operation that are under way.
+    pub fn moving(&self, id: Uuid) -> Vec<Moving> {
+        let board = self.shared.hands().get(&id).map(|hand| hand.board.clone());
+        board.map(|board| board.moving()).unwrap_or_default()
     }
 
     /// What an operation waits for of others, as the process that works on it sees it.

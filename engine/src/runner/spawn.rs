@@ -1,15 +1,17 @@
 //! Effects of an operation in hand begin here, each with an executor of its own, and what executors keep is cleaned up.
 
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 
+use dsl::plan::Action;
+
 use super::call::{self, Call, Work};
-use super::executor::Reporter;
+use super::executor::{Left, Reporter};
 use super::task::Hand;
+use crate::action::copy::FileToCopy;
 use crate::limits::SWEEP_MS;
 use crate::operation::{CoreScope, Effect, Entry, Event, NodeOutcome, NodeState, Unknown};
 
@@ -82,36 +84,51 @@ impl Hand {
     }
 
     /// Nothing of an operation that has ended for good is left: its secrets (D9), what its executors keep for it.
-    pub(super) async fn clean_up(&self) {
+    pub(super) async fn clean_up(&self, now_ms: u64) {
+        let left = self.left(now_ms);
         let (store, id, vault) = (self.shared.store.clone(), self.context.id, self.context.vault.clone());
         match tokio::task::spawn_blocking(move || vault.forget(&store, id)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
             Err(error) => tracing::error!(operation = %id, %error, "its sealed secrets could not be deleted"),
         }
-        let users = self
-            .driver
-            .operation()
-            .nodes
-            .iter()
-            .filter(|node| node.attempts > 0)
-            .flat_map(|node| {
-                let operation = self.driver.operation();
-                let (scope, step) = (CoreScope { operation, node: Some(node) }, operation.step_of(node));
-                let user = step.as_user.as_ref().and_then(|user| dsl::eval::render(user, &scope).ok());
-                let slots: BTreeSet<_> = [Some(&step.action), step.undo.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|action| call::slot_of(action, operation.runs_at(node)))
-                    .collect();
-                slots.into_iter().map(move |slot| (slot, user.as_ref().map(|user| user.text.to_string())))
-            })
-            .collect();
         // Of an operation that was abandoned something may still be at work in its folders.
         let at_work = self.driver.operation().nodes.iter().any(|node| matches!(node.state, NodeState::Running { .. }));
         if !at_work {
-            self.shared.executor.finish(Arc::clone(&self.context), users).await;
+            self.shared.executor.finish(Arc::clone(&self.context), left).await;
         }
+    }
+
+    /// Where it may have left something.
+    fn left(&self, now_ms: u64) -> Left {
+        let operation = self.driver.operation();
+        let mut left = Left::default();
+        for node in operation.nodes.iter().filter(|node| node.attempts > 0) {
+            let (scope, step) = (CoreScope { operation, node: Some(node) }, operation.step_of(node));
+            let user = step.as_user.as_ref().and_then(|user| dsl::eval::render(user, &scope).ok());
+            let user = user.map(|user| user.text.to_string());
+            for action in [Some(&step.action), step.undo.as_ref()].into_iter().flatten() {
+                if let Some(slot) = call::slot_of(action, operation.runs_at(node)) {
+                    left.used.entry((slot, user.clone())).or_default();
+                }
+            }
+            let transfers = matches!(step.action, Action::Upload { .. } | Action::Copy(_) | Action::Download(_));
+            // A first attempt that succeeded left nothing.
+            if !transfers || (node.attempts == 1 && matches!(node.state, NodeState::Succeeded { .. })) {
+                continue;
+            }
+            // What cannot be rendered was not begun either.
+            let effect = Effect::Do { node: node.id.clone(), attempt: node.attempts };
+            let Ok(call) = call::task(operation, &self.context, effect, now_ms).call else { continue };
+            match (call.work, call.slot) {
+                (Some(Work::Download(file)), _) => left.here.push((call.job, file.to)),
+                (Some(Work::Upload { to, .. } | Work::Copy(FileToCopy { to, .. })), Some(slot)) => {
+                    left.used.entry((slot, call.as_user)).or_default().push((call.job, to));
+                }
+                _ => {}
+            }
+        }
+        left
     }
 }
 

@@ -162,7 +162,7 @@ impl Hand {
         // operation that had ended before, a verb changes nothing: then there is nothing to clean up.
         let ended = standing == Standing::AtRest && self.driver.operation().life.is_final();
         if ended && self.wrote {
-            Box::pin(self.clean_up()).await;
+            Box::pin(self.clean_up(self.clock.now_ms())).await;
         }
         let seq = self.driver.operation().seq;
         drop(held);

@@ -65,7 +65,9 @@ asked ALL=(ALL) ALL
 ptyed ALL=(ALL) NOPASSWD: ALL
 Defaults:ptyed use_pty
 END
+    printf '%s\n' "$SUDOERS" >>/etc/sudoers.d/anneal-test
     chmod 0440 /etc/sudoers.d/anneal-test
+    eval "$PREPARE"
     exec "$0" "$@"
 "#;
 
@@ -98,6 +100,12 @@ impl Sshd {
         Self::launch(&format!("UsePAM yes\nPasswordAuthentication yes\n{more}"), Some(USERS), &|_| {})
     }
 
+    /// The same with more lines in its sudoers, and after some shell text that prepares its `/etc`.
+    pub fn with_sudoers(sudoers: &str, prepare: &str) -> Self {
+        let more = "UsePAM yes\nPasswordAuthentication yes";
+        Self::prepared(more, Some(USERS), &[("SUDOERS", sudoers), ("PREPARE", prepare)], &|_| {})
+    }
+
     /// A server without SFTP.
     pub fn without_sftp() -> Self {
         Self::with("Subsystem sftp /bin/false")
@@ -109,6 +117,10 @@ impl Sshd {
     }
 
     fn launch(more: &str, users: Option<&str>, prepare: &dyn Fn(&Folder)) -> Self {
+        Self::prepared(more, users, &[("SUDOERS", ""), ("PREPARE", ":")], prepare)
+    }
+
+    fn prepared(more: &str, users: Option<&str>, with: &[(&str, &str)], prepare: &dyn Fn(&Folder)) -> Self {
         let server = Path::new("/usr/sbin/sshd");
         assert!(server.exists(), "these tests run their own SSH server: install openssh-server");
         assert!(rustix::process::geteuid().is_root(), "sshd must be started by root");
@@ -152,6 +164,7 @@ impl Sshd {
                 .args(["-D", "-e", "-f"])
                 .arg(folder.path("sshd_config"))
                 .env("FOLDER", &folder.0)
+                .envs(with.iter().copied())
                 .stdin(Stdio::null())
                 .stderr(log)
                 .spawn()

@@ -19,13 +19,13 @@ fn allows(config: &'static str) -> There {
 }
 
 /// Another client that has sessions of its own there.
+#[expect(clippy::zombie_processes, reason = "it ends with the world's first process, which is ours")]
 fn another_client(stage: &Stage) {
     for _ in 0..2 {
         let mut ssh = Command::new("ssh");
         ssh.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i"]);
         ssh.arg(stage.host().folder().join("user")).args(["-p", &stage.host().port.to_string()]);
         ssh.args(["root@127.0.0.1", "sleep", "60"]);
-        // It ends with the world.
         let quiet = ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         quiet.spawn().expect("ssh starts: install openssh-client");
     }

@@ -29,7 +29,7 @@ while ! a_find "$@"; do
         0) ;;
         2) echo final; a_fail ;;
     esac
-    case $a_d in /dev/shm/*) echo 'gone 0 0 0 0 .' >|"$a_f.pid" ;; esac
+    case $a_old$a_d in yes* | /dev/shm/*) echo 'gone 0 0 0 0 .' >|"$a_f.pid" ;; esac
 done
 a_tries=0
 while ! a_record; do

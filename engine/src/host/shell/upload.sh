@@ -43,7 +43,10 @@ if [ "$a_same" ] && [ -e "$a_to" ]; then
     a_mode=${a_x%% *} a_x=${a_x#* }
     a_owner=${a_x% *} a_group=${a_x#* }
 fi
-a_so && a_end same
+if a_so; then
+    [ "$a_resume" ] && [ "$a_via" != look ] && rm -f "$a_dir/$a_part."*
+    a_end same
+fi
 if [ "$a_via" = look ]; then
     a_y=$a_dir
     while [ ! -e "$a_y" ]; do a_y=${a_y%/*} a_y=${a_y:-/}; done
@@ -59,33 +62,42 @@ if [ ! -d "$a_dir" ]; then
     a_e=$(mkdir -p "$a_dir" 2>&1) || a_end error - "$a_e"
 fi
 umask 077
-a_tmp=$a_dir/$a_part.$a_attempt
+# A file of this script alone: whatever an earlier one that was given up still writes goes into another.
+a_tmp=$a_dir/$a_part.$a_attempt.$$
 a_have=0
+a_old=
 if [ "$a_resume" ]; then
-    # What an earlier attempt brought is gone on with, in whole blocks, if it is the beginning of this file.
+    # What an earlier attempt brought is copied, in whole blocks, if it is the beginning of this file and there is room.
     for a_x in "$a_dir/$a_part."*; do
-        [ "$a_x" = "$a_tmp" ] || [ -h "$a_x" ] || [ ! -f "$a_x" ] || [ ! -O "$a_x" ] || mv -f "$a_x" "$a_tmp"
+        [ -h "$a_x" ] || [ ! -f "$a_x" ] || [ ! -O "$a_x" ] || { a_old=$a_x; a_bytes "$a_x"; a_have=$((a_z / 1048576)); }
     done
-    { [ ! -h "$a_tmp" ] && [ -O "$a_tmp" ]; } || rm -f "$a_tmp"
-    [ -f "$a_tmp" ] && a_bytes "$a_tmp" && a_have=$((a_z / 1048576))
-    [ $((a_have * 1048576)) -gt "$a_size" ] && a_have=0
+    a_y=$((a_have * 1048576))
+    [ $a_y -gt "$a_size" ] && a_have=0
+    a_k=$(a_space)
+    case $a_k in
+        '' | *[!0-9]*) ;;
+        *) [ $((a_k * 1024)) -lt $a_y ] && a_have=0 ;;
+    esac
     if [ "$a_have" != 0 ]; then
-        a_first "$a_tmp" $((a_have * 1048576))
-        printf 'have %s %s\n' $((a_have * 1048576)) "$a_x"
+        a_first "$a_old" $a_y
+        printf 'have %s %s\n' $a_y "$a_x"
         read -r a_x
         [ "$a_x" = yes ] || a_have=0
     fi
+    if [ "$a_have" != 0 ]; then
+        { (set -C; : >"$a_tmp") && { cp --reflink=always "$a_old" "$a_tmp" ||
+            dd bs=1048576 count="$a_have" if="$a_old" of="$a_tmp"; }; } || a_have=0
+    fi
 fi
 # Each program that is started costs a small file more than its bytes do: none is that is not needed.
-if [ "$a_have" = 0 ]; then
-    for a_x in "$a_dir/$a_part."*; do
-        if [ -e "$a_x" ] || [ -h "$a_x" ]; then rm -f "$a_x"; fi
-    done
-fi
+for a_x in "$a_dir/$a_part."*; do
+    [ "$a_have" != 0 ] && [ "$a_x" = "$a_tmp" ] && continue
+    if [ -e "$a_x" ] || [ -h "$a_x" ]; then rm -f "$a_x"; fi
+done
 if [ "$a_size" -gt 1048576 ]; then
     a_k=$(a_space)
     case $a_k in
-        ''|*[!0-9]*) ;;
+        '' | *[!0-9]*) ;;
         *) [ $((a_k * 1024)) -lt $((a_size - a_have * 1048576)) ] && a_end full "$a_k" ;;
     esac
 fi
@@ -94,13 +106,11 @@ if [ "$a_have" = 0 ]; then
 else
     a_e=$(dd bs=1048576 seek="$a_have" of="$a_tmp" </dev/null 2>&1) || a_gone error - "$a_e"
 fi
-printf 'go %s\n' "$a_tmp"
+# Opened before anybody sends: where a later script has removed it, nothing comes into being again.
+exec 6>>"$a_tmp"
+printf 'go %s %s\n' $((a_have * 1048576)) "$a_tmp"
 if [ "$a_via" = stdin ]; then
-    if [ "$a_have" = 0 ]; then
-        a_e=$(cat 2>&1 >"$a_tmp") || a_gone error - "$a_e"
-    else
-        a_e=$(dd bs=1048576 seek="$a_have" of="$a_tmp" 2>&1) || a_gone error - "$a_e"
-    fi
+    a_e=$( { cat >&6; } 2>&1 ) || a_gone error - "$a_e"
 else
     read -r a_x
 fi
