@@ -103,7 +103,7 @@ impl Sshd {
     /// The same with more lines in its sudoers, and after some shell text that prepares its `/etc`.
     pub fn with_sudoers(sudoers: &str, prepare: &str) -> Self {
         let more = "UsePAM yes\nPasswordAuthentication yes";
-        Self::prepared(more, Some(USERS), &[("SUDOERS", sudoers), ("PREPARE", prepare)], &|_| {})
+        Self::launched(more, Some(USERS), &[("SUDOERS", sudoers), ("PREPARE", prepare)], &|_| {})
     }
 
     /// A server without SFTP.
@@ -117,10 +117,10 @@ impl Sshd {
     }
 
     fn launch(more: &str, users: Option<&str>, prepare: &dyn Fn(&Folder)) -> Self {
-        Self::prepared(more, users, &[("SUDOERS", ""), ("PREPARE", ":")], prepare)
+        Self::launched(more, users, &[("SUDOERS", ""), ("PREPARE", ":")], prepare)
     }
 
-    fn prepared(more: &str, users: Option<&str>, with: &[(&str, &str)], prepare: &dyn Fn(&Folder)) -> Self {
+    fn launched(more: &str, users: Option<&str>, with: &[(&str, &str)], prepare: &dyn Fn(&Folder)) -> Self {
         let server = Path::new("/usr/sbin/sshd");
         assert!(server.exists(), "these tests run their own SSH server: install openssh-server");
         assert!(rustix::process::geteuid().is_root(), "sshd must be started by root");
