@@ -140,6 +140,7 @@ async fn vanished(cell: &Cell<'_>) -> Outcome {
     let job = cell.job(&format!("echo up >'{}'; sleep 300", up.display()));
     cell.leave(&job, &up).await;
     // `sleep` runs in the job's shell, which is a child of the one that records the end: that one is killed.
+    eventually("`sleep` to run", || !nothing_left(&job)).await;
     let marked = processes_with(&format!("ANNEAL_JOB={}", job.id.operation), "environ");
     let supervisors: Vec<u32> = marked.iter().filter_map(|pid| parent(parent(*pid)?)).filter(|pid| *pid > 1).collect();
     check!(!supervisors.is_empty(), "no supervisor is seen");
