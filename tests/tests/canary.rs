@@ -290,8 +290,9 @@ fn percent(text: &str) -> String {
 
 #[test]
 fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
-    let (word, line) = (Canary::new("the word"), Canary::new("the line"));
-    let anneal = operator(&word, &line);
+    let word = Canary::new("the word");
+    let anneal = Anneal::new().with_env("ANNEAL_LOG", "trace");
+    anneal.file("line", "a line that is no secret of ours\n");
     anneal.file("inv.ron", "Inventory(hosts: { \"m\": Local }, inputs: { \"line\": File(\"line\") })");
     let workflow = repository(WORKFLOW).to_string_lossy().into_owned();
     let as_input = format!("word={}", word.value);

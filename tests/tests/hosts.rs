@@ -43,7 +43,7 @@ impl Lab {
         let told = |port: u16, name: &str| (format!(r":{port}\b"), format!(":<{name}>"));
         let [gate, inner] = [told(self.gate.port(), "GATE"), told(self.inner.port(), "INNER")];
         Normal::new()
-            .pattern(r"root, needs no sudo; .*", "root, needs no sudo; <OS>; login <MS>, answer <MS>")
+            .pattern(r"needs no sudo; .*", "needs no sudo; <OS>; login <MS>, answer <MS>")
             .text(self.gate.key().to_string_lossy(), "<GATE-KEY>")
             .text(self.inner.key().to_string_lossy(), "<INNER-KEY>")
             .text(self.anneal.folder().to_string_lossy(), "<FOLDER>")
@@ -169,7 +169,7 @@ fn facts_and_json_have_the_documented_fields() {
     assert_eq!(json(0, &["trust", "r", "--yes"])[0]["recorded"], 1);
     let check = json(0, &["check"]);
     assert_eq!(fields(&check[0]), ["at", "error", "hint", "host", "reached"]);
-    assert_eq!(fields(&check[0]["reached"]), ["answer_ms", "login_ms", "os", "sudo", "user"]);
+    assert_eq!(fields(&check[0]["reached"]), ["answer_ms", "by", "login_ms", "os", "sudo", "user"]);
     assert_eq!(check[0]["reached"]["sudo"]["can"], "root");
     let facts = json(0, &["facts"]);
     assert_eq!(fields(&facts[0]), ["at", "error", "facts", "hint", "host"]);

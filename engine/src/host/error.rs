@@ -295,11 +295,11 @@ impl Error {
             K::Auth { advice, offered, .. } => advice.text(offered),
             K::HostKeyUnknown { fingerprint, .. } => format!(
                 "compare the fingerprint with the one the machine shows (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` \
-                 there); then run again with --accept-new-host-keys, pin `{fingerprint}` as `host_key` in the inventory, or add the key to known_hosts and resume"
+                 there); then record it with `anneal hosts trust`, run again with --accept-new-host-keys, or pin `{fingerprint}` as `host_key` in the inventory"
             ),
             K::HostKeyChanged { .. } => {
-                "if the machine was reinstalled, remove the old line and connect again; if it was not, \
-                 somebody may be answering in its place: do not go on"
+                "if the machine was reinstalled, record the new key with `anneal hosts trust --replace`, or remove the old line from a file of \
+                 your own; if it was not, somebody may be answering in its place: do not go on"
                     .into()
             }
             K::HostKeyRevoked { .. } => "the key was withdrawn on purpose; the machine needs a new one".into(),
@@ -540,7 +540,8 @@ mod tests {
              hangs, or the machine is overloaded; nothing was begun",
             "web (u@h:22) hung up before the login, 7 times; the server has more logins under way than it allows \
              (`MaxStartups`), shuts this address out for a while, or is going down: look into its log",
-            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user",
+            "web (u@h:22) refused the login; tried password (refused); the server accepts publickey; check the user, and \
+             the key or the password, in the inventory",
             "web (u@h:22) cannot be reached by the jump host ops@[::1]:22: the jump host cannot be reached: connection \
              refused; check that the machine runs, its address and port, and that a firewall lets SSH through",
             "web (u@h:22) cannot be reached by the jump host root@bastion:22: the jump host does not let us through to \
@@ -549,8 +550,8 @@ mod tests {
             "the host certificate of web (u@h:22) does not hold: it expired at 2026-01-01T00:00:00Z; give the machine a \
              new certificate (`ssh-keygen -s`); or compare its key, and add it to known_hosts or pin it",
             "the host key of web (u@h:22) has changed: known is SHA256:a (known_hosts:3), it now shows SHA256:b; if the \
-             machine was reinstalled, remove the old line and connect again; if it was not, somebody may be answering in \
-             its place: do not go on",
+             machine was reinstalled, record the new key with `anneal hosts trust --replace`, or remove the old line from a \
+             file of your own; if it was not, somebody may be answering in its place: do not go on",
             "the disk of web (u@h:22) is full at /srv (running fetch.1): 5000 KB are needed, 1024 bytes are free; make \
              room there and try again; nothing was begun",
             "running fetch.1 on web (u@h:22) did not end within 30 s and was killed; nothing of it is left; give the \

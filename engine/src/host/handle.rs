@@ -219,6 +219,16 @@ impl Host {
         Ok((exec, Some(connection)))
     }
 
+    /// By which way we are logged in, `key /home/ann/.ssh/id_ed25519`; connects where we are not. Nothing where nobody logs in.
+    ///
+    /// # Errors
+    /// The host cannot be reached, or refuses the login.
+    pub async fn logged_in_by(&self) -> Result<Option<String>, Error> {
+        let Reach::Ssh(spec) = &self.0.reach else { return Ok(None) };
+        let connection = self.connection(spec).await.map_err(|kind| self.error(kind, "the login"))?;
+        Ok(Some(connection.by.clone()))
+    }
+
     pub(super) async fn connection(&self, spec: &SshSpec) -> Result<Arc<Connection>, ErrorKind> {
         self.0.link.take(|open| Some(Arc::clone(open)), async || self.open(spec).await).await
     }

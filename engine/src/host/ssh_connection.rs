@@ -36,6 +36,8 @@ static HANDSHAKES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits:
 pub(super) struct Connection {
     handle: Handle<Client>,
     pub(super) sessions: Sessions,
+    /// The way that the login went.
+    pub(super) by: String,
     /// Whether a script of ours has begun on it, so that the login shell is known to come to our scripts.
     has_begun: AtomicBool,
 }
@@ -90,8 +92,8 @@ async fn open_once(via: &[Via], judge: Judge, hops: &Hops, channels: usize) -> R
             handshake(stream, judge).await?
         };
         match timeout(limits::LOGIN, ssh_login::log_in(&mut handle, &told, &server)).await {
-            Ok(Ok(())) => {
-                Ok(Connection { handle, sessions: Sessions::new(channels), has_begun: AtomicBool::new(false) })
+            Ok(Ok(by)) => {
+                Ok(Connection { handle, sessions: Sessions::new(channels), by, has_begun: AtomicBool::new(false) })
             }
             Ok(Err(kind)) => Err(kind),
             Err(_) => Err(ErrorKind::Timeout { stage: "logging in", after: limits::LOGIN }),

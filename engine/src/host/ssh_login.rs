@@ -46,6 +46,8 @@ struct Login<'a> {
     wanted: Option<MethodSet>,
     /// What was tried, and what came of it.
     tried: Vec<String>,
+    /// What was accepted, in its order.
+    by: Vec<String>,
     /// How often the server refused.
     refusals: usize,
     accepted: bool,
@@ -54,14 +56,15 @@ struct Login<'a> {
     judged: HashSet<Vec<u8>>,
 }
 
-/// Logs in or says why not.
-pub(super) async fn log_in(handle: &mut Handle<Client>, told: &Told, server: &SshServer) -> Result<(), ErrorKind> {
+/// Logs in, and says by which way; or says why not.
+pub(super) async fn log_in(handle: &mut Handle<Client>, told: &Told, server: &SshServer) -> Result<String, ErrorKind> {
     let mut login = Login {
         handle,
         told,
         user: &server.user,
         wanted: None,
         tried: Vec::new(),
+        by: Vec::new(),
         refusals: 0,
         accepted: false,
         hung_up: false,
@@ -72,7 +75,7 @@ pub(super) async fn log_in(handle: &mut Handle<Client>, told: &Told, server: &Ss
         // It says what it would take.
         let said = login.handle.authenticate_none(login.user).await;
         if login.settle(None, "nothing", said).await == Outcome::In {
-            return Ok(());
+            return Ok(login.by.join(", then "));
         }
         login.tried.clear();
     }
@@ -84,7 +87,7 @@ pub(super) async fn log_in(handle: &mut Handle<Client>, told: &Told, server: &Ss
             }
             let after = done[at + 1..].iter().filter(|done| !**done).count();
             match login.by(&ways[at], after).await {
-                Outcome::In => return Ok(()),
+                Outcome::In => return Ok(login.by.join(", then ")),
                 Outcome::Over => break 'again,
                 Outcome::Done => done[at] = true,
                 Outcome::Later => {}
@@ -143,7 +146,10 @@ impl Login<'_> {
         said: Result<AuthResult, russh::Error>,
     ) -> Outcome {
         let (remaining, partial) = match said {
-            Ok(AuthResult::Success) => return Outcome::In,
+            Ok(AuthResult::Success) => {
+                self.by.push(name.to_owned());
+                return Outcome::In;
+            }
             Ok(AuthResult::Failure { remaining_methods, partial_success }) => (remaining_methods, partial_success),
             Err(error) => {
                 self.tried.push(format!("{name} (the connection broke: {error})"));
@@ -161,6 +167,7 @@ impl Login<'_> {
         self.wanted = Some(remaining);
         if partial {
             self.tried.push(format!("{name} (accepted)"));
+            self.by.push(name.to_owned());
             self.accepted = true;
             Outcome::More
         } else if takes_it {

@@ -17,6 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Checked {
     /// Who we are there.
     pub user: String,
+    /// By which way we were logged in; nothing where nobody logs in.
+    pub by: Option<String>,
     /// What it runs, as its `/etc/os-release` names it.
     pub os: String,
     /// Whether commands can be run as the other user.
@@ -58,6 +60,7 @@ impl Survey {
         let begun = Instant::now();
         host.check().await.map_err(|error| self.trouble(&error))?;
         let login_ms = millis(begun);
+        let by = host.logged_in_by().await.map_err(|error| self.trouble(&error))?;
         let begun = Instant::now();
         let mut job = job("check", SCRIPT);
         job.env.push(("ANNEAL_AS_USER".to_owned(), as_user.to_owned().into()));
@@ -77,7 +80,7 @@ impl Survey {
             "asks" => self.with_password(host, as_user).await?,
             _ => Sudo::No { why: "it has no sudo".to_owned() },
         };
-        Ok(Checked { user, os, sudo, login_ms, answer_ms })
+        Ok(Checked { user, by, os, sudo, login_ms, answer_ms })
     }
 
     /// Whether the password that is given is what sudo wants.

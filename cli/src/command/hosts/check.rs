@@ -60,12 +60,13 @@ fn row<'a>(name: &'a str, answer: &'a Result<Checked, engine::survey::Trouble>, 
 }
 
 fn about(checked: &Checked, as_user: &str) -> String {
-    let Checked { user, os, sudo, login_ms, answer_ms } = checked;
+    let Checked { user, by, os, sudo, login_ms, answer_ms } = checked;
+    let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let sudo = match sudo {
         Sudo::Root => "needs no sudo".to_owned(),
         Sudo::Free => format!("sudo to {as_user} without a password"),
         Sudo::Password => format!("sudo to {as_user} with the password"),
         Sudo::No { why } => format!("no sudo to {as_user}: {why}"),
     };
-    format!("{user}, {sudo}; {os}; login {login_ms} ms, answer {answer_ms} ms")
+    format!("{user}{by}, {sudo}; {os}; login {login_ms} ms, answer {answer_ms} ms")
 }

@@ -3,6 +3,16 @@
 exec 3>&2 2>/dev/null
 a_space() { df -Pk "$a_dir" | { read -r a_x; read -r a_x a_x a_x a_y a_x; echo "$a_y"; }; }
 a_gone() { rm -f "$a_tmp"; a_end "$@"; }
+# Writing failed: for want of room, where there is too little of it.
+a_failed() {
+    rm -f "$a_tmp"
+    a_k=$(a_space)
+    case $a_k in
+        '' | *[!0-9]*) ;;
+        *) [ $((a_k * 1024)) -lt "$a_size" ] && a_end full "$a_k" ;;
+    esac
+    a_end error - "$a_e"
+}
 # All bytes have come; else nothing follows.
 a_whole() {
     a_bytes "$a_tmp"
@@ -110,7 +120,7 @@ fi
 exec 6>>"$a_tmp"
 printf 'go %s %s\n' $((a_have * 1048576)) "$a_tmp"
 if [ "$a_via" = stdin ]; then
-    a_e=$( { cat >&6; } 2>&1 ) || a_gone error - "$a_e"
+    a_e=$( { cat >&6; } 2>&1 ) || a_failed
 else
     read -r a_x
 fi
