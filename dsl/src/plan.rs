@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use files::{Datum, FileContent, FileSpec, Patch, ReplaceLine};
 pub use here::{Body, Ca, Mail, MailTls, Method, Notice, Recipient, Request, Site};
-pub use records::{InstanceSeen, RecordOf, RecordSpec, RoleSource};
+pub use records::{InstanceSeen, RecordOf, RecordSpec, RecordedRole, RoleSource};
 pub use transfer::{CopySpec, DownloadSpec};
 
 use crate::expr::{Expr, Template};

@@ -167,7 +167,7 @@ impl Plan {
                 if spec.kind.is_some() != instance || !instance && !spec.members.is_empty() {
                     return wrong("records what its kind of record does not have");
                 }
-                if spec.members.iter().any(|role| !self.roles.contains_key(role)) {
+                if spec.members.iter().any(|recorded| !self.roles.contains_key(&recorded.role)) {
                     return wrong("records members of an unknown role");
                 }
                 &spec.of

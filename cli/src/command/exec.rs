@@ -20,15 +20,28 @@ use crate::{given, inventory, sealed};
 
 /// Name of the plan, and of its step.
 const NAME: &str = "exec";
+/// Shorter secrets may be ordinary words.
+const SECRET_BYTES: usize = 8;
 /// So much of the command is what the operation is about; the plan has all of it.
 const ABOUT_CHARS: usize = 200;
 
 pub async fn run(exec: &Exec, global: &Global, session: &mut Session<'_>) -> Result<u8, Problem> {
     let mut inventory = inventory::open(&exec.inventory, &Password::new(exec.vault_password_file.clone()))?;
     let slots = inventory.slots(&exec.target)?;
+    if let Some(twice) = slots.iter().enumerate().find_map(|(at, slot)| slots[..at].contains(slot).then_some(slot)) {
+        return Err(
+            Problem::usage(format!("the role `{}` names the host `{twice}` twice", exec.target)).hint("name it once")
+        );
+    }
     let plan = plan(exec, &slots)?;
     sealed::fetch(&mut inventory, &mut BTreeMap::new(), session).await?;
     let mut everything = given::hosts(&exec.target, &slots, &inventory, exec.accept_new_host_keys)?;
+    // Arguments are in every process list, in the journal and in what `show` says (I8).
+    let is_in = |secret: &str| secret.len() >= SECRET_BYTES && exec.argv.iter().any(|arg| arg.contains(secret));
+    if let Some((name, _)) = everything.secrets.iter().find(|(_, secret)| is_in(secret)) {
+        let problem = Problem::usage(format!("an argument has the secret `{name}` in it, for everybody to see"));
+        return Err(problem.hint("write a workflow that passes it by `env` or `stdin`"));
+    }
     // Nothing asks for them here.
     everything.hosts.values_mut().for_each(|host| host.labels.clear());
     let id = uuid::Uuid::now_v7();

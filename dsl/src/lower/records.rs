@@ -8,7 +8,7 @@ use crate::declared::{Declared, FromDecl, OfDecl, RecordDecl};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::expression::TemplateSyntax;
 use crate::graph::Graph;
-use crate::plan::{Action, RecordOf, RecordSpec, RoleSource};
+use crate::plan::{Action, RecordOf, RecordSpec, RecordedRole, RoleSource};
 use crate::source::quote;
 use crate::typing::{Place, Typing, Used};
 
@@ -27,7 +27,11 @@ impl Lower<'_> {
         if !known || (kind.is_none() && !decl.of.wiring) {
             return None;
         }
-        let members = decl.members.iter().map(|role| role.value.clone()).collect();
+        let members = decl
+            .members
+            .iter()
+            .map(|role| RecordedRole { name: role.value.clone(), role: role.value.clone() })
+            .collect();
         Some(Action::Record(RecordSpec { of: of?, kind, members, values }))
     }
 

@@ -138,10 +138,10 @@ impl Step {
 
     /// The names of roles in it, to be changed.
     pub(crate) fn roles_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        let named: &mut [String] = match &mut self.action {
-            Action::Copy(copy) => std::slice::from_mut(&mut copy.from_role),
-            Action::Record(record) => &mut record.members,
-            _ => &mut [],
+        let named: Vec<&mut String> = match &mut self.action {
+            Action::Copy(copy) => vec![&mut copy.from_role],
+            Action::Record(record) => record.members.iter_mut().map(|recorded| &mut recorded.role).collect(),
+            _ => Vec::new(),
         };
         self.role.iter_mut().chain(&mut self.run_at).chain(named)
     }

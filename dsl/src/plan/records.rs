@@ -18,10 +18,20 @@ pub struct RecordSpec {
     pub kind: Option<Template>,
     /// The roles whose hosts the instance is made of; of an instance only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<String>,
+    pub members: Vec<RecordedRole>,
     /// What is kept of it, in the order of the workflow. Never secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<(String, Template)>,
+}
+
+/// A role whose hosts are recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedRole {
+    /// What the workflow calls it that records it, whoever calls that: so its records are the same for all.
+    pub name: String,
+    /// The role of the plan.
+    pub role: String,
 }
 
 /// Of what there is a record, by a name that is never secret.

@@ -54,13 +54,21 @@ impl Host {
                 Look::Has(theirs) => left.retain(|group| group.iter().any(|ours| is_among(ours, &theirs))),
             }
         }
+        // A host that shows none of the keys that are known has changed, whatever their algorithms are.
+        if !keys.iter().any(|key| matches!(key.standing, KeyStanding::Known(_) | KeyStanding::Vouched(_))) {
+            let judge = self.judge(spec);
+            for key in keys.iter_mut().filter(|key| key.standing == KeyStanding::Unknown) {
+                let shown = Shown { key: key.key.clone(), certificate: None };
+                key.standing = judge.known.judge(judge.asker(), &shown, now_s()).map_err(unreadable).map_err(failed)?;
+            }
+        }
         Ok(keys)
     }
 
     /// Records keys that a person has compared with what the machine says of itself. Keys that are known already are left as they are.
     ///
-    /// Where the host is known by another key of the same algorithm, `replace` must say so: our own file forgets all other keys of it
-    /// then. The files of the user are never written; what they say goes on counting.
+    /// Where the host is known by another key of the same algorithm, or shows none of those that are known, `replace` must say so: our own
+    /// file forgets all other keys of it then. The files of the user are never written; what they say goes on counting.
     ///
     /// # Errors
     /// A key is revoked, or is another than the known one and is not to replace it: then nothing is recorded. Our own file cannot be
@@ -71,7 +79,13 @@ impl Host {
         let judge = self.judge(spec);
         let mut new = Vec::new();
         for shown in keys {
-            match standing(&judge, &Shown { key: shown.key.clone(), certificate: None }).map_err(failed)? {
+            let now = standing(&judge, &Shown { key: shown.key.clone(), certificate: None }).map_err(failed)?;
+            // Of a key alone it cannot be told that the host has none of the known ones any more.
+            let now = match (now, &shown.standing) {
+                (KeyStanding::Unknown, changed @ KeyStanding::Changed(_)) => changed.clone(),
+                (now, _) => now,
+            };
+            match now {
                 KeyStanding::Revoked(by) => {
                     let fingerprint = shown.fingerprint.clone();
                     return Err(failed(ErrorKind::HostKeyRevoked { fingerprint, by }));

@@ -79,6 +79,7 @@ impl Driver {
     /// Folds in what was learnt and says what follows.
     pub fn decide(&mut self, inputs: Vec<Input>, world: &mut World<'_>) -> Result<Decision, IllegalEvent> {
         let mut batch = Batch::new(world);
+        let mut outdated = None;
         for input in inputs {
             match input {
                 Input::Go => {}
@@ -90,6 +91,7 @@ impl Driver {
                 Input::Outdated { why } => {
                     if self.operation.life == Life::Processing(Activity::Queued) {
                         let (mode, by) = (CancelMode::Graceful, "engine".to_owned());
+                        outdated = Some(why.clone());
                         self.emit(Event::CancelAsked { mode, by, why }, &mut batch)?;
                     }
                 }
@@ -100,6 +102,10 @@ impl Driver {
             }
         }
         self.settle(&mut batch)?;
+        // What it was made of will not come back: resumed, it would only be cancelled again, and hold its locks until then.
+        if let (Some(why), Life::FailedTemp { .. }) = (outdated, &self.operation.life) {
+            self.emit(Event::FailAsked { by: "engine".to_owned(), why: format!("{why}; run it again") }, &mut batch)?;
+        }
         Ok(self.decision(batch))
     }
 

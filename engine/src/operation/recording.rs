@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dsl::eval::render;
 use dsl::expr::Template;
-use dsl::plan::{Action, RecordOf};
+use dsl::plan::{Action, RecordOf, RecordedRole};
 
 use super::driver::{Batch, Driver};
 use super::event::Event;
@@ -80,14 +80,14 @@ impl Operation {
     }
 
     /// The hosts of roles as they are now.
-    fn members(&self, roles: &[String]) -> BTreeMap<String, Vec<Member>> {
+    fn members(&self, roles: &[RecordedRole]) -> BTreeMap<String, Vec<Member>> {
         let member = |slot: &String| {
             let host = self.hosts.get(slot)?;
             Some(Member { slot: slot.clone(), address: host.address().to_owned(), generation: host.generation })
         };
         let slots =
             |role: &String| self.plan.roles.get(role).map(|role| role.slots.iter().filter_map(member).collect());
-        roles.iter().map(|role| (role.clone(), slots(role).unwrap_or_default())).collect()
+        roles.iter().map(|one| (one.name.clone(), slots(&one.role).unwrap_or_default())).collect()
     }
 
     /// Refuses changes that a node's step cannot make.
@@ -237,7 +237,7 @@ fn read(key: &RecordKey, batch: &Batch<'_, '_>) -> Result<Option<Record>, Failur
 mod tests {
     use std::sync::Arc;
 
-    use dsl::plan::{Edge, EdgeKind, Plan, RecordSpec, Role, Step};
+    use dsl::plan::{Edge, EdgeKind, Plan, RecordSpec, RecordedRole, Role, Step};
     use uuid::Uuid;
 
     use super::*;
@@ -251,7 +251,12 @@ mod tests {
     fn instance(value: &str) -> Action {
         let values = vec![("v".to_owned(), Template::literal(value))];
         let (of, kind) = (RecordOf::Instance(Template::literal("a")), Some(Template::literal("cluster")));
-        Action::Record(RecordSpec { of, kind, members: vec!["host".to_owned()], values })
+        Action::Record(RecordSpec {
+            of,
+            kind,
+            members: vec![RecordedRole { name: "host".to_owned(), role: "host".to_owned() }],
+            values,
+        })
     }
 
     fn step(id: &str, needs: &[usize], action: Action) -> Step {

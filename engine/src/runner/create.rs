@@ -163,9 +163,13 @@ fn declared_locks(plan: &Plan) -> Result<Vec<String>, Error> {
             let name = dsl::eval::render(template, &scope).map_err(|error| {
                 Error::new(Kind::Invalid, format!("a name of `{kind}` cannot be evaluated: {error}"))
             })?;
-            if name.text.is_empty() || name.text.len() > LOCK_BYTES {
+            if name.text.trim().is_empty() || name.text.len() > LOCK_BYTES {
                 let message = format!("a name of `{kind}` is empty or longer than {LOCK_BYTES} bytes");
                 return Err(Error::new(Kind::Invalid, message));
+            }
+            if name.text.chars().any(char::is_control) {
+                let message = format!("a name of `{kind}` has a control character in it: {:?}", name.text.to_string());
+                return Err(Error::new(Kind::Invalid, message).hint("names are printable and on one line"));
             }
             locks.insert(format!("{kind}/{}", name.text));
         }

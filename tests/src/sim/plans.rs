@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dsl::expr::{Binary, Expr, HostProperty, Template};
 use dsl::plan::{
     Action, Edge, EdgeKind, EdgeOrigin, Group, Interrupted, OnFailure, OnState, Otherwise, Plan, Probe, RecordOf,
-    RecordSpec, Retry, RetryOn, Role, Step, Until,
+    RecordSpec, RecordedRole, Retry, RetryOn, Role, Step, Until,
 };
 use dsl::value::Value;
 use engine::operation::{HostRecord, ReachRecord};
@@ -270,7 +270,7 @@ pub fn records(rng: &mut Rng, plan: &mut Plan, locks: &mut Vec<String>) {
             (RecordOf::Instance(_), _) => Action::Record(RecordSpec {
                 of,
                 kind: Some(Template::literal("cluster")),
-                members: vec!["many".to_owned()],
+                members: vec![RecordedRole { name: "many".to_owned(), role: "many".to_owned() }],
                 values: vec![("v".to_owned(), value)],
             }),
             (RecordOf::Wiring(_), _) => Action::Record(RecordSpec {

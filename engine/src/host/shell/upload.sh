@@ -5,6 +5,7 @@ a_space() { df -Pk "$a_dir" | { read -r a_x; read -r a_x a_x a_x a_y a_x; echo "
 a_gone() { rm -f "$a_tmp"; a_end "$@"; }
 # Writing failed: for want of room, where there is too little of it.
 a_failed() {
+    exec 6>&-
     rm -f "$a_tmp"
     a_k=$(a_space)
     case $a_k in
