@@ -52,6 +52,7 @@ mod ssh_key_file;
 mod ssh_login;
 mod ssh_questions;
 mod ssh_sign;
+mod taken;
 mod upload;
 
 pub use content::{Content, OnHost};

@@ -21,6 +21,7 @@ use super::handle::{Become, PROMPT};
 use super::job_script::{Orders, Script};
 use super::job_wire::{End, Preamble, find, split_end};
 use super::ssh_connection::{Connection, Want};
+use super::taken::Taken;
 use super::{Host, Reach, Stream, limits};
 
 /// What a script is given to read.
@@ -381,6 +382,11 @@ impl Running {
                 connection.ping().await;
             }
         }
+    }
+
+    /// What its connection takes; nothing where it has none.
+    pub(super) fn taken(&self) -> Option<Taken> {
+        self.connection.as_ref().map(|connection| connection.taken.clone())
     }
 
     /// Waits until work is refused a session of the connection that this one uses.

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::error::ErrorKind;
 use super::give::{Given, Pieces};
+use super::limits;
 
 /// Where the bytes of an upload are.
 #[derive(Clone)]
@@ -62,20 +63,17 @@ impl OnHost {
 
 /// Content that is being read.
 pub(super) enum Reader<'a> {
-    Here(Box<dyn AsyncRead + Send + Unpin + 'a>),
+    Here { from: Box<dyn AsyncRead + Send + Unpin + 'a>, at_once: usize },
     OnHost(Pieces, OnHost),
 }
-
-/// How much of a file here is read at once.
-const PIECE_BYTES: usize = 256 << 10;
 
 impl Reader<'_> {
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, ErrorKind> {
         match self {
             Self::OnHost(pieces, there) => there.note(pieces.next().await),
-            Self::Here(from) => {
-                let mut piece = vec![0; PIECE_BYTES];
+            Self::Here { from, at_once } => {
+                let mut piece = vec![0; *at_once];
                 match from.read(&mut piece).await {
                     Ok(0) => Ok(None),
                     Ok(bytes) => {
@@ -113,7 +111,7 @@ impl Content {
 
     /// The same of content that is here.
     async fn begins_here(&self, bytes: u64, sha256: &str) -> Result<bool, ErrorKind> {
-        let (mut from, mut left) = (self.open(0).await?, bytes);
+        let (mut from, mut left) = (self.open(0, limits::PIECE_BYTES).await?, bytes);
         let mut hash = Context::new(&SHA256);
         while left > 0 {
             let Some(piece) = from.next().await? else { return Ok(false) };
@@ -125,20 +123,22 @@ impl Content {
         Ok(sum == sha256)
     }
 
-    /// Reads it from a byte on.
-    pub(super) async fn open(&self, from: u64) -> Result<Reader<'_>, ErrorKind> {
+    /// Reads it from a byte on, if it is here in pieces of at most so many bytes.
+    pub(super) async fn open(&self, from: u64, at_once: usize) -> Result<Reader<'_>, ErrorKind> {
         match self {
             Self::Bytes(bytes) => {
-                Ok(Reader::Here(Box::new(bytes.get(usize::try_from(from).unwrap_or(usize::MAX)..).unwrap_or_default())))
+                let rest = bytes.get(usize::try_from(from).unwrap_or(usize::MAX)..).unwrap_or_default();
+                Ok(Reader::Here { from: Box::new(rest), at_once })
             }
             Self::Path(path) => {
                 let open = async {
                     let mut file = tokio::fs::File::open(path).await?;
-                    file.set_max_buf_size(PIECE_BYTES);
+                    file.set_max_buf_size(at_once);
                     file.seek(io::SeekFrom::Start(from)).await?;
                     Ok(file)
                 };
-                open.await.map(|file| Reader::Here(Box::new(file))).map_err(|error| unreadable(path, &error))
+                let file = open.await.map_err(|error| unreadable(path, &error))?;
+                Ok(Reader::Here { from: Box::new(file), at_once })
             }
             Self::OnHost(there) => match there.given.lock().await.take() {
                 Some(given) => Ok(Reader::OnHost(given.pour(from), there.clone())),

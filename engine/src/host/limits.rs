@@ -99,6 +99,11 @@ pub const PATH_BYTES: usize = 4095;
 pub const NODE_NAME_BYTES: usize = 100;
 /// An upload up to this goes through the shell's channel; above, by SFTP, which keeps the line full.
 pub const STREAM_UPLOAD_BYTES: u64 = 1 << 20;
+/// How much of a file here is read at once.
+pub const PIECE_BYTES: usize = 256 << 10;
+/// The same where it goes through the shell's channel. The next piece waits until this one has left: what a connection once held, it
+/// keeps.
+pub const CHANNEL_PIECE_BYTES: usize = 64 << 10;
 /// One SFTP write, and how many are on their way at once: measured to fill a line of 50 ms.
 pub const SFTP_WRITE_BYTES: u32 = 255 << 10;
 /// See [`SFTP_WRITE_BYTES`].
@@ -311,6 +316,13 @@ pub fn table() -> Vec<Limit> {
             STREAM_UPLOAD_BYTES,
             "bytes",
             "An upload up to this goes through the shell's channel; above, by SFTP, which keeps the line full.",
+        ),
+        limit("PIECE_BYTES", PIECE_BYTES as u64, "bytes", "How much of a file here is read at once."),
+        limit(
+            "CHANNEL_PIECE_BYTES",
+            CHANNEL_PIECE_BYTES as u64,
+            "bytes",
+            "The same where it goes through the shell's channel; the next piece waits until this one has left.",
         ),
         limit(
             "SFTP_WRITE_BYTES",

@@ -28,6 +28,7 @@ use super::host_key::{Client, Judge, Told};
 use super::known_hosts::{Expected, is_same};
 use super::proxy_command::{self, Program};
 use super::sessions::{Sessions, Turn};
+use super::taken::{Counting, Taken};
 use super::{Hops, Via, limits, ssh_login};
 
 static HANDSHAKES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits::HANDSHAKES));
@@ -38,6 +39,7 @@ pub(super) struct Connection {
     pub(super) sessions: Sessions,
     /// The way that the login went.
     pub(super) by: String,
+    pub(super) taken: Taken,
     /// Whether a script of ours has begun on it, so that the login shell is known to come to our scripts.
     has_begun: AtomicBool,
 }
@@ -85,15 +87,17 @@ pub(super) async fn open(via: &[Via], judge: Judge, hops: &Hops, channels: usize
 async fn open_once(via: &[Via], judge: Judge, hops: &Hops, channels: usize) -> Result<Connection, ErrorKind> {
     let server = judge.server.clone();
     let (stream, program) = way(via, &judge, hops).await?;
+    let (stream, taken) = Counting::new(stream);
     let opening = async {
         let (mut handle, told) = {
             // The semaphore is never closed.
             let _turn = HANDSHAKES.acquire().await;
-            handshake(stream, judge).await?
+            handshake(Box::new(stream), judge).await?
         };
         match timeout(limits::LOGIN, ssh_login::log_in(&mut handle, &told, &server)).await {
             Ok(Ok(by)) => {
-                Ok(Connection { handle, sessions: Sessions::new(channels), by, has_begun: AtomicBool::new(false) })
+                let sessions = Sessions::new(channels);
+                Ok(Connection { handle, sessions, by, taken, has_begun: AtomicBool::new(false) })
             }
             Ok(Err(kind)) => Err(kind),
             Err(_) => Err(ErrorKind::Timeout { stage: "logging in", after: limits::LOGIN }),

@@ -24,6 +24,7 @@ use super::exec::{Event, Outgoing};
 use super::job_script::{self, Script, file_name, quote};
 use super::job_wire::{End, failure, find, split_end};
 use super::ssh_connection::Want;
+use super::taken::Taken;
 use super::{Content, Host, JobId, Killed, Progress, Reach, Rules, Stream, Upload, Was, Written, limits};
 
 /// How the bytes go.
@@ -231,7 +232,7 @@ impl Host {
         if let Err(error) = file.seek(SeekFrom::Start(have)).await {
             return Err(Trouble::Kind(self.sftp_failure(&session, upload, size, have, &error).await));
         }
-        let mut from = upload.from.open(have).await?;
+        let mut from = upload.from.open(have, limits::PIECE_BYTES).await?;
         let mut sent = have;
         while let Some(piece) = from.next().await? {
             if let Err(error) = file.write_all(&piece).await {
@@ -352,14 +353,24 @@ async fn pour(
     size: u64,
     progress: &dyn Progress,
 ) -> Result<(), Trouble> {
-    let mut from = upload.from.open(have).await?;
+    let mut from = upload.from.open(have, limits::CHANNEL_PIECE_BYTES).await?;
+    let mut taken = running.taken();
     let mut sent = have;
     while let Some(piece) = from.next().await? {
         let bytes = piece.len();
-        let sending = outgoing.send(piece);
-        // A script that cannot write says so and ends; who only sends would then wait for ever.
+        let sending = async {
+            let before = taken.as_ref().map(Taken::bytes);
+            outgoing.send(piece).await?;
+            if let (Some(taken), Some(before)) = (&mut taken, before) {
+                taken.reach(before + bytes as u64).await;
+            }
+            Ok(())
+        };
+        // A script that cannot write says so and ends; who only sends would then wait for ever. One that has everything answers too:
+        // then the last piece has left, which is looked at first.
         let heard = tokio::select! {
-            sent = sending => sent.map_err(|said| ErrorKind::Lost { said }),
+            biased;
+            sent = sending => sent.map_err(|said: String| ErrorKind::Lost { said }),
             heard = running.heard() => Err(match heard {
                 true => ErrorKind::Io { said: "the host stopped taking the file".into() },
                 false => ErrorKind::Lost { said: "during the transfer".into() },
