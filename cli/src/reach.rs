@@ -257,8 +257,10 @@ impl Reaching {
                             return Err(Problem::usage(format!("host `{name}`: on the way there `{text}`: {why}")));
                         }
                         None => {
-                            found = target(text, config)
-                                .map_err(|why| Problem::usage(format!("host `{name}`: via `{text}`: {why}")))?;
+                            found = target(text, config).map_err(|why| {
+                                let shown = text.rsplit_once('@').map_or(text.as_str(), |(_, rest)| rest);
+                                Problem::usage(format!("host `{name}`: via `{shown}`: {why}"))
+                            })?;
                             &found
                         }
                     }
@@ -337,6 +339,8 @@ impl Reaching {
 pub fn target(text: &str, ssh_config: &SshConfig) -> Result<Ssh, String> {
     let (user, rest) = match text.rsplit_once('@') {
         Some(("", _)) => return Err("a user is missing before `@`".to_owned()),
+        // It is not repeated.
+        Some((user, _)) if user.contains(':') => return Err("a password may not stand before `@`".to_owned()),
         Some((user, rest)) => (Some(user.to_owned()), rest),
         None => (None, text),
     };

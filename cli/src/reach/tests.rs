@@ -297,6 +297,7 @@ fn addresses_and_ports_are_told_apart() {
     assert_eq!(of("ann@reg.example:2222"), Ok("ann reg.example 2222".to_owned()));
     assert_eq!(of("[2001:db8::1]:2222"), Ok("- 2001:db8::1 2222".to_owned()));
     assert_eq!(of("2001:db8::1"), Ok("- 2001:db8::1 0".to_owned()));
+    assert_eq!(of("ann:secret@a"), Err("a password may not stand before `@`".to_owned()));
     for wrong in ["", ":22", "a:0", "a:x", "[::1", "[::1]x", "@a", "ann@"] {
         assert!(of(wrong).is_err(), "{wrong}");
     }

@@ -16,7 +16,9 @@ pub fn parse(text: &str) -> Result<Vec<Jump>, String> {
     if text.eq_ignore_ascii_case("none") {
         return Ok(Vec::new());
     }
-    text.split(',').map(|one| jump(one).map_err(|why| format!("`{one}`: {why}"))).collect()
+    text.split(',')
+        .map(|one| jump(one).map_err(|why| format!("`{}`: {why}", one.rsplit_once('@').map_or(one, |(_, rest)| rest))))
+        .collect()
 }
 
 fn jump(text: &str) -> Result<Jump, String> {
@@ -26,6 +28,8 @@ fn jump(text: &str) -> Result<Jump, String> {
     };
     let (user, rest) = match text.rsplit_once('@') {
         Some(("", _)) => return Err("a user is missing before `@`".to_owned()),
+        // It is not repeated.
+        Some((user, _)) if user.contains(':') => return Err("a password may not stand before `@`".to_owned()),
         Some((user, rest)) => (Some(user.to_owned()), rest),
         None => (None, text),
     };
@@ -75,5 +79,6 @@ mod tests {
         for wrong in ["", "a,", "@a", "u@", "a:0", "a:x", "[::1", "[::1]x", ":22"] {
             assert!(of(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(of("u:secret@a"), Err("`a`: a password may not stand before `@`".into()));
     }
 }
