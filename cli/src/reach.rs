@@ -258,8 +258,10 @@ impl Reaching {
                         }
                         None => {
                             found = target(text, config).map_err(|why| {
-                                let shown = text.rsplit_once('@').map_or(text.as_str(), |(_, rest)| rest);
-                                Problem::usage(format!("host `{name}`: via `{shown}`: {why}"))
+                                Problem::usage(format!(
+                                    "host `{name}`: via `{}`: {why}",
+                                    ssh_config::without_user(text)
+                                ))
                             })?;
                             &found
                         }
@@ -337,37 +339,13 @@ impl Reaching {
 
 /// `[USER@]HOST[:PORT]`, as flags and `via` take it.
 pub fn target(text: &str, ssh_config: &SshConfig) -> Result<Ssh, String> {
-    let (user, rest) = match text.rsplit_once('@') {
-        Some(("", _)) => return Err("a user is missing before `@`".to_owned()),
-        // It is not repeated.
-        Some((user, _)) if user.contains(':') => return Err("a password may not stand before `@`".to_owned()),
-        Some((user, rest)) => (Some(user.to_owned()), rest),
-        None => (None, text),
-    };
-    let (address, port) = split_port(rest)?;
-    Ok(Ssh { address, port, user, ssh_config: ssh_config.clone(), ..Ssh::default() })
+    Ok(server(ssh_config::server(text)?, ssh_config))
 }
 
-/// `host`, `host:port`, `[v6]:port`, or a bare IPv6 address.
-fn split_port(text: &str) -> Result<(String, Option<u16>), String> {
-    let port = |text: &str| match text.parse::<u16>() {
-        Ok(port) if port > 0 => Ok(Some(port)),
-        _ => Err(format!("`{text}` is no TCP port")),
-    };
-    if let Some(rest) = text.strip_prefix('[') {
-        let (address, rest) = rest.split_once(']').ok_or("a `]` is missing")?;
-        return match rest.strip_prefix(':') {
-            Some(text) => Ok((address.to_owned(), port(text)?)),
-            None if rest.is_empty() => Ok((address.to_owned(), None)),
-            None => Err(format!("`{rest}` is not `:PORT`")),
-        };
-    }
-    match text.split_once(':') {
-        Some((_, rest)) if rest.contains(':') => Ok((text.to_owned(), None)),
-        Some((address, text)) if !address.is_empty() => Ok((address.to_owned(), port(text)?)),
-        None if !text.is_empty() => Ok((text.to_owned(), None)),
-        Some(_) | None => Err("an address is missing".to_owned()),
-    }
+/// A server as it is written, which `ssh_config` may say more of.
+fn server(written: Jump, ssh_config: &SshConfig) -> Ssh {
+    let Jump { user, host, port } = written;
+    Ssh { address: host, port, user, ssh_config: ssh_config.clone(), ..Ssh::default() }
 }
 
 fn too_far(trail: &[Stage]) -> Problem {
@@ -376,8 +354,7 @@ fn too_far(trail: &[Stage]) -> Problem {
 
 /// A server that `ProxyJump` names.
 fn hop(jump: &Jump, config: &SshConfig) -> Via {
-    let Jump { user, host, port } = jump.clone();
-    Via::Ssh(Box::new(Ssh { address: host, port, user, ssh_config: config.clone(), ..Ssh::default() }))
+    Via::Ssh(Box::new(server(jump.clone(), config)))
 }
 
 /// The files of known hosts that are named; nothing for the usual ones.

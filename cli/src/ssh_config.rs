@@ -28,7 +28,7 @@ use line::Line;
 
 pub use expand::{AgentSetting, Expanded, command, expand};
 pub use files::Disk;
-pub use jump::Jump;
+pub use jump::{Jump, server, without_user};
 pub use keywords::is_known;
 pub use names::literal;
 pub use read::{Asked, Root, read};

@@ -64,6 +64,7 @@ pub use hops::Hops;
 pub use inspect::{Inspected, There};
 pub use jobs::Begun;
 pub use known_hosts::{KeyStanding, KnownHosts};
+pub use known_hosts_line::matches as matches_pattern;
 pub use live::{Live, Progress};
 pub use read::FileContent;
 pub use restarted::Restarted;

@@ -16,9 +16,12 @@ pub fn parse(text: &str) -> Result<Vec<Jump>, String> {
     if text.eq_ignore_ascii_case("none") {
         return Ok(Vec::new());
     }
-    text.split(',')
-        .map(|one| jump(one).map_err(|why| format!("`{}`: {why}", one.rsplit_once('@').map_or(one, |(_, rest)| rest))))
-        .collect()
+    text.split(',').map(|one| jump(one).map_err(|why| format!("`{}`: {why}", without_user(one)))).collect()
+}
+
+/// What of a server may be repeated in an error: a password that was written before the `@` may not.
+pub fn without_user(text: &str) -> &str {
+    text.rsplit_once('@').map_or(text, |(_, rest)| rest)
 }
 
 fn jump(text: &str) -> Result<Jump, String> {
@@ -26,9 +29,13 @@ fn jump(text: &str) -> Result<Jump, String> {
         Some(rest) => rest.strip_suffix('/').unwrap_or(rest),
         None => text,
     };
+    server(text)
+}
+
+/// One server, `[user@]host[:port]`. The error says what is wrong, without the user.
+pub fn server(text: &str) -> Result<Jump, String> {
     let (user, rest) = match text.rsplit_once('@') {
         Some(("", _)) => return Err("a user is missing before `@`".to_owned()),
-        // It is not repeated.
         Some((user, _)) if user.contains(':') => return Err("a password may not stand before `@`".to_owned()),
         Some((user, rest)) => (Some(user.to_owned()), rest),
         None => (None, text),

@@ -370,16 +370,8 @@ impl Typing<'_> {
             return self.unknown_name(name, "there is no role", &known);
         };
         self.used.roles.insert(name.value.to_owned());
-        match self.place {
-            Place::Fixed => {
-                self.fixed_only(root);
-                return Typed::unknown();
-            }
-            Place::Role { .. } => {
-                self.per_host_only(root);
-                return Typed::unknown();
-            }
-            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => {}
+        if !self.is_of_an_operation(root) {
+            return Typed::unknown();
         }
         match role.kind {
             Some(RoleKind::One) => {}
@@ -463,17 +455,19 @@ impl Typing<'_> {
         self.fields(typed, path, rest)
     }
 
-    fn operation(&mut self, root: &Name, rest: &[Name]) -> Typed {
+    /// Whether what is known of one operation may be read here; where it may not, that is said.
+    fn is_of_an_operation(&mut self, root: &Name) -> bool {
         match self.place {
-            Place::Fixed => {
-                self.fixed_only(root);
-                return Typed::unknown();
-            }
-            Place::Role { .. } => {
-                self.per_host_only(root);
-                return Typed::unknown();
-            }
-            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => {}
+            Place::Fixed => self.fixed_only(root),
+            Place::Role { .. } => self.per_host_only(root),
+            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => return true,
+        }
+        false
+    }
+
+    fn operation(&mut self, root: &Name, rest: &[Name]) -> Typed {
+        if !self.is_of_an_operation(root) {
+            return Typed::unknown();
         }
         match rest {
             [] => self.incomplete(root, "operation.id"),
@@ -510,16 +504,8 @@ const OF_INSTANCE: [&str; 5] = ["name", "exists", "kind", "values", "members"];
 impl Typing<'_> {
     /// `instance`: the one that the workflow is about, as its record was when the operation was created.
     fn instance(&mut self, root: &Name, rest: &[Name]) -> Typed {
-        match self.place {
-            Place::Fixed => {
-                self.fixed_only(root);
-                return Typed::unknown();
-            }
-            Place::Role { .. } => {
-                self.per_host_only(root);
-                return Typed::unknown();
-            }
-            Place::Step { .. } | Place::Each { .. } | Place::Call { .. } | Place::Output => {}
+        if !self.is_of_an_operation(root) {
+            return Typed::unknown();
         }
         let declared = self.declared;
         if declared.instances.len() != 1 {

@@ -152,8 +152,8 @@ fn matches_hash(hashed: &str, name: &str) -> bool {
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt), name.as_bytes(), &hash).is_ok()
 }
 
-/// `*` is any text, `?` any character.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+/// Whether a pattern of OpenSSH's files matches: `*` is any text, `?` any byte (ssh_config(5), "PATTERNS").
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {
